@@ -1,0 +1,67 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+PYTHON ?= python3
+LAB = $(PYTHON) tests/lab/lab.py
+IN_TREE = $(PYTHON) tests/environment.py
+PYTEST = $(IN_TREE) pytest -n 2
+
+# For one lab host: make lab-up NAME=a IMAGE=incus-7.0
+NAME ?= dev
+IMAGE ?= incus-6.0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test unit static sanity integration build images lab-up lab-ssh lab-down lab-list bench demo demo-down clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
+
+setup: ## install what the tests need, into a cache and nowhere else
+	@$(IN_TREE)
+
+test: images ## run every test: static, unit, integration on Incus 6.0 and 7.0
+	@$(PYTEST) -v
+
+unit: ## run the unit tests
+	@$(IN_TREE) pytest tests/unit
+
+static: ## run ansible-test sanity, the linters, the type checker, and a build of the collection
+	@$(IN_TREE) pytest -v tests/static
+
+sanity: ## run ansible-test sanity alone
+	@$(IN_TREE) pytest -v tests/static -k sanity
+
+integration: ## run integration targets: make integration TARGET=inx_container INCUS=6.0 EXTRA='{"parts": ["drift"]}'
+	@INX_FLEET_TARGET='$(TARGET)' INX_FLEET_INCUS='$(INCUS)' INX_FLEET_EXTRA='$(EXTRA)' $(PYTEST) -v tests/integration
+
+build: ## build the collection into the cache, as ansible-galaxy takes it
+	@$(IN_TREE) sh -c 'ansible-galaxy collection build --force --output-path "$$INX_FLEET_CACHE/build"'
+
+images: ## build the root file systems of the lab that are missing
+	@$(LAB) images
+
+lab-up: ## boot a lab host: make lab-up NAME=a IMAGE=bare (or incus-6.0, incus-7.0)
+	@$(LAB) up $(NAME) --image $(IMAGE)
+
+lab-ssh: ## log in to a lab host: make lab-ssh NAME=a
+	@$(LAB) ssh $(NAME)
+
+lab-down: ## throw a lab host away: make lab-down NAME=a
+	@$(LAB) down $(NAME)
+
+lab-list: ## list the lab hosts
+	@$(LAB) list
+
+bench: ## measure syncs of roots and containers on a provisioned lab host: make bench NAME=a TOOL=DIRECTORY
+	@$(PYTHON) bench/gcroots.py $(NAME)
+	@$(IN_TREE) python bench/containers.py $(NAME) $(if $(TOOL),--tool $(TOOL)) --output $(CURDIR)/docs
+
+demo: ## provision a bare host and run two containers on it
+	@$(IN_TREE) python tests/lab/demo/demo.py
+
+demo-down: ## throw the demo's host away
+	@$(LAB) down demo
+
+clean: ## throw all lab hosts and the whole cache away
+	@$(PYTHON) tests/lab/lab.py clean --cache

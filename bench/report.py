@@ -1,0 +1,209 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The figures of containers.py as tables and a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+PHASES = ("cold", "unchanged", "all", "one")
+_PHASE_NAMES = {
+    "cold": "cold creation",
+    "unchanged": "no change",
+    "all": "a new system in all",
+    "one": "a new system in one",
+}
+_WAY_NAMES = {
+    "floor": "floor",
+    "module": "module alone",
+    "playbook": "ansible-playbook",
+    "loop": "loop of `inx_container`",
+    "lxd": "loop of `lxd_container`",
+    "tool": "loop of inx-container",
+}
+_COLOURS = {
+    "floor": "#555555",
+    "module": "#0072b2",
+    "playbook": "#009e73",
+    "loop": "#cc79a7",
+    "lxd": "#e69f00",
+    "tool": "#d55e00",
+}
+#: The figure of a way with so many containers in a phase.
+Figures: TypeAlias = Mapping[tuple[str, int, str], Mapping[str, Any]]
+
+_TEXT = """\
+<!--
+Copyright (c) 2026, inx.fleet contributors
+GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+SPDX-License-Identifier: GPL-3.0-or-later
+
+Written by bench/report.py.
+-->
+
+# Speed
+
+![Seconds for one to a hundred containers](speed.svg)
+
+What `bench/containers.py` measured on one host, in one run:
+{host}.
+A figure is a multiple of the floor, with the seconds behind it. The seconds are this machine's, the multiples say more.
+
+{floor_table}
+
+- *Floor*: the requests to Incus that have to be made, side by side, and one `nix build`, in one Python process. It
+  plans and compares nothing.
+- *The module alone* is `inx_containers`, run on the host with its arguments, from the start of Python to its end, from
+  an archive as Ansible makes it. Its memory in a run without changes: {memory}.
+- *ansible-playbook* is the whole command with one task of `inx_containers`, with its start and ssh.
+- *`lxd_container`* is that of community.general. It builds no system and switches to none: it creates and starts
+  containers whose systems and profiles are there already, and does not wait for them to come up.
+- *inx-container*, the shell tool, looks at the system alone and not at the instance, and does not wait for a container
+  that it has started.
+- Cold creation is from the flake to containers that run their systems, which nobody has built before.
+
+How many times as fast as the loop of inx-container:
+
+{tool_table}
+"""
+
+
+def write(measured: Mapping[str, Any], output: Path) -> None:
+    """Write speed.md and speed.svg."""
+    figures = {(entry["way"], entry["size"], entry["phase"]): entry for entry in measured["figures"]}
+    about = measured["about"]
+    host = (
+        f"{about['cpus']}, Incus {about['incus']} with storage {about['storage']}, Nix {about['nix']}, "
+        f"ansible-core {about['ansible']}"
+    )
+    text = _TEXT.format(
+        host=host,
+        floor_table="\n".join(_floor_table(figures)),
+        tool_table="\n".join(_tool_table(figures)),
+        memory=", ".join(_memory(figures)),
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "speed.md").write_text(text, encoding="utf-8")
+    (output / "speed.svg").write_text("\n".join(_picture(figures)) + "\n", encoding="utf-8")
+
+
+# Tables
+
+
+def _rows(figures: Figures) -> list[tuple[str, int]]:
+    sizes = sorted({size for _way, size, _phase in figures})
+    return [(phase, size) for phase in PHASES for size in sizes]
+
+
+def _ways(figures: Figures) -> list[str]:
+    return [way for way in _WAY_NAMES if any(key[0] == way for key in figures)]
+
+
+def _floor_table(figures: Figures) -> Iterator[str]:
+    ways = _ways(figures)
+    yield from _head(["", "containers", *(_WAY_NAMES[way] for way in ways)])
+    for phase, size in _rows(figures):
+        floor = figures.get(("floor", size, phase))
+        cells = [_beside_floor(figures.get((way, size, phase)), floor) for way in ways]
+        yield f"| {_PHASE_NAMES[phase]} | {size} | {' | '.join(cells)} |"
+
+
+def _beside_floor(figure: Mapping[str, Any] | None, floor: Mapping[str, Any] | None) -> str:
+    if figure is None:
+        return "–"  # noqa: RUF001 - a dash for what there is not
+    seconds = f"{figure['seconds']:.2f} s"
+    return seconds if floor in (None, figure) else f"**{figure['seconds'] / floor['seconds']:.1f}** ({seconds})"
+
+
+def _tool_table(figures: Figures) -> Iterator[str]:
+    ways = [way for way in _ways(figures) if way not in ("floor", "tool")]
+    yield from _head(["", "containers", *(_WAY_NAMES[way] for way in ways)])
+    for phase, size in _rows(figures):
+        tool = figures.get(("tool", size, phase))
+        found = [figures.get((way, size, phase)) for way in ways]
+        if tool is not None:
+            cells = ["–" if one is None else f"{tool['seconds'] / one['seconds']:.1f}" for one in found]  # noqa: RUF001
+            yield f"| {_PHASE_NAMES[phase]} | {size} | {' | '.join(cells)} |"
+
+
+def _head(names: Sequence[str]) -> Iterator[str]:
+    yield f"| {' | '.join(names)} |"
+    yield f"| --- | {' | '.join('---:' for _name in names[1:])} |"
+
+
+def _memory(figures: Figures) -> Iterator[str]:
+    for (way, size, phase), figure in sorted(figures.items(), key=lambda entry: entry[0][1]):
+        if way == "module" and phase == "unchanged":
+            yield f"{figure['memory']:.0f} MiB with {size}"
+
+
+# The picture: a panel for each phase, both axes logarithmic
+
+_WIDTH, _HEIGHT, _GAP, _LEFT, _TOP = 300, 220, 64, 56, 48
+
+
+def _picture(figures: Figures) -> Iterator[str]:
+    width, height = _LEFT + 2 * (_WIDTH + _GAP), _TOP + 2 * (_HEIGHT + _GAP) + 40
+    yield (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        'font-family="sans-serif" font-size="12">'
+    )
+    yield "<!-- SPDX-License-Identifier: GPL-3.0-or-later -->"
+    yield "<title>Seconds for one to a hundred containers, beside the floor and other ways</title>"
+    yield f'<rect width="{width}" height="{height}" fill="white"/>'
+    scale = _Scale(figures)
+    for index, phase in enumerate(PHASES):
+        x, y = _LEFT + index % 2 * (_WIDTH + _GAP), _TOP + index // 2 * (_HEIGHT + _GAP)
+        yield f'<g transform="translate({x} {y})">'
+        yield from _panel(figures, phase, scale)
+        yield "</g>"
+    yield from _legend(_ways(figures), height - 40)
+    yield "</svg>"
+
+
+class _Scale:
+    """Where numbers of containers and seconds are in a panel."""
+
+    def __init__(self, figures: Figures) -> None:
+        self.sizes = sorted({size for _way, size, _phase in figures})
+        seconds = [figure["seconds"] for figure in figures.values()]
+        self.first = math.floor(math.log10(min(seconds)))
+        self.last = math.ceil(math.log10(max(seconds)))
+
+    def x(self, size: int) -> float:
+        """Of a number of containers."""
+        return _WIDTH * math.log(size / self.sizes[0]) / (math.log(self.sizes[-1] / self.sizes[0]) or 1)
+
+    def y(self, seconds: float) -> float:
+        """Of a time."""
+        return _HEIGHT * (1 - (math.log10(seconds) - self.first) / ((self.last - self.first) or 1))
+
+
+def _panel(figures: Figures, phase: str, scale: _Scale) -> Iterator[str]:
+    yield f'<text x="0" y="-12" font-weight="bold">{_PHASE_NAMES[phase]}</text>'
+    for power in range(scale.first, scale.last + 1):
+        y = scale.y(10**power)
+        yield f'<line x1="0" x2="{_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#dddddd"/>'
+        yield f'<text x="-6" y="{y + 4:.1f}" text-anchor="end">{10**power:g} s</text>'
+    for size in scale.sizes:
+        yield f'<text x="{scale.x(size):.1f}" y="{_HEIGHT + 18}" text-anchor="middle">{size}</text>'
+    for way in _ways(figures):
+        found = [(size, figures[way, size, phase]) for size in scale.sizes if (way, size, phase) in figures]
+        points = [f"{scale.x(size):.1f},{scale.y(figure['seconds']):.1f}" for size, figure in found]
+        dashes = ' stroke-dasharray="5 4"' if way == "floor" else ""
+        yield f'<polyline points="{" ".join(points)}" fill="none" stroke="{_COLOURS[way]}" stroke-width="2"{dashes}/>'
+        for point in points:
+            x, _comma, y = point.partition(",")
+            yield f'<circle cx="{x}" cy="{y}" r="3" fill="{_COLOURS[way]}"/>'
+
+
+def _legend(ways: Sequence[str], y: float) -> Iterator[str]:
+    for index, way in enumerate(ways):
+        x, row = _LEFT + index % 3 * 230, y + index // 3 * 20
+        yield f'<rect x="{x}" y="{row}" width="12" height="12" fill="{_COLOURS[way]}"/>'
+        yield f'<text x="{x + 18}" y="{row + 10}">{_WAY_NAMES[way].replace("`", "")}</text>'

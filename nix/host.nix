@@ -1,0 +1,102 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# A NixOS host for the containers of inx.fleet: Incus, flakes, what the modules need, and the roots for what containers
+# build. The storage pool, the bridge and the store's profile are declared to Incus (virtualisation.incus.preseed), as the
+# role host says on a NixOS host that lacks them.
+#   imports = [ .../nix/host.nix ];
+#   inx.host.enable = true;
+{ config, lib, pkgs, ... }:
+let
+  cfg = config.inx.host;
+  python = pkgs.python3.withPackages (packages: [ packages.pylxd packages.jmespath ]);
+
+  # The modules' own files are the command.
+  library = pkgs.linkFarm "inx-gcroots-library" [ { name = "inx_fleet"; path = ../plugins/module_utils; } ];
+  gcroots = pkgs.writeTextFile {
+    name = "inx-gcroots";
+    executable = true;
+    destination = "/bin/inx-gcroots";
+    text = ''
+      #!${python}/bin/python
+      import sys
+
+      sys.path.insert(0, "${library}")
+
+      from inx_fleet.gcroots_command import main
+
+      sys.exit(main())
+    '';
+  };
+  command = "${gcroots}/bin/inx-gcroots";
+  maxRoots = toString cfg.gcroots.maxRoots;
+in
+{
+  options.inx.host = {
+    enable = lib.mkEnableOption "containers of inx.fleet on this host";
+
+    gcroots = {
+      enable = lib.mkOption {
+        type = lib.types.bool;
+        default = true;
+        description = "Whether to keep what containers build from the host's garbage collection.";
+      };
+
+      maxRoots = lib.mkOption {
+        type = lib.types.ints.positive;
+        default = 10000;
+        description = "How many roots each container can have.";
+      };
+    };
+  };
+
+  config = lib.mkIf cfg.enable (lib.mkMerge [
+    {
+      virtualisation.incus.enable = true;
+      # Incus on NixOS wants it.
+      networking.nftables.enable = true;
+      nix.settings.experimental-features = [ "nix-command" "flakes" ];
+
+      systemd.tmpfiles.rules = [
+        "d /nix/var/nix/profiles/inx-container 0755 root root -"
+        # Where the modules of the collection look for pylxd.
+        "L+ /opt/inx-fleet - - - - ${python}"
+      ];
+    }
+
+    (lib.mkIf cfg.gcroots.enable {
+      environment.systemPackages = [ gcroots ];
+
+      systemd.paths.inx-gcroots = {
+        description = "Links to what containers build";
+        wantedBy = [ "paths.target" ];
+        pathConfig = {
+          PathChanged = "/nix/var/nix/gcroots/auto";
+          MakeDirectory = true;
+        };
+      };
+
+      systemd.services.inx-gcroots = {
+        description = "Roots for what containers build";
+        # It stays once it was started: a path unit does not see what happens while its service runs.
+        after = [ "incus.service" ];
+        startLimitIntervalSec = 0;
+        serviceConfig = {
+          ExecStart = "${command} watch --max-roots ${maxRoots}";
+          Restart = "on-failure";
+          RestartSec = 2;
+          MemoryMax = "1G";
+          NoNewPrivileges = true;
+          PrivateTmp = true;
+          ProtectSystem = "strict";
+          ReadWritePaths = [ "/nix/var/nix" ];
+          RestrictAddressFamilies = [ "AF_UNIX" ];
+          CapabilityBoundingSet = [ "CAP_SYS_PTRACE" "CAP_DAC_READ_SEARCH" "CAP_DAC_OVERRIDE" "CAP_KILL" ];
+        };
+      };
+
+      systemd.services.nix-gc.serviceConfig.ExecStartPre = "${command} sync --max-roots ${maxRoots}";
+    })
+  ]);
+}

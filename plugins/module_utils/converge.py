@@ -1,0 +1,394 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Evaluate, observe, plan, build, apply: the one way in which the modules change containers, one or a hundred."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from .apply import Host, apply_step, check_system
+from .declared import LOCALTIME, Container, ContainerSet, profile_dir
+from .desired import VOLATILE_ROOT
+from .errors import ConflictError, FleetError, RolledBackError
+from .generations import read_generations
+from .health import verify
+from .mounts import is_in_memory
+from .nix import kept
+from .observed import Instance, Observed, System
+from .placement import placed
+from .plan import BUILDING, DISRUPTIVE, Plan, Step, is_rebuilt, plan_set
+from .schedule import Slots, run_jobs
+
+# A container that was started a moment ago has not made /run/current-system yet.
+_BOOT_GRACE = 5.0
+_POLL = 0.05
+# Steps that end with a container that was seen to be healthy.
+_PROVING = frozenset(("start", "restart", "activate"))
+# The API extension of tmpfs as a device.
+_TMPFS_DEVICES = "container_disk_tmpfs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one container; ``steps`` are those that were done, or that check mode would do."""
+
+    plan: Plan
+    steps: tuple[Step, ...]
+    observed: Observed
+    closure_difference: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: FleetError | None = None
+
+    @property
+    def name(self) -> str:
+        """The container's name."""
+        return self.plan.container.name
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done, or would be."""
+        return bool(self.steps)
+
+
+Systems = Mapping[str, "System | FleetError | None"]
+
+
+def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool) -> list[Outcome]:
+    """Bring containers to what is declared, or say what that would take: the purged ones, then the declared ones.
+
+    Raises FleetError when nothing can be planned at all; what ails one container is in its outcome's ``error``.
+    """
+    declared, refused, located = _placed(host, declared)
+    evaluated = _evaluate(host, declared, check)
+    before = observe(host, declared)
+    evaluated = {**evaluated, **refused, **_moved(located, before)}
+    unrecorded = [
+        system
+        for name, system in evaluated.items()
+        if isinstance(system, System) and system.path != before[name].generations.system
+    ]
+    with nullcontext() if check else kept(unrecorded):
+        systems = _with_validity(host, evaluated, unrecorded)
+        plans = plan_set(declared, systems, before)
+        if check:
+            outcomes = [_outcome(plan, before[plan.container.name], steps=plan.steps) for plan in plans]
+        else:
+            outcomes = _apply(host, declared, plans, before)
+        if not diff:
+            return outcomes
+        differences = _closure_differences(host, outcomes, before)
+        return [replace(outcome, closure_difference=differences.get(outcome.name, ())) for outcome in outcomes]
+
+
+def _outcome(plan: Plan, observed: Observed, steps: tuple[Step, ...] = ()) -> Outcome:
+    return Outcome(plan=plan, steps=steps, observed=observed, warnings=plan.warnings, error=plan.error)
+
+
+# Placing, in a cluster
+
+
+def _placed(
+    host: Host, declared: ContainerSet
+) -> tuple[ContainerSet, dict[str, FleetError], Mapping[str, str | None]]:
+    """The set with the place of each container, why those without one have none, and where instances are."""
+    cluster = host.incus.cluster()
+    located = {} if cluster is None else host.incus.locations()
+    containers, refused = [], dict[str, FleetError]()
+    for container in declared.containers:
+        try:
+            containers.append(placed(container, located.get(container.name), cluster))
+        except FleetError as error:
+            refused[container.name] = error
+            containers.append(replace(container, target=host.incus.server.member))
+    return replace(declared, containers=tuple(containers)), refused, located
+
+
+def _moved(located: Mapping[str, str | None], before: Mapping[str, Observed]) -> dict[str, FleetError]:
+    """Those that were moved by somebody else since they were placed."""
+    return {
+        name: ConflictError(f"{name} was moved from {located[name]} meanwhile.", "Run again.")
+        for name, seen in before.items()
+        if seen.instance is not None and located.get(name) not in (None, seen.instance.location)
+    }
+
+
+# Observing
+
+
+def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None = None) -> dict[str, Observed]:
+    """Look at all that the plan depends on: the declared containers, and the others of the project for a purge.
+
+    With ``chosen``, at those alone.
+    """
+    names = [container.name for container in declared.containers]
+    if declared.name is None and len(names) == 1:
+        one = host.incus.instance(names[0])
+        instances = {} if one is None else {names[0]: one}
+    else:
+        instances = host.incus.instances()
+    wanted = dict.fromkeys([*names, *instances] if declared.purge else names) if chosen is None else chosen
+    seen = _with_running_systems(host, {name: instances[name] for name in wanted if name in instances})
+    profiles, pools, has_localtime = host.incus.profiles(), host.incus.pools(), os.path.exists(LOCALTIME)
+    nothing = Observed(has_tmpfs_devices=_TMPFS_DEVICES in host.incus.server.extensions)
+    looks = _looks_at_storage(host, declared, pools, seen, nothing)
+    return {
+        name: replace(
+            looks.get(name, nothing),
+            instance=seen.get(name),
+            profiles=profiles,
+            pools=pools,
+            generations=read_generations(profile_dir(declared.project, name)),
+            has_localtime=has_localtime,
+            member=host.incus.server.member,
+        )
+        for name in wanted
+    }
+
+
+def _with_running_systems(host: Host, instances: Mapping[str, Instance]) -> dict[str, Instance]:
+    """With where /run/current-system leads in those that run; those that have none yet are waited for together."""
+    here = host.incus.server.member
+    seen = dict(instances)
+    unknown = [name for name, instance in seen.items() if instance.is_running and instance.location == here]
+    deadline = time.monotonic() + _BOOT_GRACE
+    while unknown:
+        for name in unknown:
+            seen[name] = replace(seen[name], running_system=host.incus.running_system(seen[name]))
+        unknown = [name for name in unknown if seen[name].running_system is None]
+        if not unknown or time.monotonic() >= deadline:
+            break
+        time.sleep(_POLL)
+    return seen
+
+
+def _looks_at_storage(
+    host: Host,
+    declared: ContainerSet,
+    pools: frozenset[str] | None,
+    instances: Mapping[str, Instance],
+    nothing: Observed,
+) -> dict[str, Observed]:
+    """What is known of volumes, pools and roots, for the containers whose plan depends on it."""
+    stored = [entry for entry in declared.containers if entry.volatile.persist or entry.volatile.delete_volumes]
+    storage = nothing
+    if stored and pools is None:
+        raise FleetError(
+            f"{stored[0].name}: 'persist' needs a look at the storage pools, which Incus does not give this user.",
+            "Use the socket, or a certificate that is not restricted.",
+        )
+    if stored and pools is not None:
+        mounted = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+        sources = host.incus.pool_sources().items()
+        storage = replace(
+            nothing,
+            volumes=host.incus.volumes(sorted(pools)),
+            memory_pools=frozenset(pool for pool, source in sources if is_in_memory(source, mounted)),
+        )
+    looks = {entry.name: storage for entry in stored}
+    for entry in declared.containers:
+        instance = instances.get(entry.name)
+        if instance is not None and entry.state != "absent":
+            looks[entry.name] = replace(
+                looks.get(entry.name, nothing),
+                occupied=_occupied(host, entry, instance),
+                has_snapshots=is_rebuilt(entry, instance) and host.incus.has_snapshots(entry.name),
+            )
+    return looks
+
+
+def _occupied(host: Host, declared: Container, instance: Instance) -> frozenset[str]:
+    """The paths that are to get a volume, and have files that it would hide."""
+    if not instance.is_running and instance.config.get(VOLATILE_ROOT) == "rebuild":
+        # What was left there was volatile.
+        return frozenset()
+    new = [entry.path for entry in declared.volatile.persist or () if entry.device not in instance.devices]
+    return frozenset(path for path in new if host.incus.has_files(declared.name, path))
+
+
+def _evaluate(host: Host, declared: ContainerSet, check: bool) -> Systems:
+    entries = {
+        container.name: (container.source, container.nix)
+        for container in declared.containers
+        if container.source is not None and container.target == host.incus.server.member
+    }
+    found = host.nix.evaluate(list(entries.values()), write_lock_file=not check)
+    return {name: found[entry] for name, entry in entries.items()}
+
+
+def _with_validity(host: Host, evaluated: Systems, unrecorded: Sequence[System]) -> Systems:
+    """Say of each system whether it is in the store; those that a profile leads to are."""
+    valid = host.nix.valid_paths([system.path for system in unrecorded])
+    missing = {system.path for system in unrecorded} - valid
+
+    def look(system: System | FleetError | None) -> System | FleetError | None:
+        if not isinstance(system, System):
+            return system
+        try:
+            if system.path in valid:
+                check_system(system.path)
+        except FleetError as error:
+            return error
+        return replace(system, built=system.path not in missing)
+
+    return {name: look(system) for name, system in evaluated.items()}
+
+
+# Applying
+
+
+def _apply(
+    host: Host, declared: ContainerSet, plans: Sequence[Plan], before: Mapping[str, Observed]
+) -> list[Outcome]:
+    plans = _built(host, plans)
+    workers = declared.parallel or max(4, 2 * (os.cpu_count() or 1))
+    work = _Work(host, Slots(declared.max_unavailable), plans, before)
+    names = {container.name for container in declared.containers}
+    purged = [plan for plan in plans if plan.container.name not in names]
+    # What goes may hold an address or a port that one of the others is to get.
+    for chosen in (purged, [plan for plan in plans if plan.container.name in names]):
+        jobs = {plan.container.name: partial(work.do, plan) for plan in chosen if work.has_work(plan)}
+        after = {plan.container.name: plan.container.after for plan in chosen}
+        work.outcomes.update(run_jobs(jobs, after, workers))
+    return _with_what_is_now(host, declared, [work.outcome(plan) for plan in plans])
+
+
+def _built(host: Host, plans: Sequence[Plan]) -> list[Plan]:
+    """Build all that is not in the store, together; a plan whose system cannot be built has that as its error."""
+    wanted = {
+        plan.container.name: (plan.system, plan.container.nix)
+        for plan in plans
+        if plan.system is not None and any(step.action in BUILDING for step in plan.steps)
+    }
+    failed = host.nix.build(list(wanted.values()))
+    return [
+        replace(plan, steps=(), error=failed[plan.system])
+        if plan.container.name in wanted and plan.system in failed
+        else plan
+        for plan in plans
+    ]
+
+
+class _Work:
+    """What the jobs of a run share: where they note their outcomes, and the slots that they wait for."""
+
+    def __init__(self, host: Host, slots: Slots, plans: Sequence[Plan], before: Mapping[str, Observed]) -> None:
+        self._host = host
+        self._slots = slots
+        self._before = before
+        here = {plan.container.name for plan in plans if plan.container.target == host.incus.server.member}
+        self._waited_for = {name for plan in plans if plan.steps for name in plan.container.after} & here
+        failed = [plan for plan in plans if plan.error is not None and not plan.steps]
+        self.outcomes = {plan.container.name: _outcome(plan, before[plan.container.name]) for plan in failed}
+
+    def has_work(self, plan: Plan) -> bool:
+        """Whether there is anything to do, if only to see that those that come after it may go on."""
+        return bool(plan.steps) or (plan.container.name in self._waited_for and plan.error is None)
+
+    def outcome(self, plan: Plan) -> Outcome:
+        """The outcome of a container's job, or of having none."""
+        name = plan.container.name
+        return self.outcomes[name] if name in self.outcomes else _outcome(plan, self._before[name])
+
+    def do(self, plan: Plan) -> Outcome:
+        """Do the steps of a plan, one after another until one fails."""
+        done: list[Step] = []
+        warnings = list(plan.warnings)
+        error: FleetError | None = None
+        available = False
+        instance, has_slot = self._before[plan.container.name].instance, False
+        try:
+            for step in plan.steps:
+                # What was built, together with the others, stays so.
+                if step.action not in BUILDING:
+                    self._check_others(plan)
+                if step.action in DISRUPTIVE and instance is not None and instance.is_running and not has_slot:
+                    has_slot = self._take_slot(plan)
+                warnings += apply_step(self._host, plan, step)
+                done.append(step)
+            warnings += self._prove(plan)
+            error = plan.error
+            available = True
+        except FleetError as failure:
+            error = failure
+            available = isinstance(failure, RolledBackError)
+        finally:
+            if has_slot:
+                self._slots.give_back(available=available)
+        outcome = _outcome(plan, self._before[plan.container.name], tuple(done))
+        outcome = replace(outcome, warnings=tuple(warnings), error=error)
+        self.outcomes[plan.container.name] = outcome
+        return outcome
+
+    def _check_others(self, plan: Plan) -> None:
+        for name in plan.container.after:
+            if name in self.outcomes and self.outcomes[name].error is not None:
+                raise FleetError(
+                    f"{plan.container.name} was not touched, because it comes after {name}, which failed.",
+                    f"Mend {name} first.",
+                )
+
+    def _take_slot(self, plan: Plan) -> bool:
+        if self._slots.take():
+            return True
+        raise FleetError(
+            f"{plan.container.name} was not interrupted: as many containers did not come back from their update as "
+            "'max_unavailable' allows.",
+            "Mend those first.",
+        )
+
+    def _prove(self, plan: Plan) -> list[str]:
+        """See that a container that others come after is healthy, unless a step has just seen it."""
+        name = plan.container.name
+        if name not in self._waited_for or any(step.action in _PROVING for step in plan.steps):
+            return []
+        instance = self._before[name].instance
+        if instance is None or instance.running_system is None:
+            raise FleetError(f"{name} does not say which system it runs.", f"See 'incus exec {name} -- ls -l /run'.")
+        return verify(self._host.incus, plan.container, instance.running_system)
+
+
+def _with_what_is_now(host: Host, declared: ContainerSet, outcomes: list[Outcome]) -> list[Outcome]:
+    """Look again at those with which anything was done or tried."""
+    touched = [outcome.name for outcome in outcomes if outcome.changed or outcome.error is not None]
+    if not touched:
+        return outcomes
+    try:
+        now = observe(host, declared, touched)
+    except FleetError as failure:
+        # The first error is the one to tell, and the steps that were done are told with either.
+        return [
+            replace(outcome, error=outcome.error or failure) if outcome.changed else outcome for outcome in outcomes
+        ]
+    return [replace(outcome, observed=now.get(outcome.name, outcome.observed)) for outcome in outcomes]
+
+
+# What would change, in packages
+
+
+def _closure_differences(
+    host: Host, outcomes: Iterable[Outcome], before: Mapping[str, Observed]
+) -> dict[str, tuple[str, ...]]:
+    """The packages that come and go in each container whose system changes; equal pairs are compared once."""
+    pairs: dict[str, tuple[str, str]] = {}
+    for outcome in outcomes:
+        old, new = _system_before(before[outcome.name]), outcome.plan.system
+        if new is not None and old not in (None, new.path) and outcome.changed and outcome.error is None:
+            pairs[outcome.name] = (str(old), new.path)
+    compared = host.nix.closure_differences(set(pairs.values()))
+    return {
+        name: compared.get(pair, (f"(the versions are known when {pair[1]} is built)",))
+        for name, pair in pairs.items()
+    }
+
+
+def _system_before(observed: Observed) -> str | None:
+    runs = observed.instance.running_system if observed.instance is not None else None
+    return runs if runs is not None else observed.generations.system

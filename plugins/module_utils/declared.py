@@ -1,0 +1,548 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the user asked for, validated.
+
+Nothing here looks at a server or at the file system: what can be refused from
+the declaration alone is refused here, before anything else happens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Literal, TypeAlias
+
+from .errors import FleetError
+from .values import Value, same_value, value_text
+from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, Volatile, volatile_from
+
+State: TypeAlias = Literal["started", "stopped", "restarted", "present", "absent"]
+Activation: TypeAlias = Literal["switch", "boot", "test"]
+#: A generation of the container's profile: its number, or the newest good one before the current one.
+GenerationChoice: TypeAlias = int | Literal["previous"]
+Device: TypeAlias = Mapping[str, Value]
+
+PROFILES_DIR = "/nix/var/nix/profiles/inx-container"
+STORE_PROFILE = "inx-container"
+STORE_DIR = "/nix/store"
+DAEMON_SOCKET_DIR = "/nix/var/nix/daemon-socket"
+DB_DIR = "/nix/var/nix/db"
+LOCALTIME = "/etc/localtime"
+
+# Incus: shared/validate/validate.go, IsHostname: one label of a host name, and no number.
+_NAME = re.compile(r"(?!\d+\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
+# Nix: src/libstore/path.cc, checkName: at most 211 characters of this alphabet.
+_STORE_PATH = re.compile(r"/nix/store/[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+\-_?=][A-Za-z0-9+\-._?=]{0,210}\Z")
+_STORE_OBJECT = re.compile(_STORE_PATH.pattern.removesuffix(r"\Z") + r"(?=/|\Z)")
+_NIX_SETTING = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
+_WORD = re.compile(r"[A-Za-z0-9._-]{1,63}\Z")
+# Nix: src/libstore/store-api.cc, openStore; what is a path or a word there is a store of this host.
+_STORE_URL = re.compile(r"[a-z0-9+.-]+://[^\s\x00-\x1f\x7f]+\Z")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NixOptions:
+    """How nix is to be called; equal options let containers share one evaluation."""
+
+    override_inputs: tuple[tuple[str, str], ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    impure: bool = False
+    accept_flake_config: bool = False
+    builders: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flake:
+    """``nixosConfigurations."attribute"`` of the flake at ``reference``."""
+
+    reference: str
+    attribute: str
+
+    @property
+    def installable(self) -> str:
+        """The argument for ``nix build``."""
+        return f'{self.reference}#nixosConfigurations."{self.attribute}".config.system.build.toplevel'
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """``attribute`` of the Nix expression in ``path``, for those without flakes."""
+
+    path: str
+    attribute: str
+
+    @property
+    def installable(self) -> str:
+        """The argument for ``nix build --file PATH``."""
+        return self.attribute
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorePath:
+    """A system that is in the store already, that ``copy_from`` has, or a substituter."""
+
+    path: str
+    copy_from: str | None = None
+
+
+Source: TypeAlias = Flake | File | StorePath
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """What to wait for after a start or a switch, and for how many seconds at most."""
+
+    conditions: tuple[str, ...] = ("system",)
+    timeout: int = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """When a system that was started or switched to counts as good, and what to do if it is not.
+
+    ``command`` has no shell and runs as root in the container, until it succeeds or ``timeout`` seconds are over.
+    """
+
+    command: tuple[str, ...] = ()
+    timeout: int = 120
+    degraded: bool = False
+    rollback: bool = True
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """One declared container. ``None`` always means "not declared: leave it as it is"."""
+
+    name: str
+    project: str = "default"
+    state: State = "started"
+    source: Source | None = None
+    generation: GenerationChoice | None = None
+    keep_generations: int | None = None
+    nix: NixOptions = field(default_factory=NixOptions)
+    activation: Activation = "switch"
+    config: Mapping[str, Value] = field(default_factory=dict)
+    devices: Mapping[str, Device | None] = field(default_factory=dict)
+    profiles: tuple[str, ...] | None = None
+    store_profile: str = STORE_PROFILE
+    storage_pool: str | None = None
+    root_size: str | None = None
+    description: str | None = None
+    ephemeral: bool | None = None
+    autostart: bool | None = None
+    localtime: bool = True
+    self_update: bool | None = None
+    volatile: Volatile = field(default_factory=Volatile)
+    allow_privileged: bool = False
+    wait: Wait | None = field(default_factory=Wait)
+    health: Health | None = None
+    stop_timeout: int = 60
+    force: bool = False
+    #: Names of containers of the same set that must be healthy before this one is touched.
+    after: tuple[str, ...] = ()
+    #: Words by which a run can choose it, None if none were declared.
+    tags: tuple[str, ...] | None = None
+    #: The set that the container belongs to; None leaves what is recorded on the instance.
+    set_name: str | None = None
+    #: The cluster member that is to run it; None is wherever it is, or is placed when it is new.
+    target: str | None = None
+
+    @property
+    def profile_dir(self) -> str:
+        """The directory on the host that holds the container's Nix profile."""
+        return profile_dir(self.project, self.name)
+
+    def placed_at(self, member: str) -> Container:
+        """The same container with its place settled."""
+        return replace(self, target=member)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSet:
+    """Containers that are brought to what is declared in one step.
+
+    ``parallel`` and ``max_unavailable`` are numbers of containers; None is as many as is sensible, and no limit.
+    With ``purge``, members of the set ``name`` that are declared no more are removed, ``purge_limit`` at most.
+    """
+
+    containers: tuple[Container, ...]
+    project: str = "default"
+    name: str | None = None
+    purge: bool = False
+    purge_limit: int = 0
+    parallel: int | None = None
+    max_unavailable: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreMount:
+    """The declared Incus profile that shares the store."""
+
+    name: str = STORE_PROFILE
+    state: Literal["present", "absent"] = "present"
+    daemon: bool = True
+    localtime: bool = False
+    self_update: bool = False
+    shared_paths: tuple[str, ...] = ()
+    exclusive: bool = False
+    description: str | None = None
+
+
+def lxc_name(project: str, name: str) -> str:
+    """What liblxc calls an instance: a name of its own on the whole host, since "_" is in no instance's name."""
+    return name if project == "default" else f"{project}_{name}"
+
+
+def profile_dir(project: str, name: str) -> str:
+    """The directory on the host that holds the Nix profile of a container."""
+    return f"{PROFILES_DIR}/{lxc_name(project, name)}"
+
+
+def container_name(name: str) -> str:
+    """Return ``name`` when Incus would take it as an instance's name.
+
+    Raises FleetError otherwise.
+    """
+    if not _NAME.match(name):
+        raise FleetError(
+            f"{name!r} is not a name that Incus takes for an instance.",
+            "Use 1 to 63 letters, digits and dashes, no dash at either end, and not digits alone.",
+        )
+    return name
+
+
+def container_from(params: Mapping[str, Any]) -> Container:
+    """Make a Container of the parameters of inx_container (its argument spec gives their shape).
+
+    Raises FleetError for anything that can be refused without looking at the host.
+    """
+    name = container_name(params["name"])
+    state: State = params["state"]
+    source = _source_from(params, name)
+    if source is not None and state == "absent":
+        source = None
+    if params["ephemeral"] and state == "stopped":
+        raise FleetError(
+            f"{name}: an ephemeral container is deleted by its stop, so it cannot be kept in state 'stopped'.",
+            "Declare 'state: absent', or 'ephemeral: false'.",
+        )
+    return Container(
+        name=name,
+        project=params["project"],
+        state=state,
+        source=source,
+        generation=None if state == "absent" else _generation_from(params, name),
+        keep_generations=_keep_generations_from(params, name),
+        nix=_nix_options_from(params),
+        activation=params["activation"],
+        config=_config_from(params, name),
+        devices=_devices_from(params, name),
+        profiles=None if params["profiles"] is None else tuple(params["profiles"]),
+        store_profile=params["store_profile"],
+        storage_pool=params["storage_pool"],
+        root_size=params["root_size"],
+        description=params["description"],
+        ephemeral=params["ephemeral"],
+        autostart=params["autostart"],
+        localtime=params["localtime"],
+        self_update=params["self_update"],
+        volatile=volatile_from(params, name),
+        allow_privileged=params["allow_privileged"],
+        wait=_wait_from(params),
+        health=_health_from(params),
+        stop_timeout=_positive(params["stop_timeout"], f"{name}: stop_timeout"),
+        force=params["force"],
+        after=tuple(params.get("after") or ()),
+        tags=_tags_from(params, name),
+        target=None if params["target"] == "auto" else params["target"],
+    )
+
+
+def container_set_from(params: Mapping[str, Any], containers: Sequence[Container]) -> ContainerSet:
+    """Make a ContainerSet of the parameters of inx_containers and of its containers.
+
+    Raises FleetError for what is wrong between containers: a name declared twice, an order that cannot be.
+    """
+    names = [container.name for container in containers]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FleetError(f"Declared twice: {', '.join(twice)}.", "A name belongs to one container.")
+    _check_order(containers)
+    name = word(params["set"], "name for a set")
+    if params["purge_limit"] < 0:
+        raise FleetError(f"purge_limit is {params['purge_limit']}.", "It is a number of containers from 0.")
+    if params["parallel"] is not None and params["parallel"] < 1:
+        raise FleetError(f"parallel is {params['parallel']}.", "It is a number of containers from 1.")
+    chosen = _chosen(params, containers)
+    return ContainerSet(
+        containers=tuple(replace(container, set_name=name) for container in chosen),
+        project=params["project"],
+        name=name,
+        purge=params["purge"],
+        purge_limit=params["purge_limit"],
+        parallel=params["parallel"],
+        max_unavailable=_share_from(params["max_unavailable"], len(containers)),
+    )
+
+
+def word(text: str, what: str) -> str:
+    """Return ``text`` when it can be a part of a path; FleetError says that ``what`` is none otherwise."""
+    if not _WORD.match(text) or text.strip(".") == "":
+        raise FleetError(f"{text!r} is no {what}.", "Use up to 63 letters, digits, dots, dashes, underscores.")
+    return text
+
+
+def _chosen(params: Mapping[str, Any], containers: Sequence[Container]) -> list[Container]:
+    """Those that 'only' and 'only_tags' choose, which come after no other then; all if neither is given."""
+    patterns, tags = params["only"], params["only_tags"]
+    if patterns is None and tags is None:
+        return list(containers)
+    if params["purge"]:
+        raise FleetError("'purge' looks at the whole set, and 'only' at a part of it.", "Keep one of them.")
+    for pattern in patterns or ():
+        if not any(fnmatchcase(container.name, pattern) for container in containers):
+            raise FleetError(f"only: no declared container is called {pattern!r}.", "Name one, or a pattern as web-*.")
+    for tag in tags or ():
+        if not any(tag in (container.tags or ()) for container in containers):
+            raise FleetError(f"only_tags: no declared container has the tag {tag!r}.", "See their 'tags'.")
+    chosen = [
+        container
+        for container in containers
+        if any(fnmatchcase(container.name, pattern) for pattern in patterns or ())
+        or any(tag in (container.tags or ()) for tag in tags or ())
+    ]
+    names = {container.name for container in chosen}
+    return [
+        replace(container, after=tuple(name for name in container.after if name in names)) for container in chosen
+    ]
+
+
+def _check_order(containers: Sequence[Container]) -> None:
+    by_name = {container.name: container for container in containers}
+    for container in containers:
+        for other in container.after:
+            if other not in by_name:
+                raise FleetError(f"{container.name}: after: {other} is not in this set.", "Declare it here as well.")
+            if by_name[other].state not in ("started", "restarted"):
+                raise FleetError(
+                    f"{container.name}: after: {other} is declared {by_name[other].state}, so it never gets healthy.",
+                    f"Declare {other} started, or remove it from 'after'.",
+                )
+    try:
+        TopologicalSorter({container.name: container.after for container in containers}).prepare()
+    except CycleError as error:
+        raise FleetError(f"after: a circle: {' after '.join(error.args[1])}.", "Cut it somewhere.") from error
+
+
+def _share_from(text: str | None, total: int) -> int | None:
+    """A number of containers, or a percentage of them rounded down; at least one."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})(%?)", text)
+    number = int(match[1]) if match else 0
+    if match is None or number < 1 or (match[2] and number > 100):
+        raise FleetError(f"max_unavailable: {text!r} is no number of containers.", "Write for example 2, or 25%.")
+    return max(1, total * number // 100) if match[2] else number
+
+
+def store_object(path: str) -> str | None:
+    """The store path in or below which ``path`` is by its text; None when it is in none."""
+    match = _STORE_OBJECT.match(path)
+    return match[0] if match else None
+
+
+def store_mount_from(params: Mapping[str, Any]) -> StoreMount:
+    """Make a StoreMount of the parameters of inx_store_mount; raises FleetError on bad paths."""
+    name = params["name"]
+    if not name or "/" in name or _UNPRINTABLE.search(name) or name.startswith("-"):
+        raise FleetError(f"{name!r} is not a name for an Incus profile.", "Use letters, digits and dashes.")
+    for path in params["shared_paths"]:
+        if not path.startswith("/") or ".." in path.split("/") or _UNPRINTABLE.search(path) or path.strip("/") == "":
+            raise FleetError(
+                f"shared_paths: {path!r} cannot be shared.", "Name absolute paths below / and without '..'."
+            )
+    return StoreMount(
+        name=name,
+        state=params["state"],
+        daemon=params["daemon"],
+        localtime=params["localtime"],
+        self_update=params["self_update"],
+        shared_paths=tuple(path.rstrip("/") for path in params["shared_paths"]),
+        exclusive=params["exclusive"],
+        description=params["description"],
+    )
+
+
+def _source_from(params: Mapping[str, Any], name: str) -> Source | None:
+    given = [key for key in ("flake", "file", "system", "generation") if params[key] is not None]
+    if len(given) > 1:
+        raise FleetError(f"{name}: {' and '.join(given)} are given, but a container has one system.", "Keep one.")
+    if params["copy_from"] is not None and (params["flake"] is not None or params["file"] is not None):
+        raise FleetError(
+            f"{name}: 'copy_from' goes with 'system': what this host evaluates, it builds or has substituted.",
+            "Give 'system' with it, as inx.fleet.inx_system returns it.",
+        )
+    if params["attribute"] is not None and params["file"] is None:
+        raise FleetError(f"{name}: 'attribute' goes with 'file'.", "For a flake write REF#ATTR.")
+    if params["flake"] is not None:
+        return _flake_from(params["flake"], name)
+    if params["file"] is not None:
+        return _file_from(params["file"], params["attribute"], name)
+    if params["system"] is not None:
+        return _store_path_from(params["system"], params["copy_from"], name)
+    return None
+
+
+def _flake_from(text: str, name: str) -> Flake:
+    reference, hash_sign, attribute = text.partition("#")
+    advice = "Write REF or REF#ATTR, for example /etc/nixos#web or github:owner/repo#web."
+    if not reference or _UNPRINTABLE.search(text) or " " in text or reference.startswith("-"):
+        raise FleetError(f"{name}: {text!r} is not a flake reference.", advice)
+    if reference.startswith((".", "~")):
+        raise FleetError(
+            f"{name}: the flake reference {text!r} is relative, and the module has no directory to start from.",
+            "Give the absolute path that the flake has on the host.",
+        )
+    if hash_sign and (not attribute or any(char in attribute for char in '#"\\$')):
+        raise FleetError(f"{name}: {attribute!r} is not a name in nixosConfigurations.", advice)
+    return Flake(reference=reference, attribute=attribute or name)
+
+
+def _file_from(path: str, attribute: str | None, name: str) -> File:
+    if not path.startswith("/") or _UNPRINTABLE.search(path):
+        raise FleetError(f"{name}: file {path!r} is not an absolute path.", "Give the path that it has on the host.")
+    attribute = attribute or "config.system.build.toplevel"
+    if attribute.startswith("-") or _UNPRINTABLE.search(attribute) or " " in attribute:
+        raise FleetError(f"{name}: {attribute!r} is not an attribute path.", "Write it as nix does: a.b.c")
+    return File(path=path, attribute=attribute)
+
+
+def _store_path_from(path: str, copy_from: str | None, name: str) -> StorePath:
+    if not _STORE_PATH.match(path):
+        raise FleetError(
+            f"{name}: system {path!r} is not a store path.",
+            "Give a path right below /nix/store, as 'readlink -f result' prints it.",
+        )
+    if copy_from is not None and not _STORE_URL.match(copy_from):
+        raise FleetError(
+            f"{name}: copy_from {copy_from!r} is not the URL of a Nix store.",
+            "Write for example ssh-ng://root@builder.example.org, or https://cache.example.org.",
+        )
+    return StorePath(path=path, copy_from=copy_from)
+
+
+def _generation_from(params: Mapping[str, Any], name: str) -> GenerationChoice | None:
+    text = params["generation"]
+    if text is None:
+        return None
+    if params["activation"] == "test":
+        raise FleetError(f"{name}: 'generation' does not go with 'activation: test'.", "Use 'switch' or 'boot'.")
+    if text == "previous":
+        return "previous"
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise FleetError(f"{name}: generation {text!r} is no generation.", "Give its number, or 'previous'.")
+    return int(text)
+
+
+def _keep_generations_from(params: Mapping[str, Any], name: str) -> int | None:
+    number: int | None = params["keep_generations"]
+    if number is not None and number < 2:
+        raise FleetError(
+            f"{name}: keep_generations is {number}, and nothing would be left to go back to.", "Keep 2 or more."
+        )
+    return number
+
+
+def _nix_options_from(params: Mapping[str, Any]) -> NixOptions:
+    settings = tuple(sorted((key, value_text(value)) for key, value in params["nix_options"].items()))
+    for key, value in settings:
+        if not _NIX_SETTING.match(key) or _UNPRINTABLE.search(value):
+            raise FleetError(f"nix_options: {key!r} is not a setting of nix.conf.", "See 'nix config show' for them.")
+    overrides = tuple(sorted((key, str(value)) for key, value in params["override_inputs"].items()))
+    for key, value in overrides:
+        if key.startswith("-") or value.startswith("-") or _UNPRINTABLE.search(key + value):
+            raise FleetError(f"override_inputs: {key!r}: {value!r} is not an input and a flake reference.")
+    if params["builders"] is not None and "\x00" in params["builders"]:
+        raise FleetError("builders holds a NUL character.", "Write it as in nix.conf.")
+    return NixOptions(
+        override_inputs=overrides,
+        settings=settings,
+        impure=params["impure"],
+        accept_flake_config=params["accept_flake_config"],
+        builders=params["builders"],
+    )
+
+
+def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
+    config: dict[str, Value] = dict(params["config"])
+    for key, value in config.items():
+        if key.startswith("volatile."):
+            raise FleetError(f"{name}: config key {key!r} belongs to Incus.", "Remove it from the declaration.")
+        if isinstance(value, (list, tuple, Mapping)):
+            raise FleetError(f"{name}: config key {key!r} has a value that is no text, number or boolean.")
+    if params["autostart"] is not None:
+        declared = config.get("boot.autostart")
+        if declared is not None and not same_value(params["autostart"], value_text(declared)):
+            raise FleetError(f"{name}: autostart and config 'boot.autostart' say different things.", "Keep one.")
+        config["boot.autostart"] = params["autostart"]
+    return config
+
+
+def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device | None]:
+    devices: Mapping[str, Any] = params["devices"]
+    for device, keys in devices.items():
+        if device == "nixprofiles":
+            raise FleetError(f"{name}: the device 'nixprofiles' is made by this module.", "Use 'self_update' for it.")
+        if device.startswith((TMPFS_DEVICE, PERSIST_DEVICE)):
+            raise FleetError(f"{name}: the device {device!r} is named as this module's.", "Use 'tmpfs' or 'persist'.")
+        if keys is not None and not isinstance(keys, Mapping):
+            raise FleetError(f"{name}: device {device!r} must be a dictionary of its keys, or null to remove it.")
+        for key, value in (keys or {}).items():
+            if isinstance(value, (list, tuple, Mapping)):
+                raise FleetError(f"{name}: device {device!r}: {key!r} has a value that is no text, number or boolean.")
+    return devices
+
+
+def _wait_from(params: Mapping[str, Any]) -> Wait | None:
+    if not params["wait"]:
+        return None
+    timeout = _positive(params["wait_timeout"], f"{params['name']}: wait_timeout")
+    return Wait(conditions=tuple(params["wait_for"]), timeout=timeout)
+
+
+def _tags_from(params: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    tags = params.get("tags")
+    for tag in tags or ():
+        word(tag, f"tag (of {name})")
+    return None if tags is None else tuple(sorted(set(tags)))
+
+
+def _health_from(params: Mapping[str, Any]) -> Health | None:
+    given, name = params["health"], params["name"]
+    if given is None:
+        return None
+    if not params["wait"]:
+        raise FleetError(f"{name}: 'health' cannot be told without waiting.", "Remove 'wait: false', or 'health'.")
+    command = tuple(given["command"] or ())
+    if any("\x00" in word for word in command) or (command and not command[0]):
+        raise FleetError(f"{name}: health: {list(command)} is no command.", "Give a list: the program, its arguments.")
+    return Health(
+        command=command,
+        timeout=_positive(given["timeout"], f"{name}: health timeout"),
+        degraded=given["degraded"],
+        rollback=given["rollback"],
+        retry_failed=given["retry_failed"],
+    )
+
+
+def _positive(value: int, what: str) -> int:
+    if value < 1:
+        raise FleetError(f"{what} is {value}, but it is a number of seconds from 1.")
+    return value

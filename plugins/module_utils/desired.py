@@ -1,0 +1,375 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an instance should be: its config, devices and profiles, and what of them is refused.
+
+Pure, as the plan that it serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .declared import DAEMON_SOCKET_DIR, LOCALTIME, STORE_PROFILE, Container, Device
+from .errors import FleetError
+from .mounts import Volumes, check_mounts, check_pool, mount_devices, tmpfs_entries, volumes_change
+from .observed import Config, Devices, Instance, Observed, Profile
+from .values import Value, same_value, value_text
+from .volatile import TMPFS_ENTRY
+
+INIT_LINE = "lxc.init.cmd=/nix/var/nix/profiles/system/init"
+PROFILES_TARGET = "/nix/var/nix/profiles"
+PROFILES_DEVICE = "nixprofiles"
+#: Set on an Incus profile by inx_store_mount: what containers do that do not say self_update themselves.
+SELF_UPDATE = "user.inx.self_update"
+
+#: On an instance: the declared set that it belongs to, which alone may purge it.
+SET = "user.inx.set"
+#: On an instance: its declared tags, with commas between.
+TAGS = "user.inx.tags"
+#: On an instance: "rebuild" when its root is emptied at every start.
+VOLATILE_ROOT = "user.inx.volatile_root"
+
+# Free text: two spellings of a size or a truth are two texts there.
+_FREE_TEXT = ("user.", "environment.", "cloud-init.", "raw.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What differs on an instance, by part (config, devices, profiles, ...); None stands for "not there"."""
+
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+
+def creation(declared: Container, observed: Observed) -> dict[str, Any]:
+    """The body that creates the instance (InstancesPost, without its source)."""
+    config = {key: value_text(value) for key, value in _declared_config(declared).items() if value is not None}
+    config["raw.lxc"] = _raw_lxc(declared, "", observed)
+    devices: dict[str, dict[str, str]] = {}
+    for name, wanted in _wanted_devices(declared, None, observed).items():
+        if wanted is not None:
+            devices[name] = _merged({}, wanted)
+    profiles = _wanted_profiles(declared, None)
+    _check_expanded(declared, observed, profiles, config, devices)
+    body: dict[str, Any] = {"name": declared.name, "config": config, "devices": devices, "profiles": list(profiles)}
+    if declared.description is not None:
+        body["description"] = declared.description
+    if declared.ephemeral is not None:
+        body["ephemeral"] = declared.ephemeral
+    return body
+
+
+def change(declared: Container, instance: Instance, observed: Observed) -> Change:
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+
+    def differs(part: str, old: Any, new: Any) -> None:
+        before[part], after[part] = old, new
+
+    config = _config_change(declared, instance, observed)
+    if config:
+        differs("config", {key: instance.config.get(key) for key in config}, config)
+    devices = _devices_change(declared, instance, observed)
+    if devices:
+        differs("devices", {name: _device_or_none(instance, name) for name in devices}, devices)
+    profiles = _wanted_profiles(declared, instance)
+    if profiles != instance.profiles:
+        differs("profiles", list(instance.profiles), list(profiles))
+    if declared.description is not None and declared.description != instance.description:
+        differs("description", instance.description, declared.description)
+    if declared.ephemeral is not None and declared.ephemeral != instance.ephemeral:
+        differs("ephemeral", instance.ephemeral, declared.ephemeral)
+    _check_expanded(
+        declared, observed, profiles, _patched(instance.config, config), _patched(instance.devices, devices)
+    )
+    return Change(before=before, after=after)
+
+
+def _config_change(declared: Container, instance: Instance, observed: Observed) -> dict[str, str | None]:
+    change: dict[str, str | None] = {}
+    for key, value in _declared_config(declared).items():
+        if key != "raw.lxc" and not _same_config(key, value, instance.config.get(key)):
+            change[key] = None if value is None else value_text(value)
+    stored = instance.config.get("raw.lxc", "")
+    wanted = _raw_lxc(declared, stored, observed)
+    if _lines(stored) != _lines(wanted):
+        change["raw.lxc"] = wanted
+    return change
+
+
+def _declared_config(declared: Container) -> Mapping[str, Value]:
+    own: dict[str, Value] = {}
+    if declared.set_name is not None:
+        own[SET] = declared.set_name
+    if declared.tags is not None:
+        own[TAGS] = ",".join(declared.tags) or None
+    if declared.volatile.root is not None:
+        own[VOLATILE_ROOT] = "rebuild" if declared.volatile.root == "rebuild" else None
+    return {**declared.config, **own}
+
+
+def _same_config(key: str, declared: Value, stored: str | None) -> bool:
+    if key.startswith(_FREE_TEXT) and declared is not None:
+        return value_text(declared) == (stored or "")
+    return same_value(declared, stored)
+
+
+def _raw_lxc(declared: Container, stored: str, observed: Observed) -> str:
+    """The lines of raw.lxc: the declared ones, or those that are there, and always our tmpfs and our init."""
+    given = declared.config.get("raw.lxc", stored)
+    kept = [line for line in _lines(value_text(given)) if not line.startswith(("lxc.init.cmd=", TMPFS_ENTRY))]
+    return "\n".join([*kept, *tmpfs_entries(declared, _lines(stored), observed), INIT_LINE])
+
+
+def _lines(text: str) -> list[str]:
+    """Lines of a liblxc configuration, the white space around '=' folded, ours always last."""
+    pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
+    lines = [f"{key.strip()}={value.strip()}" if sign else key.strip() for key, sign, value in pairs]
+    return sorted(lines, key=lambda line: (line == INIT_LINE, line.startswith(TMPFS_ENTRY)))
+
+
+def _wanted_devices(
+    declared: Container, instance: Instance | None, observed: Observed
+) -> dict[str, Device | None]:
+    profiles = _wanted_profiles(declared, instance)
+    from_profiles = _expanded_devices(profiles, observed.profiles, {})
+    wanted: dict[str, Device | None] = {PROFILES_DEVICE: _profiles_device(declared, instance, profiles, observed)}
+    if not declared.localtime:
+        if instance is not None and instance.devices.get("localtime", {}).get("path") == LOCALTIME:
+            wanted["localtime"] = None
+    elif not any(device.get("path") == LOCALTIME for device in from_profiles.values()):
+        if not observed.has_localtime:
+            raise FleetError(
+                f"{declared.name}: the host has no {LOCALTIME} to share.",
+                "Install tzdata on the host, or declare 'localtime: false'.",
+            )
+        wanted["localtime"] = {
+            "type": "disk", "source": LOCALTIME, "path": LOCALTIME, "readonly": True, "shift": True,
+        }
+    if declared.storage_pool is not None or declared.root_size is not None:
+        wanted["root"] = _root_device(declared, instance, from_profiles, observed)
+    wanted = {**wanted, **_with_declared_root(declared, wanted)}
+    root_pool = _root_pool(wanted, instance, from_profiles)
+    return {**wanted, **mount_devices(declared, instance, root_pool, observed)}
+
+
+def _with_declared_root(
+    declared: Container, wanted: Mapping[str, Device | None]
+) -> Mapping[str, Device | None]:
+    """The declared devices; what the options for the root disk say is in the root disk that is among them."""
+    own_root, root = declared.devices.get("root"), wanted.get("root")
+    if own_root is None or root is None:
+        return declared.devices
+    return {**declared.devices, "root": {**root, **own_root}}
+
+
+def _root_pool(
+    wanted: Mapping[str, Device | None], instance: Instance | None, from_profiles: Devices
+) -> str | None:
+    own = {} if instance is None else _root_of(instance.devices)
+    pool = (wanted.get("root") or {}).get("pool") or own.get("pool") or _root_of(from_profiles).get("pool")
+    return None if pool is None else str(pool)
+
+
+def volume_change(declared: Container, instance: Instance | None, observed: Observed) -> tuple[Volumes, Volumes]:
+    """What of the container's volumes is missing or has another size, before and after."""
+    return volumes_change(declared, _wanted_devices(declared, instance, observed), observed)
+
+
+def _profiles_device(
+    declared: Container, instance: Instance | None, profiles: Sequence[str], observed: Observed
+) -> Device:
+    """The container's own Nix profile. Who does not say self_update keeps what is there: an adopted
+    container may be updating itself."""
+    device: dict[str, Value] = {
+        "type": "disk", "source": declared.profile_dir, "path": PROFILES_TARGET, "shift": True,
+    }
+    self_update = declared.self_update
+    if self_update is None:
+        if instance is not None and PROFILES_DEVICE in instance.devices:
+            return device
+        config = expanded_config(profiles, observed.profiles, {})
+        self_update = config.get(SELF_UPDATE) == "true"
+    device["readonly"] = not self_update
+    return device
+
+
+def _root_device(
+    declared: Container, instance: Instance | None, from_profiles: Devices, observed: Observed
+) -> Device:
+    pool = declared.storage_pool
+    check_pool(declared, pool, observed)
+    inherited = (instance.devices if instance is not None else {}).get("root") or _root_of(from_profiles)
+    there = inherited.get("pool")
+    if instance is not None and pool is not None and there not in (None, pool):
+        raise FleetError(
+            f"{declared.name}: its root disk is in the pool {there!r}, and {pool!r} is declared.",
+            f"Move it by hand: incus move {declared.name} --storage {pool} (it must be stopped).",
+        )
+    device: dict[str, Value] = {"type": "disk", "path": "/", "pool": pool or there}
+    if declared.root_size is not None:
+        device["size"] = declared.root_size
+    return device
+
+
+def _devices_change(
+    declared: Container, instance: Instance, observed: Observed
+) -> dict[str, dict[str, str] | None]:
+    change: dict[str, dict[str, str] | None] = {}
+    for name, wanted in _wanted_devices(declared, instance, observed).items():
+        stored = instance.devices.get(name)
+        if wanted is None:
+            if stored is not None:
+                change[name] = None
+        elif stored is None or not all(same_value(value, stored.get(key)) for key, value in wanted.items()):
+            change[name] = _merged(stored or {}, wanted)
+    return change
+
+
+def _merged(stored: Mapping[str, str], wanted: Device) -> dict[str, str]:
+    """A device with the declared keys set, those declared as null removed, and the others as they are."""
+    merged = {key: value for key, value in stored.items() if key not in wanted}
+    for key, value in wanted.items():
+        if key in stored and same_value(value, stored[key]):
+            merged[key] = stored[key]
+        elif value is not None:
+            merged[key] = value_text(value)
+    return merged
+
+
+def _device_or_none(instance: Instance, name: str) -> dict[str, str] | None:
+    stored = instance.devices.get(name)
+    return None if stored is None else dict(stored)
+
+
+def _wanted_profiles(declared: Container, instance: Instance | None) -> tuple[str, ...]:
+    if declared.profiles is not None:
+        profiles = declared.profiles
+    else:
+        profiles = ("default",) if instance is None else instance.profiles
+    return profiles if declared.store_profile in profiles else (*profiles, declared.store_profile)
+
+
+# What is there
+
+
+def shares_store(instance: Instance, store_profile: str = STORE_PROFILE) -> bool:
+    """Whether an instance is a container on the shared store: one sign of it is enough."""
+    signs = (has_profiles_device(instance), has_init_line(instance), store_profile in instance.profiles)
+    return instance.type == "container" and "volatile.base_image" not in instance.config and any(signs)
+
+
+def has_profiles_device(instance: Instance) -> bool:
+    """Whether it has a Nix profile mounted, its own or another."""
+    return instance.devices.get(PROFILES_DEVICE, {}).get("path") == PROFILES_TARGET
+
+
+def has_init_line(instance: Instance) -> bool:
+    """Whether it boots what its Nix profile leads to."""
+    return INIT_LINE in _lines(instance.config.get("raw.lxc", ""))
+
+
+# What is refused
+
+
+def check_kind(declared: Container, instance: Instance) -> None:
+    """Refuse an instance that is something else: to turn it into one of ours would destroy it."""
+    if not shares_store(instance, declared.store_profile):
+        raise FleetError(
+            f"There is an instance {declared.name!r} already, and it is not a container on the shared store.",
+            "It was left as it is. Choose another name, or remove it yourself with 'incus delete'.",
+        )
+
+
+def check_survives_stop(declared: Container, instance: Instance) -> None:
+    if instance.ephemeral and declared.ephemeral is not False:
+        raise FleetError(
+            f"{declared.name} is ephemeral: its stop would delete it.",
+            "Declare 'ephemeral: false' to keep it, or 'state: absent'.",
+        )
+
+
+def check_profiles(declared: Container, observed: Observed) -> None:
+    if declared.store_profile not in observed.profiles:
+        raise FleetError(
+            f"The Incus profile {declared.store_profile!r} that shares the store is not there.",
+            "Run the module inx.fleet.inx_store_mount first (the role inx.fleet.host does it).",
+        )
+    for name in declared.profiles or ():
+        if name not in observed.profiles:
+            raise FleetError(
+                f"{declared.name}: there is no Incus profile {name!r}.",
+                f"The project has: {', '.join(sorted(observed.profiles))}.",
+            )
+
+
+def _check_expanded(
+    declared: Container, observed: Observed, profiles: Sequence[str], config: Config, devices: Devices
+) -> None:
+    """Refuse what profiles and instance together must not be."""
+    all_config = expanded_config(profiles, observed.profiles, config)
+    all_devices = _expanded_devices(profiles, observed.profiles, devices)
+    check_mounts(declared, observed, all_devices)
+    if not _root_of(all_devices):
+        raise FleetError(
+            f"{declared.name} would have no root disk.",
+            f"Declare 'storage_pool' (the host has: {', '.join(sorted(observed.pools or ())) or 'none it tells'}), "
+            "or a profile with a root disk.",
+        )
+    if not declared.allow_privileged and _is_host_root(all_config) and _has_daemon(all_devices):
+        raise FleetError(
+            f"{declared.name} is privileged and has the socket of the Nix daemon: "
+            "its root would be the daemon's trusted root, and so the host's.",
+            "Make it unprivileged, give it a store profile with 'daemon: false', "
+            "or declare 'allow_privileged: true' if that is what you want.",
+        )
+
+
+def _is_host_root(config: Config) -> bool:
+    """Whether some user in the container is the host's uid 0."""
+    if config.get("security.privileged", "").lower() in ("true", "1", "yes", "on"):
+        return True
+    for line in config.get("raw.idmap", "").splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0] in ("uid", "both") and words[1].partition("-")[0] == "0":
+            return True
+    return False
+
+
+def _has_daemon(devices: Devices) -> bool:
+    socket = f"{DAEMON_SOCKET_DIR}/socket/"
+    sources = [device.get("source", "").rstrip("/") + "/" for device in devices.values() if device.get("source")]
+    return any(source.startswith("/") and socket.startswith(source) for source in sources)
+
+
+# Profiles and instance together, as Incus expands them: later ones win, a device as a whole
+
+
+def expanded_config(names: Sequence[str], profiles: Mapping[str, Profile], own: Config) -> Config:
+    config: dict[str, str] = {}
+    for name in names:
+        config.update(profiles[name].config if name in profiles else {})
+    return {**config, **own}
+
+
+def _expanded_devices(names: Sequence[str], profiles: Mapping[str, Profile], own: Devices) -> Devices:
+    devices: dict[str, Mapping[str, str]] = {}
+    for name in names:
+        devices.update(profiles[name].devices if name in profiles else {})
+    return {**devices, **own}
+
+
+def _root_of(devices: Devices) -> Mapping[str, str]:
+    for device in devices.values():
+        if device.get("type") == "disk" and device.get("path") == "/":
+            return device
+    return {}
+
+
+def _patched(stored: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    patched = {**stored, **change}
+    return {key: value for key, value in patched.items() if value is not None}

@@ -1,0 +1,128 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which roots the host keeps for its containers: from what was seen to what changes. Pure.
+
+A container is named as liblxc names it: the instance's name, with ``PROJECT_``
+before it outside the default project. A root is a link's path inside the
+container and the store path that it led to when it was last seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+#: Path of a link inside its container -> store path.
+Roots: TypeAlias = Mapping[str, str]
+Verb: TypeAlias = Literal["add", "move", "drop"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What was seen inside one container.
+
+    ``links`` has the paths that were looked up: the store path that each leads to,
+    or None when there is no such link. ``settled`` tells that what is missing is
+    gone rather than not mounted yet. ``more`` is the number of links into the store
+    that are left out of ``links``.
+    """
+
+    links: Mapping[str, str | None] = field(default_factory=dict)
+    settled: bool = True
+    more: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One root that comes, moves or goes, and why."""
+
+    verb: Verb
+    container: str
+    path: str
+    before: str | None
+    after: str | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RootsPlan:
+    """The changes, and what was left undone because a limit was hit."""
+
+    changes: tuple[Change, ...] = ()
+    limits: tuple[str, ...] = ()
+
+
+def plan_roots(
+    kept: Mapping[str, Roots],
+    looks: Mapping[str, Look],
+    *,
+    existing: Collection[str] | None,
+    valid: Collection[str],
+    max_roots: int,
+) -> RootsPlan:
+    """Compare the roots that are ``kept`` with what was seen.
+
+    ``existing`` names all containers there are, None when that is not known: then
+    none is taken for deleted. ``valid`` are the store paths that are there.
+    """
+    changes: list[Change] = []
+    limits: list[str] = []
+    for container in sorted(kept):
+        if existing is not None and container not in existing:
+            reason = "there is no such container any more"
+            changes += [_drop(container, path, before, reason) for path, before in sorted(kept[container].items())]
+    for container, look in sorted(looks.items()):
+        if existing is not None and container not in existing:
+            continue
+        roots = kept.get(container, {})
+        old = list(_changes_of_kept(container, roots, look, valid))
+        dropped = sum(change.verb == "drop" for change in old)
+        new = list(_additions(container, roots, look, valid))
+        room = max(0, max_roots - (len(roots) - dropped))
+        beyond = len(new) - room + look.more
+        if beyond > 0:
+            limits.append(f"{container} has {beyond} links more than its {max_roots} roots (max_roots).")
+        changes += [*old, *new[:room]]
+    return RootsPlan(changes=tuple(changes), limits=tuple(limits))
+
+
+def with_changes(kept: Mapping[str, Roots], changes: Iterable[Change]) -> dict[str, dict[str, str]]:
+    """The roots when the changes are made."""
+    roots = {container: dict(links) for container, links in kept.items()}
+    for change in changes:
+        if change.after is None:
+            roots[change.container].pop(change.path, None)
+        else:
+            roots.setdefault(change.container, {})[change.path] = change.after
+    return roots
+
+
+def _changes_of_kept(container: str, roots: Roots, look: Look, valid: Collection[str]) -> Iterator[Change]:
+    for path, before in sorted(roots.items()):
+        if path not in look.links:
+            continue
+        now = look.links[path]
+        if now == before:
+            if now not in valid:
+                yield _drop(container, path, before, "what it led to is not in the store any more")
+        elif now is not None and now in valid:
+            reason = "the link leads elsewhere now"
+            yield Change(verb="move", container=container, path=path, before=before, after=now, reason=reason)
+        elif now is not None:
+            yield _drop(container, path, before, "the link leads to what is not in the store")
+        elif look.settled:
+            yield _drop(container, path, before, "the link is gone")
+
+
+def _additions(container: str, roots: Roots, look: Look, valid: Collection[str]) -> Iterator[Change]:
+    for path, now in sorted(look.links.items()):
+        if path not in roots and now is not None and now in valid:
+            reason = "a link into the store"
+            yield Change(verb="add", container=container, path=path, before=None, after=now, reason=reason)
+
+
+def _drop(container: str, path: str, before: str, reason: str) -> Change:
+    return Change(verb="drop", container=container, path=path, before=before, after=None, reason=reason)

@@ -1,0 +1,140 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Nix profile of a container: links ``system -> system-N-link -> store`` (Nix: src/libstore/profiles.cc).
+
+Everything below /nix/var/nix/profiles is a root, so a link is all that a
+generation takes. A container with self_update can write the same directory:
+links are read and replaced, never followed, and no other file is opened.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from .declared import store_object
+from .errors import FleetError
+from .observed import Generations
+
+_GENERATION = re.compile(r"system-(\d{1,9})-link\Z")
+_PROFILE = "system"
+_TEST = "test"
+
+
+def read_generations(profile_dir: str) -> Generations:
+    """What the profile directory holds. Raises FleetError when it cannot be read."""
+    try:
+        names = os.listdir(profile_dir)
+    except FileNotFoundError:
+        return Generations(directory=False)
+    except OSError as error:
+        raise FleetError(f"{profile_dir} cannot be read: {error.strerror}.", "Become root.") from error
+    paths = {
+        int(match[1]): path
+        for name in names
+        if (match := _GENERATION.match(name)) and store_object(path := _link(f"{profile_dir}/{name}")) == path
+    }
+    current = _GENERATION.match(os.path.basename(_link(f"{profile_dir}/{_PROFILE}")))
+    return Generations(paths=dict(sorted(paths.items())), current=int(current[1]) if current else None)
+
+
+def generation_dates(profile_dir: str, numbers: Iterable[int]) -> dict[int, float]:
+    """When generations were made, in seconds since 1970; as nix-env has it, the time of the link."""
+    dates: dict[int, float] = {}
+    for number in numbers:
+        with suppress(OSError):
+            dates[number] = os.lstat(f"{profile_dir}/{_name(number)}").st_mtime
+    return dates
+
+
+def add_generation(profile_dir: str, number: int, system: str) -> None:
+    """Make ``system`` the generation ``number``, and the current one.
+
+    ``system`` is to be kept from the garbage collector by the caller until then.
+    Raises FleetError when another system has that number meanwhile.
+    """
+    link = f"{profile_dir}/{_name(number)}"
+    with explained(profile_dir):
+        try:
+            os.symlink(system, link)
+        except FileExistsError:
+            if _link(link) != system:
+                raise FleetError(
+                    f"{profile_dir} got a generation {number} from somebody else meanwhile.", "Run again."
+                ) from None
+    select_generation(profile_dir, number)
+
+
+def select_generation(profile_dir: str, number: int) -> None:
+    """Make the generation ``number`` the current one."""
+    replace_link(profile_dir, _PROFILE, _name(number))
+
+
+def remove_generations(profile_dir: str, numbers: Iterable[int]) -> None:
+    """Remove generations; those that are gone already do not matter."""
+    with explained(profile_dir):
+        for number in numbers:
+            with suppress(FileNotFoundError):
+                os.unlink(f"{profile_dir}/{_name(number)}")
+
+
+def link_test(profile_dir: str, system: str) -> None:
+    """Root a system that is only tried, and that no generation holds."""
+    replace_link(profile_dir, _TEST, system)
+
+
+def make_profile(profile_dir: str) -> bool:
+    """Make the directory of a profile, or another of links; True when it was not there."""
+    with explained(profile_dir):
+        try:
+            os.makedirs(profile_dir)
+        except FileExistsError:
+            return False
+    return True
+
+
+def remove_profile(profile_dir: str) -> None:
+    """Remove the directory with all that it holds."""
+    with explained(profile_dir), suppress(FileNotFoundError):
+        shutil.rmtree(profile_dir)
+
+
+def _name(number: int) -> str:
+    return f"{_PROFILE}-{number}-link"
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
+
+
+def replace_link(directory: str, name: str, target: str) -> None:
+    """Make a link in one moment; nobody ever finds none."""
+    new = f"{directory}/.{name}.{secrets.token_hex(8)}"
+    with explained(directory):
+        os.symlink(target, new)
+        try:
+            os.replace(new, f"{directory}/{name}")
+        except OSError:
+            os.unlink(new)
+            raise
+
+
+@contextmanager
+def explained(directory: str) -> Iterator[None]:
+    """Turn an OSError into what the user can do about it."""
+    try:
+        yield
+    except OSError as error:
+        raise FleetError(
+            f"{directory} cannot be changed: {error.strerror} ({error.filename}).",
+            "Become root, or a member of the group that owns it.",
+        ) from error

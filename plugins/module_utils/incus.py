@@ -1,0 +1,566 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""All that is said to Incus, through pylxd's access to its REST API.
+
+The API is the one of https://linuxcontainers.org/incus/docs/main/rest-api/.
+pylxd's models are not used: they ask once per object, and the plan wants one
+request for all of them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .declared import lxc_name, store_object
+from .endpoint import Endpoint, local_endpoint
+from .errors import ConflictError, FleetError, LateError, RefusedError
+from .observed import Cluster, Fleet, Instance, Profile, Server, Volume
+from .rootfs import container_root, read_link, running_containers
+
+try:
+    import pylxd
+    import pylxd.exceptions
+    import requests.exceptions
+except ImportError as error:
+    PYLXD_IMPORT_ERROR: ImportError | None = error
+else:
+    PYLXD_IMPORT_ERROR = None
+
+_CONNECT_TIMEOUT = 5
+# What to do about a user that is not trusted, at a socket and elsewhere.
+_TRUST = {
+    True: "Become root, or use a member of the group incus-admin.",
+    False: "Have its certificate added there: incus config trust add-certificate FILE.",
+}
+_READ_TIMEOUT = 120
+# Reading a link of a stopped container takes 40 ms; its root file system may hold it up.
+_LINK_TIMEOUT = 10
+# An operation is waited for in slices, so that a lost answer is noticed.
+_WAIT_SLICE = 30
+_NOTE_TRIES = 5
+_OUTPUT_LIMIT = 64 * 1024
+_RUNNING = 103
+_SUCCESS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a command inside a container ended; the texts are its first 64 KiB, and not to be trusted."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Incus:
+    """One project of one Incus server, or with None all of them.
+
+    Every method raises FleetError with Incus's own words when it refuses.
+    """
+
+    def __init__(self, endpoint: Endpoint, project: str | None = "default") -> None:
+        """Connect. Raises FleetError that says what is missing: Incus, or the permission, or that it is elsewhere."""
+        self._endpoint = endpoint
+        if not endpoint.is_local:
+            # Without the project, for which pylxd looks into what a server does not tell a stranger.
+            self._check_is_here(self._trusted(None).host_info)
+        self._client = self._trusted(project)
+        self.server = _server(self._client.host_info)
+
+    def _trusted(self, project: str | None) -> Any:
+        client = self._connect(self._endpoint, project, _READ_TIMEOUT)
+        if client.host_info.get("auth") != "trusted":
+            address, is_local = self._endpoint.address, self._endpoint.is_local
+            raise FleetError(f"Incus at {address} does not trust this user.", _TRUST[is_local])
+        return client
+
+    @staticmethod
+    def _connect(endpoint: Endpoint, project: str | None, timeout: float) -> Any:
+        with _explained("connect to Incus"):
+            return pylxd.Client(**endpoint.arguments, project=project, timeout=(_CONNECT_TIMEOUT, timeout))
+
+    def _check_is_here(self, info: Mapping[str, Any]) -> None:
+        """Raise FleetError unless this is the Incus of this host, where generations and processes are looked at.
+
+        Names can be the same on two hosts. A server's certificate is its own, but for the members of a cluster, which
+        have names of their own; and its process is the one that answers at this host's socket.
+        """
+        where = self._endpoint.address
+        try:
+            local = _identity(self._connect(local_endpoint(), None, _READ_TIMEOUT).host_info)
+        except FleetError as error:
+            raise FleetError(
+                f"Whether Incus at {where} is the one of this host cannot be told: {error.problem}", error.advice
+            ) from error
+        if local != _identity(info):
+            raise FleetError(
+                f"Incus at {where} is {_server(info).name!r}, and not the one of the host that this task runs on.",
+                "Run the task on that host: the systems and generations of its containers are there.",
+            )
+
+    # Looking
+
+    def profiles(self) -> dict[str, Profile]:
+        """All profiles of the project by name."""
+        with _explained("list the profiles"):
+            found = self._get(self._client.api.profiles, recursion=1)
+        return {entry["name"]: _profile(entry) for entry in found}
+
+    def pools(self) -> frozenset[str] | None:
+        """The names of the storage pools; None when this user may use them, and not list them."""
+        with _explained("list the storage pools"):
+            try:
+                found = self._get(self._client.api["storage-pools"])
+            except pylxd.exceptions.LXDAPIException as error:
+                # Incus 6.0 answers so to a certificate for some projects only, with the code 500.
+                if "restricted" in str(error):
+                    return None
+                raise
+        return frozenset(str(url).rpartition("/")[2] for url in found)
+
+    def cluster(self) -> Cluster | None:
+        """The cluster that this host is a member of; None, and no request, without one."""
+        member = self.server.member
+        if member is None:
+            return None
+        with _explained("list the members of the cluster"):
+            found = self._get(self._client.api.cluster.members, recursion=1)
+        online = {entry["server_name"] for entry in found if entry["status"] == "Online"}
+        names = {entry["server_name"] for entry in found}
+        return Cluster(member=member, members=frozenset(names), online=frozenset(online | {member}))
+
+    def volumes(self, pools: Iterable[str]) -> dict[tuple[str, str], Volume]:
+        """The custom volumes that the project has in some pools, by pool and name."""
+        with _explained("list the storage volumes"):
+            found = {pool: self._get(self._volumes(pool), recursion=1) for pool in pools}
+        return {(pool, entry["name"]): _volume(entry) for pool, entries in found.items() for entry in entries}
+
+    def pool_sources(self) -> dict[str, str]:
+        """Where each storage pool has what it holds: a path or a device, "" when it does not say."""
+        with _explained("look at the storage pools"):
+            found = self._get(self._client.api["storage-pools"], recursion=1)
+        return {entry["name"]: (entry.get("config") or {}).get("source", "") for entry in found}
+
+    def has_snapshots(self, name: str) -> bool:
+        """Whether an instance has snapshots."""
+        with _explained(f"list the snapshots of {name}"):
+            return bool(self._get(self._client.api.instances[name].snapshots))
+
+    def has_files(self, name: str, path: str) -> bool:
+        """Whether there is anything at ``path`` in an instance but an empty directory."""
+        with _explained(f"look at {path} of {name}"):
+            try:
+                answer = self._client.api.instances[name].files.get(params={"path": path}, is_api=False)
+            except pylxd.exceptions.NotFound:
+                return False
+            return answer.headers.get("X-Incus-type") != "directory" or bool(answer.json()["metadata"])
+
+    def instance(self, name: str) -> Instance | None:
+        """One instance with its state; None when there is none of that name."""
+        with _explained(f"look at {name}"):
+            try:
+                found = _instance(self._get(self._client.api.instances[name], recursion=1))
+            except pylxd.exceptions.NotFound:
+                return None
+        # The number of a process on another member means nothing here.
+        return found if found.location == self.server.member else replace(found, pid=0)
+
+    def locations(self) -> dict[str, str | None]:
+        """At which member each instance is."""
+        with _explained("list the instances"):
+            found = self._get(self._client.api.instances, recursion=1)
+        return {entry["name"]: _location(entry) for entry in found}
+
+    def instances(self) -> dict[str, Instance]:
+        """All instances by name, in one request.
+
+        Incus is not asked for their state, which takes it a hundred times as long for a hundred of
+        them: their init is found in /proc, and their addresses are left out.
+        """
+        with _explained("list the instances"):
+            found = self._get(self._client.api.instances, recursion=1)
+        instances = {entry["name"]: _instance(entry) for entry in found}
+        return self._with_inits(instances)
+
+    def instances_with_state(self) -> list[Instance]:
+        """All instances with their addresses and disks, in one request that takes Incus its time."""
+        project = self._client.project
+        params = {"recursion": 2} if project is not None else {"recursion": 2, "all-projects": "true"}
+        with _explained("list the instances"):
+            found = self._get(self._client.api.instances, **params)
+        if not found and project is not None:
+            with _explained(f"look into the project {project}"):
+                # One that is not there has no instances either, as Incus says it.
+                self._get(self._client.api.projects[project])
+        return [_instance(entry) for entry in found]
+
+    def _with_inits(self, instances: dict[str, Instance]) -> dict[str, Instance]:
+        running = running_containers() if any(instance.is_running for instance in instances.values()) else {}
+        member = self.server.member
+        inits = {
+            name: running.get(lxc_name(instance.project, name)) if instance.location == member else None
+            for name, instance in instances.items()
+        }
+        return {
+            name: instance if (init := inits[name]) is None else replace(instance, pid=init.pid)
+            for name, instance in instances.items()
+        }
+
+    def running_system(self, instance: Instance) -> str | None:
+        """Where /run/current-system leads inside a running instance; None when it is no link into the store."""
+        link = self.read_link(instance, "/run/current-system")
+        return link if link is not None and store_object(link) == link else None
+
+    def read_link(self, instance: Instance, path: str) -> str | None:
+        """Where the link ``path`` inside ``instance`` points to, None when it is no link."""
+        if os.geteuid() == 0 and instance.pid > 0:
+            lxc = lxc_name(instance.project, instance.name)
+            with suppress(OSError, FleetError), container_root(lxc, instance.pid) as root:
+                return read_link(root, path)
+        params = {"path": path, "project": instance.project}
+        return _link_by_api(self._client.api.instances[instance.name], params)
+
+    def fleet(self) -> Fleet:
+        """All instances of all projects at this host, by the names that liblxc gives them, for the sync of roots."""
+        with _explained("list the instances of all projects"):
+            # With a project, Incus refuses a request for all of them.
+            api = self._connect(self._endpoint, None, _LINK_TIMEOUT).api
+            everywhere = self._get(api.instances, **{"recursion": 1, "all-projects": "true"})
+        found = [entry for entry in everywhere if _location(entry) == self.server.member]
+        places = {lxc_name(entry["project"], entry["name"]): (entry["project"], entry["name"]) for entry in found}
+        stopped = {
+            lxc_name(entry["project"], entry["name"])
+            for entry in found
+            if entry["type"] == "container" and entry["status"] == "Stopped"
+        }
+
+        def read_stopped(lxc: str, path: str) -> str | None:
+            project, name = places[lxc]
+            with suppress(FleetError):
+                return _link_by_api(api.instances[name], {"path": path, "project": project})
+            return None
+
+        return Fleet(names=frozenset(places), stopped=frozenset(stopped), read_stopped=read_stopped)
+
+    # Changing instances
+
+    def create_instance(self, body: Mapping[str, Any], timeout: int = 300) -> None:
+        """Create an instance without an image, on this host; ``body`` is InstancesPost less its source."""
+        with _explained(f"create {body['name']}"):
+            answer = self._client.api.instances.post(
+                json={**body, "type": "container", "source": {"type": "none"}}, target=self.server.member
+            )
+            self._wait(answer, timeout)
+
+    def fetch_instance(self, name: str, timeout: int = 3600) -> None:
+        """Move a stopped instance with its root disk from another member to this one."""
+        with _explained(f"move {name} to {self.server.member}"):
+            answer = self._client.api.instances[name].post(
+                json={"name": name, "migration": True, "live": False}, target=self.server.member
+            )
+            self._wait(answer, timeout)
+
+    def update_instance(
+        self, name: str, change: Callable[[dict[str, Any]], dict[str, Any]], timeout: int = 120
+    ) -> None:
+        """Read the instance, write what ``change`` makes of it, and refuse if somebody wrote in between.
+
+        ``change`` gets and returns the writable part (InstancePut); it may raise ConflictError.
+        """
+        node = self._client.api.instances[name]
+        with _explained(f"update {name}"):
+            answer = node.get()
+            body = change(_writable(answer.json()["metadata"]))
+            self._wait(node.put(json=body, headers={"If-Match": answer.headers["ETag"]}), timeout)
+
+    def note(self, name: str, notes: Mapping[str, str]) -> None:
+        """Set config keys of the collection's own on an instance; an empty value removes its key.
+
+        Nobody else sets them, so a write of somebody else in between is only a reason to try again. (Incus's
+        PATCH takes a description that is left out for an empty one: cmd/incusd/instance_patch.go.)
+        """
+
+        def noted(body: dict[str, Any]) -> dict[str, Any]:
+            config = {**body["config"], **notes}
+            return {**body, "config": {key: value for key, value in config.items() if value != "" or key not in notes}}
+
+        for left in reversed(range(_NOTE_TRIES)):
+            try:
+                return self.update_instance(name, noted)
+            except ConflictError:
+                if not left:
+                    raise
+        return None
+
+    def set_state(self, name: str, action: str, timeout: int, force: bool = False) -> None:
+        """Start, stop, restart or unfreeze; ``timeout`` seconds are left to a clean stop."""
+        with _explained(f"{action} {name}"):
+            answer = self._client.api.instances[name].state.put(
+                json={"action": action, "timeout": timeout, "force": force}
+            )
+            self._wait(answer, timeout + 60)
+
+    def rebuild_instance(self, name: str, timeout: int = 300) -> None:
+        """Empty the root disk of a stopped instance; its configuration and its other disks stay."""
+        with _explained(f"empty the root of {name}"):
+            body = {"source": {"type": "none"}}
+            self._wait(self._client.api.instances[name].rebuild.post(json=body), timeout)
+
+    def delete_instance(self, name: str, timeout: int = 300) -> None:
+        """Delete a stopped instance with its root disk."""
+        with _explained(f"delete {name}"):
+            self._wait(self._client.api.instances[name].delete(), timeout)
+
+    def execute(
+        self, name: str, command: Sequence[str], timeout: int, *, output_of_success: bool = True
+    ) -> Execution:
+        """Run ``command`` as root in a running container, no shell between.
+
+        Without ``output_of_success`` the texts are left empty when it succeeds, which saves a request for each.
+
+        Raises FleetError when it has not ended after ``timeout`` seconds; it goes on then,
+        because Incus has no way to end it.
+        """
+        body = {
+            "command": list(command),
+            "wait-for-websocket": False,
+            "record-output": True,
+            "interactive": False,
+            "environment": {"HOME": "/root", "USER": "root"},
+        }
+        with _explained(f"run {command[0]} in {name}"):
+            done = self._wait(self._client.api.instances[name].exec.post(json=body), timeout)
+            result = done.get("metadata") or {}
+            outputs, code = result.get("output") or {}, int(result.get("return", -1))
+            read = output_of_success or code != 0
+            texts = [self._take_output(outputs.get(stream), read=read) for stream in ("1", "2")]
+            return Execution(code=code, stdout=texts[0], stderr=texts[1])
+
+    def _take_output(self, url: str | None, *, read: bool) -> str:
+        """Remove a recorded output from the host's disk, and return it if it is to be ``read``."""
+        if not url:
+            return ""
+        node, text = self._client.api, ""
+        for part in url.partition("?")[0].removeprefix("/1.0/").split("/"):
+            node = node[part]
+        if read:
+            with node.get(is_api=False, stream=True) as answer:
+                text = _first_bytes(answer).decode(errors="replace")
+        node.delete()
+        return text
+
+    # Changing volumes
+
+    def create_volume(self, pool: str, name: str, config: Mapping[str, str]) -> None:
+        """Create a custom volume."""
+        body = {"name": name, "type": "custom", "content_type": "filesystem", "config": dict(config)}
+        with _explained(f"create the volume {pool}/{name}"):
+            self._wait(self._volumes(pool).post(json=body), 120)
+
+    def update_volume(self, pool: str, name: str, config: Mapping[str, str]) -> None:
+        """Set config keys of a custom volume, leaving all else; refuse if somebody wrote in between."""
+        node = self._volumes(pool)[name]
+        with _explained(f"set {', '.join(config)} of the volume {pool}/{name}"):
+            answer = node.get()
+            found = answer.json()["metadata"]
+            body = {"description": found["description"], "config": {**found["config"], **config}}
+            self._wait(node.put(json=body, headers={"If-Match": answer.headers["ETag"]}), 120)
+
+    def delete_volume(self, pool: str, name: str) -> None:
+        """Delete a custom volume that nothing uses."""
+        with _explained(f"delete the volume {pool}/{name}"):
+            self._wait(self._volumes(pool)[name].delete(), 300)
+
+    def _volumes(self, pool: str) -> Any:
+        return self._client.api["storage-pools"][pool].volumes.custom
+
+    # Changing profiles
+
+    def create_profile(self, profile: Profile) -> None:
+        """Create a profile."""
+        with _explained(f"create the profile {profile.name}"):
+            self._client.api.profiles.post(json={"name": profile.name, **_profile_body(profile)})
+
+    def update_profile(self, found: Profile, wanted: Profile) -> None:
+        """Write a profile whole. Raises ConflictError when it is not as it was ``found`` any more."""
+        node = self._client.api.profiles[found.name]
+        with _explained(f"update the profile {found.name}"):
+            answer = node.get()
+            if _profile_body(_profile(answer.json()["metadata"])) != _profile_body(found):
+                raise ConflictError(f"The profile {found.name} was changed by somebody else meanwhile.", "Run again.")
+            node.put(json=_profile_body(wanted), headers={"If-Match": answer.headers["ETag"]})
+
+    def delete_profile(self, name: str) -> None:
+        """Delete a profile that nothing uses."""
+        with _explained(f"delete the profile {name}"):
+            self._client.api.profiles[name].delete()
+
+    # Requests
+
+    @staticmethod
+    def _get(node: Any, **params: Any) -> Any:
+        return node.get(params=params).json()["metadata"]
+
+    def _wait(self, answer: Any, timeout: int) -> Mapping[str, Any]:
+        """Wait for a background operation and return it; a synchronous answer is returned as it is."""
+        body = answer.json()
+        if body.get("type") != "async":
+            return {}
+        identifier = body["metadata"]["id"]
+        deadline = time.monotonic() + timeout
+        while True:
+            remaining = deadline - time.monotonic()
+            operation = self._wait_slice(identifier, max(1, min(_WAIT_SLICE, int(remaining + 0.999))))
+            if operation["status_code"] == _SUCCESS:
+                return operation
+            if operation["status_code"] != _RUNNING:
+                raise RefusedError(f"Incus says: {operation.get('err') or operation.get('status')}.")
+            if time.monotonic() >= deadline:
+                raise LateError(
+                    f"it is not done after {timeout} s ({operation.get('description')}).",
+                    "See 'incus operation list' on the host; a later run goes on from where it is.",
+                )
+
+    def _wait_slice(self, identifier: str, seconds: int) -> dict[str, Any]:
+        node = self._client.api.operations[identifier]
+        try:
+            return dict(self._get(node.wait, timeout=seconds))
+        except pylxd.exceptions.LXDAPIException as error:
+            # The wait's own time-out is answered as an error; the operation tells which it was.
+            if isinstance(error, pylxd.exceptions.NotFound):
+                raise
+            return dict(self._get(node))
+
+
+@contextmanager
+def _explained(action: str) -> Iterator[None]:
+    """Turn what pylxd raises into one sentence for the user."""
+    try:
+        yield
+    except pylxd.exceptions.LXDAPIException as error:
+        if error.response.status_code == 412:
+            raise ConflictError(
+                f"Could not {action}: it was changed by somebody else at the same moment.", "Run again."
+            ) from error
+        raise FleetError(f"Could not {action}: Incus says: {error}.") from error
+    except (pylxd.exceptions.ClientConnectionFailed, requests.exceptions.RequestException) as error:
+        raise FleetError(
+            f"Could not {action}: the connection to Incus failed ({error}).",
+            "Check 'systemctl status incus' on the host, and with https the address and the certificates.",
+        ) from error
+    except ConflictError:
+        raise
+    except FleetError as error:
+        if error.problem.startswith("Could not "):
+            raise
+        raise type(error)(f"Could not {action}: {error.problem}", error.advice) from error
+
+
+def _link_by_api(node: Any, params: dict[str, str]) -> str | None:
+    """The target of a link through the files API, which tells links by a header; None when it is no link."""
+    with _explained(f"read {params['path']} of a container"):
+        try:
+            answer = node.files.get(params=params, is_api=False, stream=True)
+        except pylxd.exceptions.NotFound:
+            return None
+        with answer:
+            if answer.headers.get("X-Incus-type") != "symlink":
+                return None
+            return _first_bytes(answer).decode(errors="surrogateescape")
+
+
+def _first_bytes(answer: Any) -> bytes:
+    for chunk in answer.iter_content(_OUTPUT_LIMIT):
+        return bytes(chunk)
+    return b""
+
+
+def _identity(info: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What tells one server from another."""
+    return tuple(info["environment"][key] for key in ("certificate_fingerprint", "server_name", "server_pid"))
+
+
+def _server(info: Mapping[str, Any]) -> Server:
+    environment = info.get("environment") or {}
+    features = environment.get("kernel_features") or {}
+    return Server(
+        name=str(environment.get("server_name", "")),
+        version=str(environment.get("server_version", "")),
+        extensions=frozenset(info.get("api_extensions") or ()),
+        # Incus 7.0 takes them for granted and names no features any more.
+        idmapped_mounts=features.get("idmapped_mounts", "true") == "true",
+        member=str(environment["server_name"]) if environment.get("server_clustered") else None,
+    )
+
+
+def _location(entry: Mapping[str, Any]) -> str | None:
+    """Incus says "none" without a cluster."""
+    location = entry.get("location")
+    return None if location in (None, "", "none") else str(location)
+
+
+def _profile(entry: Mapping[str, Any]) -> Profile:
+    return Profile(
+        name=entry["name"],
+        description=entry.get("description") or "",
+        config=entry.get("config") or {},
+        devices=entry.get("devices") or {},
+        used_by=tuple(entry.get("used_by") or ()),
+    )
+
+
+def _profile_body(profile: Profile) -> dict[str, Any]:
+    return {
+        "description": profile.description,
+        "config": dict(profile.config),
+        "devices": {name: dict(keys) for name, keys in profile.devices.items()},
+    }
+
+
+def _instance(entry: Mapping[str, Any]) -> Instance:
+    state = entry.get("state") or {}
+    return Instance(
+        name=entry["name"],
+        project=entry.get("project") or "default",
+        type=entry.get("type") or "container",
+        status=entry.get("status") or "",
+        pid=int(state.get("pid") or 0),
+        config=entry.get("config") or {},
+        devices=entry.get("devices") or {},
+        profiles=tuple(entry.get("profiles") or ()),
+        description=entry.get("description") or "",
+        ephemeral=bool(entry.get("ephemeral")),
+        expanded_config=entry.get("expanded_config") or {},
+        expanded_devices=entry.get("expanded_devices") or {},
+        addresses=_addresses(state.get("network") or {}),
+        last_started=entry.get("last_used_at") or "",
+        disk={name: used for name, seen in (state.get("disk") or {}).items() if (used := seen.get("usage") or 0) > 0},
+        location=_location(entry),
+    )
+
+
+def _volume(entry: Mapping[str, Any]) -> Volume:
+    return Volume(config=entry.get("config") or {}, used_by=tuple(entry.get("used_by") or ()))
+
+
+def _addresses(network: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    found = {
+        interface: tuple(
+            str(entry["address"]) for entry in seen.get("addresses") or () if entry.get("scope") == "global"
+        )
+        for interface, seen in network.items()
+    }
+    return {interface: addresses for interface, addresses in found.items() if addresses}
+
+
+def _writable(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an instance that a PUT takes (InstancePut)."""
+    keys = ("architecture", "config", "devices", "ephemeral", "profiles", "stateful", "description")
+    return {key: entry[key] for key in keys if key in entry}

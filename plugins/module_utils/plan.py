@@ -1,0 +1,598 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From what is declared and what was observed to the steps between them.
+
+Pure: no server, no file system, no clock. Check mode shows these steps, a
+normal run applies the same ones, so the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+from .declared import Container, ContainerSet
+from .desired import (
+    SET,
+    VOLATILE_ROOT,
+    Change,
+    change,
+    check_kind,
+    check_profiles,
+    check_survives_stop,
+    creation,
+    expanded_config,
+    volume_change,
+)
+from .errors import FleetError
+from .mounts import late_devices, own_volumes
+from .observed import Generation, Generations, Instance, Observed, System
+from .values import same_value
+
+Action: TypeAlias = Literal[
+    "build",
+    "copy",
+    "volume",
+    "create",
+    "update",
+    "record",
+    "move",
+    "unfreeze",
+    "rebuild",
+    "start",
+    "restart",
+    "activate",
+    "rollback",
+    "prune",
+    "stop",
+    "forget",
+    "delete",
+]
+#: Steps that put a system into the store; they are done for the whole set before any other.
+BUILDING = frozenset(("build", "copy"))
+#: Steps during which a container that ran does not do its work.
+DISRUPTIVE = frozenset(("restart", "activate", "rollback", "stop", "move"))
+
+# What the collection notes on an instance.
+#: A system while it is activated; found later, it tells of an activation that did not end well.
+ACTIVATING = "user.inx.activating"
+#: The last system that was found healthy.
+HEALTHY = "user.inx.healthy"
+#: Systems that were not, and that are not tried again; the last ones, with spaces between.
+FAILED = "user.inx.failed"
+#: When a setting was changed last that takes effect at the next start, as Incus writes its own time stamps.
+RESTART = "user.inx.restart_since"
+#: Set on an instance that ran, while it is moved to another member: it is to be started there.
+MOVING = "user.inx.moving"
+#: Of a volatile root: the time of the start that it was last emptied for.
+EMPTIED = "user.inx.emptied"
+
+# Incus: doc/config_options.txt, keys of containers with "live update: no".
+_NEXT_START = ("raw.", "nvidia.", "security.privileged", "security.idmap.", "security.syscalls.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing to do, with what it finds and what it leaves: only the keys that it changes."""
+
+    action: Action
+    container: str
+    summary: str
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The steps for one container in their order, and what its user should know.
+
+    ``fallback`` is the generation to go back to when ``system`` turns out bad.
+    ``error`` is told when the steps are done: the declaration cannot be met.
+    """
+
+    container: Container
+    system: System | None = None
+    steps: tuple[Step, ...] = ()
+    warnings: tuple[str, ...] = ()
+    restart_required: bool = False
+    fallback: Generation | None = None
+    error: FleetError | None = None
+
+
+def plan_container(declared: Container, wanted: System | None, observed: Observed) -> Plan:
+    """Plan one container. ``wanted`` is the system of its declared source, None when none is declared.
+
+    Raises FleetError when the declaration cannot be met on what was observed.
+    """
+    instance = observed.instance
+    if declared.target != observed.member:
+        return Plan(container=declared, steps=tuple(_stale_steps(declared, observed)))
+    if instance is not None:
+        check_kind(declared, instance)
+    if declared.state == "absent":
+        return Plan(container=declared, steps=tuple(_absent_steps(declared, observed)))
+    check_profiles(declared, observed)
+    number = _chosen_generation(declared, observed)
+    if number is not None:
+        wanted = System(path=observed.generations.paths[number], built=True, generation=number)
+    system = wanted.path if wanted is not None else observed.generations.system
+    if system is None:
+        raise FleetError(
+            f"{declared.name} has no system yet, and none is declared.", "Give 'flake', 'file' or 'system'."
+        )
+    if instance is None:
+        steps = _steps_for_new(declared, wanted, system, observed)
+        return Plan(container=declared, system=wanted, steps=tuple(steps))
+    fallback = None if observed.is_elsewhere else _fallback(system, instance, observed.generations)
+    if wanted is not None and _is_refused(declared, wanted, instance):
+        return _plan_for_failed(declared, wanted, observed, instance, fallback)
+    check_rebuild(declared, instance, observed)
+    differs = change(declared, instance, observed)
+    if observed.is_elsewhere:
+        steps = _steps_for_move(declared, wanted, observed, instance, differs)
+        return Plan(container=declared, system=wanted, steps=tuple(steps))
+    late = late_devices(differs.before, differs.after)
+    restart_required = _keeps_running(declared, instance) and (
+        bool(late) or takes_a_restart(differs.after) or restart_pending(instance)
+    )
+    if restart_required:
+        differs = _without_devices(differs, late)
+    steps = _steps_for_existing(declared, wanted, observed, instance, differs)
+    return Plan(
+        container=declared,
+        system=wanted,
+        steps=(*steps, *_prune_step(declared, wanted, observed, instance, fallback)),
+        warnings=tuple(_warnings(declared, instance, restart_required)),
+        restart_required=restart_required,
+        fallback=fallback,
+    )
+
+
+def plan_set(
+    declared: ContainerSet, systems: Mapping[str, System | FleetError | None], observed: Mapping[str, Observed]
+) -> list[Plan]:
+    """Plan a set, by the containers' names: those to be purged first, then the declared ones in their order.
+
+    A container that cannot be planned has its error in its plan, and does not hold the others up.
+    Raises FleetError when more would be purged than may be.
+    """
+    purged = _purged(declared, observed)
+    if len(purged) > declared.purge_limit:
+        raise FleetError(
+            f"{len(purged)} containers of the set {declared.name!r} are declared no more, and 'purge_limit' is "
+            f"{declared.purge_limit}: {', '.join(container.name for container in purged)}. Nothing was changed.",
+            "Raise 'purge_limit' if they are to go with all that they hold.",
+        )
+    return [
+        _plan_or_error(container, systems.get(container.name), observed[container.name])
+        for container in (*purged, *declared.containers)
+    ]
+
+
+def _purged(declared: ContainerSet, observed: Mapping[str, Observed]) -> list[Container]:
+    if not declared.purge or declared.name is None:
+        return []
+    kept = {container.name for container in declared.containers}
+    return [
+        Container(name=name, project=declared.project, state="absent", target=seen.member)
+        for name, seen in sorted(observed.items())
+        if name not in kept
+        and seen.instance is not None
+        and not seen.is_elsewhere
+        and seen.instance.config.get(SET) == declared.name
+    ]
+
+
+def _plan_or_error(declared: Container, wanted: System | FleetError | None, observed: Observed) -> Plan:
+    try:
+        if isinstance(wanted, FleetError):
+            raise wanted
+        return plan_container(declared, wanted, observed)
+    except FleetError as error:
+        return Plan(container=declared, error=error)
+
+
+# The steps
+
+
+def _absent_steps(declared: Container, observed: Observed) -> Iterator[Step]:
+    """The instance goes last: as long as it is there, a run that was killed is found and finished."""
+    name, instance, generations = declared.name, observed.instance, observed.generations
+    if instance is not None:
+        config = expanded_config(instance.profiles, observed.profiles, instance.config)
+        if same_value(True, config.get("security.protection.delete", "")):
+            raise FleetError(
+                f"{name} is protected against deletion by security.protection.delete.",
+                f"If it is to go: incus config unset {name} security.protection.delete",
+            )
+        if instance.is_running:
+            yield _step("stop", name, "stop", {"status": instance.status}, {"status": "Stopped"})
+    if generations.directory:
+        yield _forget_step(declared, generations)
+    if instance is not None:
+        yield _step("delete", name, "delete the instance and its root disk", {"instance": "present"}, {})
+    volumes = own_volumes(declared, observed) if declared.volatile.delete_volumes else {}
+    if volumes:
+        gone = dict.fromkeys(volumes)
+        yield _step("volume", name, f"delete the volumes {', '.join(gone)}", {"volumes": volumes}, {"volumes": gone})
+
+
+def _steps_for_new(
+    declared: Container, wanted: System | None, system: str, observed: Observed
+) -> Iterator[Step]:
+    name = declared.name
+    body = creation(declared, observed)
+    if wanted is not None:
+        yield from _build_step(name, wanted)
+    yield from _volume_step(declared, None, observed)
+    yield _step("create", name, "create the instance", {}, body)
+    if wanted is not None:
+        yield from _record_step(declared, wanted, observed)
+    if declared.state in ("started", "restarted"):
+        yield _step("start", name, "start", {"status": "absent"}, {"status": "Running", "system": system})
+
+
+def _steps_for_existing(
+    declared: Container, wanted: System | None, observed: Observed, instance: Instance, differs: Change
+) -> Iterator[Step]:
+    name = declared.name
+    if wanted is not None:
+        yield from _build_step(name, wanted)
+    yield from _volume_step(declared, instance, observed)
+    if _stops_first(declared, instance, differs):
+        check_survives_stop(declared, instance)
+        running = {"status": instance.status, "system": instance.running_system}
+        yield _step("stop", name, "stop", running, {"status": "Stopped", "system": None})
+        instance = replace(instance, status="Stopped", running_system=None)
+    if differs.after:
+        yield _update_step(name, differs)
+    boots = observed.generations.system
+    if wanted is not None and (declared.activation != "test" or boots is None):
+        yield from _record_step(declared, wanted, observed)
+        boots = wanted.path
+    yield from _steps_to_state(declared, wanted, instance, boots)
+
+
+def _steps_to_state(
+    declared: Container, wanted: System | None, instance: Instance, boots: str | None
+) -> Iterator[Step]:
+    """Stop it, start it, or switch what runs; ``boots`` is the system that a start boots."""
+    name, status = declared.name, {"status": instance.status}
+    if declared.state == "stopped":
+        if instance.is_running:
+            check_survives_stop(declared, instance)
+            yield _step("stop", name, "stop", status, {"status": "Stopped"})
+        return
+    runs = instance.running_system
+    if instance.status == "Frozen" and declared.state == "present":
+        return
+    if instance.status == "Frozen" and declared.state != "restarted":
+        yield _step("unfreeze", name, "unfreeze", status, {"status": "Running"})
+    elif instance.is_running and declared.state == "restarted":
+        yield _step("restart", name, "restart", {**status, "system": runs}, {"status": "Running", "system": boots})
+        runs = boots
+    elif not instance.is_running and (declared.state in ("started", "restarted") or MOVING in instance.config):
+        if rebuilds(declared, instance):
+            yield _step("rebuild", name, "empty its root", {"root": "as it is"}, {"root": "empty"})
+        yield _start_step(name, instance, boots, {**status, **_mark("moving", MOVING in instance.config)})
+        runs = boots
+    elif not instance.is_running:
+        return
+    if wanted is not None:
+        yield from _activate_step(declared, wanted, instance, runs)
+
+
+def _steps_for_move(
+    declared: Container, wanted: System | None, observed: Observed, instance: Instance, differs: Change
+) -> Iterator[Step]:
+    """Its system is here before it comes, so that it can be started at any moment after."""
+    name = declared.name
+    if wanted is None or wanted.generation is not None:
+        raise FleetError(
+            f"{name} is at {instance.location}, with its generations. To be moved here its system must be declared.",
+            "Give 'flake', 'file' or 'system'.",
+        )
+    if instance.is_running:
+        check_survives_stop(declared, instance)
+    yield from _build_step(name, wanted)
+    yield from _record_step(declared, wanted, observed)
+    places = {"location": instance.location}, {"location": observed.member}
+    yield _step("move", name, f"move from {instance.location} to {observed.member}", *places)
+    if differs.after:
+        yield _update_step(name, differs)
+    ran = instance.is_running or MOVING in instance.config
+    if declared.state in ("started", "restarted") or (declared.state == "present" and ran):
+        yield _start_step(name, instance, wanted.path, {"status": "Stopped", **_mark("moving", ran)})
+
+
+def _stale_steps(declared: Container, observed: Observed) -> Iterator[Step]:
+    """A container that runs at another member has its generations there: those here are of no use any more."""
+    instance, found = observed.instance, observed.generations
+    if instance is not None and observed.is_elsewhere and instance.is_running and found.directory:
+        yield _forget_step(declared, found)
+
+
+def _stops_first(declared: Container, instance: Instance, differs: Change) -> bool:
+    """Whether there is work that can only be done between the stop and the start."""
+    late = bool(late_devices(differs.before, differs.after))
+    restarts = declared.state == "restarted" and (late or rebuilds(declared, instance))
+    return instance.is_running and (restarts or (declared.state == "stopped" and late))
+
+
+def _volume_step(declared: Container, instance: Instance | None, observed: Observed) -> Iterator[Step]:
+    before, after = volume_change(declared, instance, observed)
+    if after:
+        yield _step("volume", declared.name, f"volume {', '.join(after)}", {"volumes": before}, {"volumes": after})
+
+
+def _build_step(name: str, wanted: System) -> Iterator[Step]:
+    if wanted.built:
+        return
+    if wanted.copy_from is None:
+        yield _step("build", name, f"build {wanted.path}", {}, {"system": wanted.path})
+    else:
+        yield _step("copy", name, f"copy {wanted.path} from {wanted.copy_from}", {}, {"system": wanted.path})
+
+
+def _record_step(declared: Container, wanted: System, observed: Observed) -> Iterator[Step]:
+    """The profile leads to a new generation, or back to the one that was chosen by its number."""
+    found = observed.generations
+    before = {"generation": found.current, "system": found.system}
+    if wanted.generation is not None:
+        if wanted.generation != found.current:
+            after = {"generation": wanted.generation, "system": wanted.path}
+            summary = f"go to generation {wanted.generation}, {wanted.path}"
+            yield _step("record", declared.name, summary, before, after)
+    elif found.system != wanted.path:
+        after = {"generation": next_generation(found, wanted.path), "system": wanted.path}
+        yield _step("record", declared.name, f"record {wanted.path} as its system", before, after)
+
+
+def next_generation(found: Generations, path: str) -> int:
+    """The number that ``path`` gets: the newest generation's if it is that one already, else the one after it.
+
+    Nix: src/libstore/profiles.cc, createGeneration.
+    """
+    newest = max(found.paths, default=0)
+    return newest if found.paths.get(newest) == path else newest + 1
+
+
+def _activate_step(declared: Container, wanted: System, instance: Instance, runs: str | None) -> Iterator[Step]:
+    if declared.activation == "boot":
+        return
+    unfinished = runs == wanted.path and runs == instance.running_system and ACTIVATING in instance.config
+    if runs == wanted.path and not unfinished:
+        return
+    summary = f"{declared.activation} to {wanted.path}"
+    if unfinished:
+        summary += " again: the last activation did not end well"
+    after = {"running_system": wanted.path, "activation": declared.activation}
+    yield _step("activate", declared.name, summary, {"running_system": runs}, after)
+
+
+def _prune_step(
+    declared: Container, wanted: System | None, observed: Observed, instance: Instance, fallback: Generation | None
+) -> Iterator[Step]:
+    """What goes is older than those to keep, and nothing that runs, boots, or may be gone back to."""
+    if declared.keep_generations is None:
+        return
+    found = observed.generations
+    paths, current = dict(found.paths), found.current
+    if wanted is not None and declared.activation != "test" and found.system != wanted.path:
+        current = wanted.generation or next_generation(found, wanted.path)
+        paths[current] = wanted.path
+    in_use = (instance.running_system, instance.config.get(HEALTHY))
+    kept = {current, *sorted(paths)[-declared.keep_generations :]}
+    if fallback is not None:
+        kept.add(fallback.number)
+    old = {key: path for key, path in paths.items() if key not in kept and path not in in_use}
+    if old:
+        numbers = ", ".join(str(key) for key in sorted(old))
+        yield _step("prune", declared.name, f"remove generations {numbers}", {"generations": _numbered(old)}, {})
+
+
+def _update_step(name: str, differs: Change) -> Step:
+    summary = f"update {', '.join(_changed_names(differs.after))}"
+    return _step("update", name, summary, differs.before, differs.after)
+
+
+def _start_step(name: str, instance: Instance, boots: str | None, before: Mapping[str, Any]) -> Step:
+    # What a start boots needs no activation any more.
+    marker = {"activating": instance.config[ACTIVATING]} if ACTIVATING in instance.config else {}
+    return _step("start", name, "start", {**before, **marker}, {"status": "Running", "system": boots})
+
+
+def _mark(key: str, there: bool) -> dict[str, str]:
+    return {key: "true"} if there else {}
+
+
+def _forget_step(declared: Container, found: Generations) -> Step:
+    before = {"generations": _numbered(found.paths)}
+    return _step("forget", declared.name, f"remove {declared.profile_dir}", before, {})
+
+
+def _step(action: Action, name: str, summary: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Step:
+    return Step(action=action, container=name, summary=f"{name}: {summary}", before=before, after=after)
+
+
+def _numbered(paths: Mapping[int, str]) -> dict[str, str]:
+    return {str(number): path for number, path in paths.items()}
+
+
+def _changed_names(after: Mapping[str, Any]) -> list[str]:
+    names = [f"config {key}" for key in after.get("config", {})]
+    names += [f"device {key}" for key in after.get("devices", {})]
+    return names + [key for key in after if key not in ("config", "devices")]
+
+
+# A root that is emptied at every start
+
+
+def rebuilds(declared: Container, instance: Instance) -> bool:
+    """Whether a start empties the root: as it is declared, or else as it was the last time that it was."""
+    if declared.volatile.root is not None:
+        return declared.volatile.root == "rebuild"
+    return instance.config.get(VOLATILE_ROOT) == "rebuild"
+
+
+def is_rebuilt(declared: Container, instance: Instance) -> bool:
+    """Whether it is to be started, with an emptied root."""
+    starts = declared.state == "restarted" or (declared.state == "started" and not instance.is_running)
+    return starts and rebuilds(declared, instance)
+
+
+def check_rebuild(declared: Container, instance: Instance, observed: Observed) -> None:
+    """Refuse a root that cannot be emptied, before its container is stopped for it."""
+    ephemeral = instance.ephemeral if declared.ephemeral is None else declared.ephemeral
+    if ephemeral and rebuilds(declared, instance):
+        raise FleetError(
+            f"{declared.name} is ephemeral: its stop deletes it, so its root is never rebuilt.",
+            "Declare 'ephemeral: false', or 'volatile_root: keep'.",
+        )
+    if observed.has_snapshots and is_rebuilt(declared, instance):
+        raise FleetError(
+            f"{declared.name} has snapshots, and Incus rebuilds no instance that has: its root cannot be emptied.",
+            f"Delete them ('incus snapshot list {declared.name}'), or declare 'volatile_root: keep'.",
+        )
+
+
+# Generations, and going back
+
+
+def _chosen_generation(declared: Container, observed: Observed) -> int | None:
+    """The number of the generation that is declared; None when none is."""
+    choice, found = declared.generation, observed.generations
+    if choice is None:
+        return None
+    if choice != "previous":
+        if choice in found.paths:
+            return choice
+        raise FleetError(
+            f"{declared.name} has no generation {choice}.",
+            f"It has: {', '.join(str(number) for number in found.paths) or 'none'}.",
+        )
+    failed = failed_systems(observed.instance)
+    older = [
+        number
+        for number, path in found.paths.items()
+        if found.current is not None and number < found.current and path != found.system and path not in failed
+    ]
+    if not older:
+        raise FleetError(f"{declared.name} has no generation before the current one.", "Declare its system.")
+    return max(older)
+
+
+def failed_systems(instance: Instance | None) -> tuple[str, ...]:
+    """The systems that were tried on an instance and found bad, the last one last."""
+    return () if instance is None else tuple(instance.config.get(FAILED, "").split())
+
+
+def _fallback(system: str, instance: Instance, found: Generations) -> Generation | None:
+    """The generation to go back to if ``system`` turns out bad: what runs, or what was healthy last, or what boots.
+
+    None when there is none, or when ``system`` was healthy before: what ails it then is not the update.
+    """
+    healthy, runs = instance.config.get(HEALTHY), instance.running_system
+    if healthy == system:
+        return None
+    unproven = {system, *failed_systems(instance)}
+    if runs != healthy and runs == instance.config.get(ACTIVATING):
+        unproven.add(str(runs))
+    for path in (runs, healthy, found.system):
+        numbers = [number for number, kept in found.paths.items() if kept == path and path not in unproven]
+        if numbers:
+            return Generation(number=max(numbers), system=str(path))
+    if instance.config.get(ACTIVATING) == system:
+        # It was recorded over another one, and has never been seen to work.
+        current = found.current or 0
+        older = [number for number, kept in found.paths.items() if number < current and kept not in unproven]
+        if older:
+            return Generation(number=max(older), system=found.paths[max(older)])
+    return None
+
+
+def _is_refused(declared: Container, wanted: System, instance: Instance) -> bool:
+    retried = declared.health is not None and declared.health.retry_failed
+    return wanted.path in failed_systems(instance) and not retried
+
+
+def _plan_for_failed(
+    declared: Container, wanted: System, observed: Observed, instance: Instance, fallback: Generation | None
+) -> Plan:
+    """Do not try it again, and finish a way back that was cut off."""
+    name, found, steps = declared.name, observed.generations, tuple[Step, ...]()
+    number, good = found.current, found.system
+    if fallback is not None and wanted.path in (instance.running_system, found.system):
+        number, good = fallback.number, fallback.system
+        before = {"generation": found.current, "system": found.system, "running_system": instance.running_system}
+        after = {"generation": number, "system": good, "running_system": good}
+        steps = (_step("rollback", name, f"go back to generation {number}, {good}", before, after),)
+    return Plan(
+        container=declared,
+        system=wanted,
+        steps=steps,
+        restart_required=_keeps_running(declared, instance) and restart_pending(instance),
+        fallback=fallback,
+        error=FleetError(
+            f"{name}: {wanted.path} was found unhealthy by an earlier run and is not tried again. "
+            f"Its generation is {number}, {good}.",
+            "Declare another system, or 'health: {retry_failed: true}'.",
+        ),
+    )
+
+
+# What the user should know
+
+
+def _keeps_running(declared: Container, instance: Instance) -> bool:
+    return instance.is_running and declared.state in ("started", "present")
+
+
+def takes_a_restart(after: Mapping[str, Any]) -> bool:
+    """Whether some of what changes on an instance takes effect at its next start only."""
+    return any(key.startswith(_NEXT_START) for key in after.get("config", {}))
+
+
+def restart_pending(instance: Instance) -> bool:
+    """Whether it runs without what was changed since its start."""
+    since = instance.config.get(RESTART, "")
+    # As texts they compare rightly without the Z: both are in UTC, and differ in precision alone.
+    return instance.is_running and instance.last_started.rstrip("Z") < since.rstrip("Z")
+
+
+def _without_devices(differs: Change, names: frozenset[str]) -> Change:
+    """Without those that have to wait for a stop."""
+
+    def rest(side: Mapping[str, Any]) -> dict[str, Any]:
+        devices = {name: keys for name, keys in side.get("devices", {}).items() if name not in names}
+        kept = {part: value for part, value in side.items() if part != "devices"}
+        return {**kept, "devices": devices} if devices else kept
+
+    return Change(before=rest(differs.before), after=rest(differs.after))
+
+
+def _warnings(declared: Container, instance: Instance, restart_required: bool) -> Iterator[str]:
+    if restart_required:
+        yield f"{declared.name} runs on with its old settings until its next start (state: restarted)."
+    yield from _root_warnings(declared, instance)
+    own = instance.devices.get("nixprofiles")
+    if declared.self_update is None and own is not None and not same_value(True, own.get("readonly", "")):
+        yield (
+            f"{declared.name} can write its profile directory on the host. "
+            "Say 'self_update: true' to keep it so, or false to end it."
+        )
+
+
+def _root_warnings(declared: Container, instance: Instance) -> Iterator[str]:
+    if not rebuilds(declared, instance) or is_rebuilt(declared, instance):
+        return
+    if instance.config.get(VOLATILE_ROOT) != "rebuild":
+        yield f"{declared.name}: its next start empties its root, but for what 'persist' and 'devices' name."
+    elif instance.is_running and instance.config.get(EMPTIED) not in (None, instance.last_started):
+        yield (
+            f"{declared.name} was started by something else than this collection: its root was not emptied. "
+            "'state: restarted' does it."
+        )

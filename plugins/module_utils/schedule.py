@@ -1,0 +1,65 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which work goes on side by side, and which waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from threading import Condition
+from typing import TypeVar
+
+Result = TypeVar("Result")
+
+
+def run_jobs(
+    jobs: Mapping[str, Callable[[], Result]], after: Mapping[str, Collection[str]], workers: int
+) -> dict[str, Result]:
+    """Run jobs side by side, each when those that it comes ``after`` have ended, and return what they return.
+
+    Names in ``after`` that are no jobs do not count. The order must have no circle.
+    """
+    waiting, results = dict(jobs), dict[str, Result]()
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        running: dict[Future[Result], str] = {}
+        while waiting or running:
+            ready = [name for name in waiting if all(other in results or other not in jobs for other in after[name])]
+            for name in ready:
+                running[pool.submit(waiting.pop(name))] = name
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                results[running.pop(done)] = done.result()
+    return results
+
+
+class Slots:
+    """How many containers may be away from their work at the same time.
+
+    One that did not come back keeps its slot, so that a bad update ends with the first ones that it hits.
+    """
+
+    def __init__(self, total: int | None) -> None:
+        """``total`` is the number of slots, None for no limit."""
+        self._free = total
+        self._taken = 0
+        self._condition = Condition()
+
+    def take(self) -> bool:
+        """Wait for a slot and take it; False when none will ever be free."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._free is None or self._free > 0 or self._taken == 0)
+            if self._free is not None:
+                if self._free == 0:
+                    return False
+                self._free -= 1
+            self._taken += 1
+            return True
+
+    def give_back(self, *, available: bool) -> None:
+        """End with a slot: it is free for another container if this one is ``available`` again."""
+        with self._condition:
+            self._taken -= 1
+            if available and self._free is not None:
+                self._free += 1
+            self._condition.notify_all()

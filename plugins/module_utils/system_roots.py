@@ -1,0 +1,90 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Systems that are built on one host for the containers of others, and what keeps them in its store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from .apply import check_system
+from .declared import Container, store_object
+from .errors import FleetError
+from .generations import explained, make_profile, replace_link
+from .nix import Nix, kept
+from .observed import System
+
+#: A directory for each name under which systems are kept, with a link for each container.
+ROOTS_DIR = "/nix/var/nix/gcroots/inx-systems"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """The systems by container, why others are not there, and the links before and after."""
+
+    systems: Mapping[str, str]
+    failed: Mapping[str, FleetError]
+    before: Mapping[str, str] = field(default_factory=dict)
+    after: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_systems(nix: Nix, containers: Sequence[Container], directory: str, *, check: bool) -> Built:
+    """Evaluate, build and root the systems of containers, with one nix process for all, or say what that would do.
+
+    The root of a container that failed stays as it was. Those of containers that are not among them go.
+    """
+    declared = {one.name: (one.source, one.nix) for one in containers if one.source is not None}
+    before = read_roots(directory)
+    found = nix.evaluate(list(declared.values()), write_lock_file=not check)
+    evaluated = {name: found[entry] for name, entry in declared.items()}
+    systems = {name: system for name, system in evaluated.items() if isinstance(system, System)}
+    failed = {name: error for name, error in evaluated.items() if isinstance(error, FleetError)}
+    if check:
+        return built_from(systems, failed, before)
+    with kept(list(systems.values())):
+        valid = nix.valid_paths([system.path for system in systems.values()])
+        missing = [(systems[name], declared[name][1]) for name in systems if systems[name].path not in valid]
+        broken = nix.build(missing)
+        for name, system in systems.items():
+            try:
+                if system in broken:
+                    raise broken[system]
+                check_system(system.path)
+            except FleetError as error:
+                failed[name] = error
+        built = built_from(systems, failed, before)
+        write_roots(directory, built)
+    return built
+
+
+def built_from(systems: Mapping[str, System], failed: Mapping[str, FleetError], before: Mapping[str, str]) -> Built:
+    """What came of it, and the links that are right then."""
+    good = {name: system.path for name, system in systems.items() if name not in failed}
+    stay = {name: path for name, path in before.items() if name in failed}
+    return Built(systems=good, failed=failed, before=before, after={**stay, **good})
+
+
+def read_roots(directory: str) -> dict[str, str]:
+    """The links into the store in a directory, by name; FleetError when it cannot be read."""
+    with explained(directory):
+        try:
+            names = sorted(os.listdir(directory))
+        except FileNotFoundError:
+            return {}
+        links = {name: os.readlink(f"{directory}/{name}") for name in names if os.path.islink(f"{directory}/{name}")}
+    return {name: path for name, path in links.items() if store_object(path) == path}
+
+
+def write_roots(directory: str, built: Built) -> None:
+    """Bring the links from what they were to what is right."""
+    if built.after:
+        make_profile(directory)
+    for name, path in built.after.items():
+        if built.before.get(name) != path:
+            replace_link(directory, name, path)
+    with explained(directory):
+        for name in built.before.keys() - built.after.keys():
+            os.unlink(f"{directory}/{name}")

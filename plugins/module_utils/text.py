@@ -1,0 +1,41 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Text from other programs, made fit for a message."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone
+
+# CSI sequences (colours, cursor) and OSC sequences (titles, links).
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)?")
+
+
+def plain(text: str) -> str:
+    """Text without terminal escapes."""
+    return _ESCAPES.sub("", text)
+
+
+def tail(text: str, lines: int = 30) -> str:
+    """The last lines of a text, with no character in it that a terminal would act on."""
+    kept = plain(text).strip().splitlines()[-lines:]
+    return "\n".join(shown(line) for line in kept)
+
+
+def shown(text: str) -> str:
+    """A line, or a path of a container, which may hold anything, with no character that a terminal would act on."""
+    return "".join(map(_harmless, text))
+
+
+def _harmless(char: str) -> str:
+    if char.isprintable() or char == "\t":
+        return char
+    return char.encode("unicode_escape", errors="backslashreplace").decode()
+
+
+def utc(seconds: float, precision: str = "seconds") -> str:
+    """A time as ISO 8601 has it; texts of one precision are in the order of their times."""
+    moment = datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec=precision)}Z"

@@ -1,0 +1,245 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: inx_container
+short_description: Manage one NixOS container under Incus on the host's Nix store
+version_added: 0.1.0
+description:
+  - Builds a NixOS system, records it as a generation of the container's own Nix profile on the host, creates an
+    empty Incus instance that boots from that profile, and starts it or switches it to the new system.
+  - The container shares the host's Nix store through an Incus profile, see M(inx.fleet.inx_store_mount), and has no
+    copy of the system.
+  - Only what is declared is compared and changed. Keys under C(volatile.) never count, and what other tools set on
+    the instance stays.
+  - A container that the tool inx-container made is taken over as it is.
+author:
+  - inx.fleet contributors (@inx-fleet)
+extends_documentation_fragment:
+  - inx.fleet.attributes
+  - inx.fleet.attributes.actiongroup_inx
+  - inx.fleet.incus
+  - inx.fleet.container
+attributes:
+  check_mode:
+    details:
+      - Check mode evaluates the declared system, which lets nix copy sources and derivations into the store, but
+        builds nothing and touches neither the container nor its profile.
+  diff_mode:
+    details:
+      - Shows the configuration, the devices and the system. When the old and the new system are both in the store,
+        the packages that come and go are listed as C(nix store diff-closures) has them.
+notes:
+  - Runs on the host itself as root, or as a member of C(incus-admin) who may write the profile directory.
+  - The container's profile is C(/nix/var/nix/profiles/inx-container/NAME/system), and C(PROJECT_NAME) outside the
+    project V(default). It is what keeps the system from being garbage-collected.
+seealso:
+  - module: inx.fleet.inx_store_mount
+  - name: Incus instance options
+    description: The keys that O(config) takes.
+    link: https://linuxcontainers.org/incus/docs/main/reference/instance_options/
+options:
+  build_timeout:
+    description:
+      - Seconds that each call of nix may take.
+    type: int
+    default: 3600
+"""
+
+EXAMPLES = r"""
+- name: A container whose system is nixosConfigurations.web of the flake
+  inx.fleet.inx_container:
+    name: web
+    flake: /etc/nixos
+
+- name: Another attribute, a limit, a published port and a bind mount
+  inx.fleet.inx_container:
+    name: shop-1
+    flake: github:example/systems#shop
+    autostart: true
+    config:
+      limits.memory: 2GiB
+    devices:
+      http:
+        type: proxy
+        listen: tcp:0.0.0.0:8080
+        connect: tcp:127.0.0.1:80
+      data:
+        type: disk
+        source: /srv/shop
+        path: /srv
+        shift: true
+
+- name: Without flakes
+  inx.fleet.inx_container:
+    name: db
+    file: /etc/nixos/containers.nix
+    attribute: db.config.system.build.toplevel
+
+- name: A system that must answer, or else the one before it runs again
+  inx.fleet.inx_container:
+    name: web
+    flake: /etc/nixos
+    health:
+      command: [/run/current-system/sw/bin/curl, --fail, --silent, "http://127.0.0.1/"]
+      timeout: 60
+    keep_generations: 5
+
+- name: Back to the generation before
+  inx.fleet.inx_container:
+    name: web
+    generation: previous
+
+- name: Record the new system, and boot it whenever the container starts next
+  inx.fleet.inx_container:
+    name: web
+    flake: /etc/nixos
+    activation: boot
+
+- name: A root that is emptied at every start, and what is kept
+  inx.fleet.inx_container:
+    name: db
+    flake: /etc/nixos
+    volatile_root: rebuild
+    persist:
+      - path: /var/lib/postgresql
+        size: 20GiB
+      - path: /root
+        mode: "0700"
+
+- name: Memory over some paths
+  inx.fleet.inx_container:
+    name: ci
+    flake: /etc/nixos
+    volatile_root: tmpfs
+    tmpfs:
+      - path: /tmp
+        mode: "1777"
+        size: 2GiB
+
+- name: Remove the container, its root disk and its profile
+  inx.fleet.inx_container:
+    name: web
+    state: absent
+"""
+
+RETURN = r"""
+container:
+  description: The container after the run, or as it is now in check mode.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+      sample: web
+    status:
+      description: The instance's status as Incus has it, or V(Absent).
+      type: str
+      sample: Running
+    location:
+      description: The cluster member that it is at, V(null) without a cluster.
+      type: str
+      sample: metal1
+    addresses:
+      description: Global addresses by interface.
+      type: dict
+      sample: {"eth0": ["10.166.11.20"]}
+    system:
+      description: Store path that the profile leads to, and that the next start boots.
+      type: str
+      sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+    running_system:
+      description: Store path of the system that runs, V(null) if it does not run on this host.
+      type: str
+      sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+    generation:
+      description: Number of the profile's current generation.
+      type: int
+      sample: 4
+    previous_generation:
+      description: Number of the generation that this run replaced, or else of the one before the current one.
+      type: int
+      sample: 3
+steps:
+  description: What was done in its order, or what would be done in check mode.
+  returned: success, and on failure what was done until then
+  type: list
+  elements: dict
+  contains:
+    action:
+      description: >-
+        One of V(build), V(copy), V(volume), V(create), V(update), V(record), V(move), V(unfreeze), V(rebuild),
+        V(start), V(restart), V(activate), V(rollback), V(prune), V(stop), V(forget), V(delete).
+      type: str
+      sample: activate
+    summary:
+      description: The step in words.
+      type: str
+    before:
+      description: The keys that the step changes, as they were.
+      type: dict
+    after:
+      description: The same keys, as they are then.
+      type: dict
+packages:
+  description: What changes between the old and the new system, a line per package, in the words of nix.
+  returned: success, and empty without diff mode
+  type: list
+  elements: str
+  sample: ["hello: 2.10 → 2.12"]
+restart_required:
+  description:
+    - Whether it runs without a setting that was changed, in this run or an earlier one, and that takes effect only
+      at its next start.
+  returned: success
+  type: bool
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.inx.fleet.plugins.module_utils.converge import Outcome, converge
+from ansible_collections.inx.fleet.plugins.module_utils.declared import ContainerSet, container_from
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.module import (
+    CONTAINER_OPTIONS,
+    INCUS_OPTIONS,
+    NIX_OPTIONS,
+    open_host,
+    require_pylxd,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.result import container_result, differences
+
+
+def main() -> None:
+    options: dict[str, Any] = {**INCUS_OPTIONS, **NIX_OPTIONS, **CONTAINER_OPTIONS}
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    require_pylxd(module)
+    try:
+        container = container_from(module.params)
+        declared = ContainerSet(containers=(container,), project=container.project)
+        outcomes = converge(open_host(module), declared, check=module.check_mode, diff=module._diff)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    _end_with(module, outcomes[0])
+
+
+def _end_with(module: AnsibleModule, outcome: Outcome) -> None:
+    for warning in outcome.warnings:
+        module.warn(warning)
+    result = container_result(outcome)
+    if module._diff:
+        result["diff"] = differences(outcome)
+    if outcome.error is not None:
+        module.fail_json(msg=str(outcome.error), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: inx_containers
+short_description: Manage a declared set of NixOS containers under Incus in one step
+version_added: 0.1.0
+description:
+  - Brings all containers of a set to what is declared, as M(inx.fleet.inx_container) does with one. All are looked at
+    in one request, all systems are evaluated and built by one nix process, and then the containers are worked on side
+    by side.
+  - A container that fails does not hold the others up. The task fails at the end, with a table of what went wrong
+    where.
+author:
+  - inx.fleet contributors (@inx-fleet)
+extends_documentation_fragment:
+  - inx.fleet.attributes
+  - inx.fleet.attributes.actiongroup_inx
+  - inx.fleet.incus
+  - inx.fleet.container.set
+attributes:
+  check_mode:
+    details:
+      - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, but
+        builds nothing and touches neither containers nor profiles.
+  diff_mode:
+    details:
+      - One difference for each container that changes, as M(inx.fleet.inx_container) shows it.
+notes:
+  - Runs on the host itself as root, or as a member of C(incus-admin) who may write the profile directory.
+  - A container notes the set that it belongs to in its configuration, as C(user.inx.set). Nothing else is ever purged.
+  - In a cluster, O(containers[].after), O(parallel) and O(max_unavailable) hold among the containers of one member,
+    since each member has a run of its own. O(purge) removes containers of the member that the run is on.
+seealso:
+  - module: inx.fleet.inx_container
+  - module: inx.fleet.inx_container_info
+  - module: inx.fleet.inx_store_mount
+options:
+  containers:
+    description:
+      - The containers of the set. An entry has the options of M(inx.fleet.inx_container), with the same defaults, and
+        O(containers[].after) and O(containers[].tags).
+    type: list
+    elements: dict
+    required: true
+  defaults:
+    description:
+      - What the containers share, any of their options but O(containers[].name). What a container says itself comes
+        first. Dictionaries are combined key by key.
+    type: dict
+    default: {}
+  set:
+    description:
+      - Name of the set, for hosts with more than one.
+    type: str
+    default: main
+  only:
+    description:
+      - Work on these containers of the set alone, by name or by pattern such as V(web-*). The others are left as they
+        are, whatever is declared for them.
+    type: list
+    elements: str
+  only_tags:
+    description:
+      - The same for those that have one of these tags. With O(only) as well, either is enough.
+    type: list
+    elements: str
+  purge:
+    description:
+      - Remove the containers that belong to the set and are declared no more, with their root disks and profiles.
+    type: bool
+    default: false
+  purge_limit:
+    description:
+      - How many containers may be purged in one run. If there are more, the task fails before anything is changed.
+    type: int
+    default: 3
+  parallel:
+    description:
+      - How many containers are worked on at the same time. If this is not given, twice the number of CPUs, and at
+        least 4.
+    type: int
+  max_unavailable:
+    description:
+      - How many running containers may be switched, restarted or stopped at the same time, as a number, or as a
+        percentage of the set such as V(25%).
+      - A container that does not become healthy again keeps its place, unless it went back to a good system. When all
+        places are taken in this way, the remaining containers are left as they are.
+      - If this is not given, there is no limit but O(parallel).
+    type: str
+  build_timeout:
+    description:
+      - Seconds that each call of nix may take.
+    type: int
+    default: 3600
+"""
+
+EXAMPLES = r"""
+- name: Three containers, the database first
+  inx.fleet.inx_containers:
+    defaults:
+      flake: /etc/nixos
+      autostart: true
+      health:
+        timeout: 90
+    containers:
+      - name: db
+      - name: web-1
+        flake: /etc/nixos#web
+        after: [db]
+      - name: web-2
+        flake: /etc/nixos#web
+        after: [db]
+    max_unavailable: "1"
+
+- name: These containers and no others of the set
+  inx.fleet.inx_containers:
+    set: shop
+    containers:
+      - name: shop-1
+        flake: github:example/systems#shop
+    purge: true
+"""
+
+RETURN = r"""
+containers:
+  description: Each container of the set after the run, or as it is now in check mode. Purged ones come first.
+  returned: when the set could be planned
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+      sample: web-1
+    changed:
+      description: Whether anything was done to it, or would be.
+      type: bool
+    failed:
+      description: Whether it is not as declared.
+      type: bool
+    error:
+      description: Why it failed, V(null) if it did not.
+      type: str
+    status:
+      description: The instance's status as Incus has it, or V(Absent).
+      type: str
+      sample: Running
+    location:
+      description: The cluster member that it is at, V(null) without a cluster.
+      type: str
+      sample: metal1
+    system:
+      description: Store path that the profile leads to, and that the next start boots.
+      type: str
+      sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+    running_system:
+      description: Store path of the system that runs, V(null) if it does not run on this host.
+      type: str
+      sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+    generation:
+      description: Number of the profile's current generation.
+      type: int
+      sample: 4
+    previous_generation:
+      description: Number of the generation that this run replaced, or else of the one before the current one.
+      type: int
+      sample: 3
+    steps:
+      description: What was done, as M(inx.fleet.inx_container) returns it.
+      type: list
+      elements: dict
+    packages:
+      description: What changes between the old and the new system, in diff mode.
+      type: list
+      elements: str
+      sample: ["hello: 2.10 → 2.12"]
+    restart_required:
+      description:
+        - Whether it runs without a setting that was changed, in this run or an earlier one, and that takes effect only
+          at its next start.
+      type: bool
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.inx.fleet.plugins.module_utils.converge import Outcome, converge
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.module import (
+    INCUS_OPTIONS,
+    MEMBER_OPTIONS,
+    NIX_OPTIONS,
+    container_set,
+    open_host,
+    require_pylxd,
+    without_defaults,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.result import differences, failure_table, member_result
+
+
+def main() -> None:
+    options: dict[str, Any] = {
+        **INCUS_OPTIONS,
+        **NIX_OPTIONS,
+        "containers": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": without_defaults(MEMBER_OPTIONS),
+        },
+        "defaults": {"type": "dict", "default": {}},
+        "set": {"type": "str", "default": "main"},
+        "only": {"type": "list", "elements": "str"},
+        "only_tags": {"type": "list", "elements": "str"},
+        "purge": {"type": "bool", "default": False},
+        "purge_limit": {"type": "int", "default": 3},
+        "parallel": {"type": "int"},
+        "max_unavailable": {"type": "str"},
+    }
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    require_pylxd(module)
+    try:
+        declared = container_set(module.params)
+        outcomes = converge(open_host(module), declared, check=module.check_mode, diff=module._diff)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    _end_with(module, outcomes)
+
+
+def _end_with(module: AnsibleModule, outcomes: list[Outcome]) -> None:
+    result: dict[str, Any] = {
+        "changed": any(outcome.changed for outcome in outcomes),
+        "containers": [member_result(outcome) for outcome in outcomes],
+    }
+    for outcome in outcomes:
+        for warning in outcome.warnings:
+            module.warn(warning)
+    if module._diff:
+        result["diff"] = [differences(outcome) for outcome in outcomes if outcome.changed]
+    if any(outcome.error is not None for outcome in outcomes):
+        module.fail_json(msg=failure_table(outcomes), **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: inx_gcroot
+short_description: Keep what containers build from the host's garbage collection
+version_added: 0.1.0
+description:
+  - A build that a container asks for leaves a link in C(/nix/var/nix/gcroots/auto) to a path that only the container
+    has. The next collection on the host takes it for stale, removes it, and deletes the build.
+  - This module looks such paths up inside the containers and keeps a root on the host for what they lead to, as
+    C(/nix/var/nix/gcroots/inx-fleet/CONTAINER/PATH).
+  - The systems that a container has booted and runs now are rooted in the same way, whichever generation they are.
+  - The role P(inx.fleet.host#role) installs the same code as C(inx-gcroots) with systemd units, which do this by
+    themselves within a second of a build and before C(nix-gc.service).
+author:
+  - inx.fleet contributors (@inx-fleet)
+extends_documentation_fragment:
+  - inx.fleet.attributes
+  - inx.fleet.attributes.actiongroup_inx
+  - inx.fleet.incus
+notes:
+  - Runs on the host itself as root.
+  - Outside the project V(default) a container is called C(PROJECT_NAME), in results and on the disk.
+seealso:
+  - module: inx.fleet.inx_container
+options:
+  state:
+    description:
+      - V(synced) brings the roots in line with the links in all containers, or in those of O(containers). A link that
+        is gone from a running container gives up its root, as do containers that are deleted. A stopped container
+        keeps its roots.
+      - V(present) roots what the link O(path) of one container leads to.
+      - V(absent) removes the root of the link O(path) of one container. If Nix still has the link in its
+        C(gcroots/auto), the next sync roots it again.
+    type: str
+    choices: [synced, present, absent]
+    default: synced
+  containers:
+    description:
+      - The containers of O(project) to look into. All containers of all projects if it is not given.
+    type: list
+    elements: str
+  path:
+    description:
+      - Absolute path of a link in the one container that O(containers) names.
+    type: str
+  scan:
+    description:
+      - Directories to search in each running container for links that lead to a whole store path, up to six levels and
+        50000 entries deep. This finds result links and profiles whose entry in C(gcroots/auto) a collection has
+        already taken.
+    type: list
+    elements: str
+    default: []
+  max_roots:
+    description:
+      - How many roots a container can have. Links beyond that get none, with a warning.
+    type: int
+    default: 10000
+  settle:
+    description:
+      - Seconds after a container's start in which a link that is missing does not count as gone, since its file
+        systems may not be mounted yet.
+    type: int
+    default: 60
+  timeout:
+    description:
+      - Seconds that the sync may take. What it has not come to is left for the next, with a warning.
+    type: int
+    default: 120
+  container_timeout:
+    description:
+      - Seconds for looking into one container. One that does not answer keeps its roots, with a warning.
+    type: int
+    default: 10
+"""
+
+EXAMPLES = r"""
+- name: Bring the roots of all containers in line with their links
+  inx.fleet.inx_gcroot:
+
+- name: Find what a collection of the past has already forgotten
+  inx.fleet.inx_gcroot:
+    scan: [/root, /home]
+
+- name: Root one build by hand
+  inx.fleet.inx_gcroot:
+    state: present
+    containers: [dev]
+    path: /root/project/result
+"""
+
+RETURN = r"""
+changes:
+  description: The roots that came, moved or went, or that would in check mode.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    verb:
+      description: One of V(add), V(move), V(drop).
+      type: str
+      sample: add
+    container:
+      description: The container.
+      type: str
+      sample: dev
+    path:
+      description: Path of the link inside the container.
+      type: str
+      sample: /root/project/result
+    before:
+      description: Store path that was rooted before, V(null) if none was.
+      type: str
+    after:
+      description: Store path that is rooted now, V(null) if none is.
+      type: str
+      sample: /nix/store/3pzlws8d96cd596i29yy8wnncc6q7xlh-hello-2.12
+    reason:
+      description: Why.
+      type: str
+      sample: a link into the store
+links:
+  description: How many links of C(gcroots/auto) were looked up.
+  returned: success
+  type: int
+  sample: 12
+containers:
+  description: How many running containers they were looked up in.
+  returned: success
+  type: int
+  sample: 3
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.inx.fleet.plugins.module_utils.declared import container_name, lxc_name
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots import Change
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots_dir import is_plain
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots_sync import (
+    Limits,
+    Report,
+    Scope,
+    forget_root,
+    root_one,
+    sync,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.module import INCUS_OPTIONS, connect, require_pylxd
+from ansible_collections.inx.fleet.plugins.module_utils.text import shown
+
+
+def check_parameters(params: dict[str, Any]) -> None:
+    """Raise FleetError for what can be refused without a look at the host."""
+    for name in params["containers"] or ():
+        container_name(name)
+    for path in [*params["scan"], *([params["path"]] if params["path"] is not None else [])]:
+        if not is_plain(path):
+            raise FleetError(
+                f"{path!r} is not an absolute path below / without '.', '..' and '//', and of no more than 100 parts.",
+                "Write it in full.",
+            )
+    if params["state"] == "synced" and params["path"] is not None:
+        raise FleetError("'path' goes with the states 'present' and 'absent'.", "Remove it, or name the state.")
+    if params["state"] != "synced" and len(params["containers"] or ()) != 1:
+        raise FleetError("'path' is that of a link in one container.", "Name it in 'containers', alone.")
+    for option in ("max_roots", "timeout", "container_timeout"):
+        if params[option] < 1:
+            raise FleetError(f"{option} is {params[option]}, but it is a number from 1.")
+
+
+def run(module: AnsibleModule) -> Report:
+    """Do what the parameters say."""
+    params = module.params
+    check_parameters(params)
+    limits = Limits(
+        timeout=params["timeout"],
+        container_timeout=params["container_timeout"],
+        settle=params["settle"],
+        max_roots=params["max_roots"],
+    )
+    incus = connect(module)
+    fleet = incus.fleet()
+    names = [lxc_name(params["project"], name) for name in params["containers"] or ()]
+    unknown = sorted(set(names) - fleet.names)
+    if unknown and params["state"] != "absent":
+        raise FleetError(f"There is no container {', '.join(unknown)}.", "See 'incus list --all-projects'.")
+    if params["state"] == "present":
+        return root_one(fleet, limits, names[0], params["path"], check=module.check_mode)
+    if params["state"] == "absent":
+        return forget_root(limits, names[0], params["path"], check=module.check_mode)
+    only = names if params["containers"] is not None else None
+    return sync(incus.fleet, limits, Scope(only=only, scan=params["scan"]), check=module.check_mode)
+
+
+def change_result(change: Change) -> dict[str, Any]:
+    """A change as the module returns it."""
+    return {
+        "verb": change.verb,
+        "container": change.container,
+        "path": shown(change.path),
+        "before": change.before,
+        "after": change.after,
+        "reason": change.reason,
+    }
+
+
+def difference(report: Report) -> dict[str, Any]:
+    """The roots that change, a line for each, on the sides before and after."""
+    sides: dict[str, Any] = {}
+    for side in ("before", "after"):
+        lines = [
+            f"{change.container}:{shown(change.path)} -> {getattr(change, side)}\n"
+            for change in report.changes
+            if getattr(change, side) is not None
+        ]
+        sides[side] = "".join(sorted(lines))
+    return sides
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **INCUS_OPTIONS,
+            "state": {"type": "str", "choices": ["synced", "present", "absent"], "default": "synced"},
+            "containers": {"type": "list", "elements": "str"},
+            "path": {"type": "str"},
+            "scan": {"type": "list", "elements": "str", "default": []},
+            "max_roots": {"type": "int", "default": 10_000},
+            "settle": {"type": "int", "default": 60},
+            "timeout": {"type": "int", "default": 120},
+            "container_timeout": {"type": "int", "default": 10},
+        },
+        required_if=[("state", "present", ["containers", "path"]), ("state", "absent", ["containers", "path"])],
+        supports_check_mode=True,
+    )
+    require_pylxd(module)
+    try:
+        report = run(module)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    for line in (*report.limits, *report.problems):
+        module.warn(line)
+    result: dict[str, Any] = {
+        "changed": bool(report.changes),
+        "changes": [change_result(change) for change in report.changes],
+        "links": report.links,
+        "containers": report.containers,
+    }
+    if module._diff:
+        result["diff"] = difference(report)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

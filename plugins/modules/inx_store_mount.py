@@ -1,0 +1,215 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: inx_store_mount
+short_description: Manage the Incus profile that shares the host's Nix store
+version_added: 0.1.0
+description:
+  - Creates, corrects or removes the Incus profile through which containers see the host's C(/nix/store), the socket of
+    its Nix daemon and the daemon's database, all read-only and with shifted ids.
+  - Checks first that the host has what it shares.
+author:
+  - inx.fleet contributors (@inx-fleet)
+extends_documentation_fragment:
+  - inx.fleet.attributes
+  - inx.fleet.attributes.actiongroup_inx
+  - inx.fleet.incus
+seealso:
+  - module: inx.fleet.inx_container
+options:
+  name:
+    description:
+      - Name of the Incus profile.
+    type: str
+    default: inx-container
+  state:
+    description:
+      - V(present) holds the shares. V(absent) is refused while an instance uses the profile.
+    type: str
+    choices: [present, absent]
+    default: present
+  daemon:
+    description:
+      - Share the socket and the database of the Nix daemon, so that containers can build through it. Without it they
+        see the store, and have no way to the daemon.
+    type: bool
+    default: true
+  localtime:
+    description:
+      - Share C(/etc/localtime) through the profile rather than through each container.
+    type: bool
+    default: false
+  self_update:
+    description:
+      - What holds for new containers on this profile that do not say O(inx.fleet.inx_container#module:self_update)
+        themselves.
+    type: bool
+    default: false
+  shared_paths:
+    description:
+      - More absolute paths of the host to share read-only, each at the same path in the container.
+    type: list
+    elements: path
+    default: []
+  exclusive:
+    description:
+      - Remove devices from the profile that this module did not put there, and keys from its own devices that it does
+        not set.
+    type: bool
+    default: false
+  description:
+    description:
+      - Description of the profile.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Share the store, the daemon and its database
+  inx.fleet.inx_store_mount:
+
+- name: A profile for containers that build nothing
+  inx.fleet.inx_store_mount:
+    name: inx-store-only
+    daemon: false
+
+- name: Share a directory with all containers
+  inx.fleet.inx_store_mount:
+    shared_paths:
+      - /srv/reference
+"""
+
+RETURN = r"""
+profile:
+  description: The profile after the run, or as it would be in check mode. Empty if it is absent.
+  returned: success
+  type: dict
+  contains:
+    name:
+      description: Its name.
+      type: str
+      sample: inx-container
+    description:
+      description: Its description.
+      type: str
+    config:
+      description: Its configuration.
+      type: dict
+    devices:
+      description: Its devices.
+      type: dict
+"""
+
+import os
+import stat
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.inx.fleet.plugins.module_utils.declared import (
+    DAEMON_SOCKET_DIR,
+    DB_DIR,
+    LOCALTIME,
+    STORE_DIR,
+    STORE_PROFILE,
+    StoreMount,
+    store_mount_from,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.incus import Incus
+from ansible_collections.inx.fleet.plugins.module_utils.module import INCUS_OPTIONS, connect, require_pylxd
+from ansible_collections.inx.fleet.plugins.module_utils.store_mount import (
+    check_removal,
+    difference,
+    wanted_profile,
+)
+
+
+def check_host(declared: StoreMount, incus: Incus) -> None:
+    """Raise FleetError naming the first thing that the host lacks."""
+    install = "Install Nix with its daemon (the role inx.fleet.host does it)."
+    if not os.path.isdir(STORE_DIR):
+        raise FleetError(f"This host has no {STORE_DIR}.", install)
+    if declared.daemon and not _is_socket(f"{DAEMON_SOCKET_DIR}/socket"):
+        raise FleetError(
+            f"There is no Nix daemon at {DAEMON_SOCKET_DIR}/socket.",
+            "Start it (systemctl enable --now nix-daemon.socket), or declare 'daemon: false'.",
+        )
+    if declared.daemon and not os.path.isdir(DB_DIR):
+        raise FleetError(f"This host has no {DB_DIR}.", install)
+    if not incus.server.idmapped_mounts:
+        raise FleetError(
+            "The kernel has no idmapped mounts, without which a container cannot see the store as its own.",
+            "Use Linux 5.12 or later, and a file system for /nix that supports them.",
+        )
+    for path in (*declared.shared_paths, *((LOCALTIME,) if declared.localtime else ())):
+        if not os.path.exists(path):
+            raise FleetError(f"This host has no {path} to share.", "Create it, or do not share it.")
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def converge(module: AnsibleModule) -> dict[str, Any]:
+    """Bring the profile to what is declared and return the module's result."""
+    declared = store_mount_from(module.params)
+    incus = connect(module)
+    found = incus.profiles().get(declared.name)
+    if declared.state == "absent":
+        wanted = None
+        if found is not None:
+            check_removal(found)
+    else:
+        check_host(declared, incus)
+        wanted = wanted_profile(declared, found)
+    changed = wanted != found
+    if changed and not module.check_mode:
+        if wanted is None:
+            incus.delete_profile(declared.name)
+        elif found is None:
+            incus.create_profile(wanted)
+        else:
+            incus.update_profile(found, wanted)
+    before, after = difference(found, wanted)
+    result: dict[str, Any] = {
+        "changed": changed,
+        "profile": {"name": declared.name, **after} if wanted is not None else {},
+    }
+    if module._diff:
+        result["diff"] = {"before": before, "after": after}
+    return result
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **INCUS_OPTIONS,
+            "name": {"type": "str", "default": STORE_PROFILE},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "daemon": {"type": "bool", "default": True},
+            "localtime": {"type": "bool", "default": False},
+            "self_update": {"type": "bool", "default": False},
+            "shared_paths": {"type": "list", "elements": "path", "default": []},
+            "exclusive": {"type": "bool", "default": False},
+            "description": {"type": "str"},
+        },
+        supports_check_mode=True,
+    )
+    require_pylxd(module)
+    try:
+        result = converge(module)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: inx_system
+short_description: Build the NixOS systems of containers, without touching any container
+version_added: 0.1.0
+description:
+  - Evaluates and builds the systems that a list of containers declares, in one nix process, and keeps them from the
+    garbage collection of the host that it runs on.
+  - Run it on the host that is to build for others, and give what it returns to M(inx.fleet.inx_containers) on those,
+    with O(inx.fleet.inx_containers#module:containers[].copy_from). The role P(inx.fleet.containers#role) does so when
+    C(inx_containers_build_host) is set.
+author:
+  - inx.fleet contributors (@inx-fleet)
+extends_documentation_fragment:
+  - inx.fleet.attributes
+  - inx.fleet.attributes.actiongroup_inx
+  - inx.fleet.container.set
+attributes:
+  check_mode:
+    details:
+      - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, and
+        builds nothing.
+notes:
+  - The roots are links in C(/nix/var/nix/gcroots/inx-systems/NAME), one for each container. A new system of a container
+    takes the place of the one before.
+  - Needs no Incus, and no pylxd.
+seealso:
+  - module: inx.fleet.inx_containers
+options:
+  name:
+    description:
+      - Under which the systems are kept, such as the name of the host that they are for. Roots of this name that are
+        for no container in O(containers) are removed.
+    type: str
+    required: true
+  containers:
+    description:
+      - The containers. Only the options count that say which system it is and how nix is called. Those without
+        O(containers[].flake) and O(containers[].file) have nothing to be built.
+    type: list
+    elements: dict
+    required: true
+  defaults:
+    description:
+      - What the containers share, as in O(inx.fleet.inx_containers#module:defaults).
+    type: dict
+    default: {}
+  build_timeout:
+    description:
+      - Seconds that each call of nix may take.
+    type: int
+    default: 3600
+"""
+
+EXAMPLES = r"""
+- name: Build for this host on another one
+  inx.fleet.inx_system:
+    name: "{{ inventory_hostname }}"
+    containers: "{{ my_containers }}"
+    defaults:
+      flake: /etc/nixos
+  delegate_to: builder.example.org
+  register: built
+
+- name: Run what was built there
+  inx.fleet.inx_containers:
+    containers: "{{ built.containers }}"
+    defaults:
+      copy_from: ssh-ng://root@builder.example.org
+"""
+
+RETURN = r"""
+systems:
+  description: The store path of each container's system, by the container's name.
+  returned: always
+  type: dict
+  sample: {"web": "/nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11"}
+containers:
+  description: O(containers) as it was given, with C(system) in the place of what it was built from.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.inx.fleet.plugins.module_utils.declared import word
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.module import (
+    MEMBER_OPTIONS,
+    NIX_OPTIONS,
+    declared_containers,
+    given_options,
+    open_nix,
+    without_defaults,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.result import errors_by_name
+from ansible_collections.inx.fleet.plugins.module_utils.system_roots import ROOTS_DIR, Built, build_systems
+
+_SOURCE = ("flake", "file", "attribute")
+
+
+def main() -> None:
+    options: dict[str, Any] = {
+        **NIX_OPTIONS,
+        "name": {"type": "str", "required": True},
+        "containers": {
+            "type": "list",
+            "elements": "dict",
+            "required": True,
+            "options": without_defaults(MEMBER_OPTIONS),
+        },
+        "defaults": {"type": "dict", "default": {}},
+    }
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    try:
+        directory = f"{ROOTS_DIR}/{word(module.params['name'], 'name')}"
+        containers = declared_containers({**module.params, "project": "default"})
+        built = build_systems(open_nix(module), containers, directory, check=module.check_mode)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    _end_with(module, built)
+
+
+def _end_with(module: AnsibleModule, built: Built) -> None:
+    result: dict[str, Any] = {
+        "changed": built.before != built.after,
+        "systems": dict(built.systems),
+        "containers": [_with_system(entry, built.systems) for entry in module.params["containers"]],
+    }
+    if module._diff:
+        result["diff"] = {"before": dict(built.before), "after": dict(built.after)}
+    if built.failed:
+        total = len(built.failed) + len(built.systems)
+        module.fail_json(msg=errors_by_name(built.failed, f"{len(built.failed)} of {total} systems failed:"), **result)
+    module.exit_json(**result)
+
+
+def _with_system(entry: Mapping[str, Any], systems: Mapping[str, str]) -> dict[str, Any]:
+    given = given_options(entry)
+    if entry["name"] not in systems:
+        return given
+    return {key: value for key, value in given.items() if key not in _SOURCE} | {"system": systems[entry["name"]]}
+
+
+if __name__ == "__main__":
+    main()

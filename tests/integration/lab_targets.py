@@ -1,0 +1,247 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Finding the integration targets, and running each against real lab hosts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+COLLECTION = Path(__file__).resolve().parents[2]
+TARGETS = COLLECTION / "tests" / "integration" / "targets"
+LAB = [sys.executable, str(COLLECTION / "tests" / "lab" / "lab.py")]
+INSTALL_FIXTURES = [sys.executable, str(COLLECTION / "tests" / "fixtures" / "install.py")]
+CACHE = Path(os.environ["INX_FLEET_CACHE"])
+
+#: The Incus versions of the lab, and where the role host takes each from.
+INCUS_SOURCES = {"6.0": "debian", "7.0": "backports"}
+KEEP_HOSTS = bool(os.environ.get("INX_FLEET_LAB_KEEP"))
+#: What the names of this run's hosts begin with: another run has others. The workers of a run share it.
+RUN = "test" if KEEP_HOSTS else os.environ.setdefault("INX_FLEET_RUN", f"run{os.getpid()}")
+_UP_TIMEOUT = 1200
+_TARGET_TIMEOUT = 1800
+# Of what a failed command said.
+_LINES = 40
+_LINE = 3000
+
+
+class RunError(Exception):
+    """A command failed; the text is how, and the end of what it said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """An integration target, with what its meta/lab.yml asks of the lab."""
+
+    name: str
+    #: Images of hosts of its own. Without them it runs on the host that all targets of an Incus version share.
+    images: tuple[str, ...] = ()
+    hosts: int = 1
+    fixtures: tuple[str, ...] = ()
+    incus: tuple[str, ...] = tuple(INCUS_SOURCES)
+    #: Whether the role inx.fleet.host is applied before. It is not to hosts of a "bare" image, unless this says so.
+    provision: bool = True
+
+    @property
+    def directory(self) -> Path:
+        """Where it stands."""
+        return TARGETS / self.name
+
+    @property
+    def has_own_hosts(self) -> bool:
+        """Whether its hosts are made for it, and thrown away after it."""
+        return bool(self.images) or self.hosts > 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A target on one version of Incus."""
+
+    target: Target
+    incus: str
+
+    @property
+    def label(self) -> str:
+        """Its name as a test."""
+        return f"{self.target.name}-{self.incus}"
+
+    @property
+    def own_hosts(self) -> list[str]:
+        """What the hosts made for it are called."""
+        name = f"{RUN}-{self.target.name}-{self.incus}".replace("_", "-").replace(".", "-")
+        return [f"{name}-{number}" for number in range(1, self.target.hosts + 1)]
+
+    @property
+    def own_images(self) -> list[str]:
+        """The image of each host made for it; the last one named serves for the rest."""
+        images = list(self.target.images) or [f"incus-{self.incus}"]
+        return [*images, *images[-1:] * self.target.hosts][: self.target.hosts]
+
+
+def cases() -> Iterator[Case]:
+    """All cases, or those that the environment chooses."""
+    only_target, only_incus = os.environ.get("INX_FLEET_TARGET"), os.environ.get("INX_FLEET_INCUS")
+    for path in sorted(TARGETS.iterdir()):
+        if _is_test(path) and only_target in (None, "", path.name):
+            target = read_target(path)
+            for incus in target.incus:
+                if only_incus in (None, "", incus):
+                    yield Case(target=target, incus=incus)
+
+
+def _is_test(path: Path) -> bool:
+    """Whether a target runs by itself: those that begin with setup_ only serve others, as ansible-test has it."""
+    has_tasks = (path / "tasks" / "main.yml").exists() or (path / "runme.sh").exists()
+    return has_tasks and not path.name.startswith("setup_")
+
+
+def read_target(path: Path) -> Target:
+    """A target with its meta/lab.yml."""
+    described = path / "meta" / "lab.yml"
+    wishes: dict[str, Any] = (yaml.safe_load(described.read_text(encoding="utf-8")) if described.exists() else {}) or {}
+    unknown = set(wishes) - {"images", "hosts", "fixture", "incus", "provision"}
+    if unknown:
+        raise ValueError(f"{described}: nobody knows what {', '.join(sorted(unknown))} means")
+    images = _texts(wishes.get("images"))
+    return Target(
+        name=path.name,
+        images=images,
+        hosts=int(wishes.get("hosts", len(images) or 1)),
+        fixtures=_texts(wishes.get("fixture", "small")),
+        incus=_texts(wishes.get("incus")) or tuple(INCUS_SOURCES),
+        provision=bool(wishes.get("provision", "bare" not in images)),
+    )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return tuple(str(entry) for entry in value) if isinstance(value, list) else (str(value),)
+
+
+def run(command: Sequence[str], timeout: int, environment: Mapping[str, str] | None = None, log: str = "") -> str:
+    """Run a command and return what it said. It can be followed in the cache under logs/."""
+    path = CACHE / "logs" / f"{log or 'lab'}-{os.getpid()}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8", errors="replace") as output:
+        try:
+            done = subprocess.run(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=timeout,
+                check=False,
+                env={**os.environ, **(environment or {})},
+            )
+            ending = f"ended with code {done.returncode}"
+            succeeded = done.returncode == 0
+        except subprocess.TimeoutExpired:
+            ending, succeeded = f"was not done after {timeout} s", False
+    said = path.read_text(encoding="utf-8", errors="replace")
+    path.unlink()
+    if not succeeded:
+        raise RunError(f"{shlex.join(command)} {ending}. It said last:\n{_end_of(said)}")
+    return said
+
+
+def _end_of(said: str) -> str:
+    """The last lines, short enough to be read in the log of a CI: a result of Ansible is a line however long."""
+    return "\n".join(line[:_LINE] for line in said.splitlines()[-_LINES:])
+
+
+def remove_left_hosts() -> None:
+    """Throw away the hosts of runs that were killed."""
+    listed = subprocess.run([*LAB, "list"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    for line in listed.splitlines():
+        owner = re.match(r"run(\d+)-", line)
+        if owner and not Path(f"/proc/{owner[1]}").exists():
+            throw_away(line.split()[0])
+
+
+def bring_up(name: str, image: str) -> None:
+    """Make a lab host, or boot the one that is there when hosts are kept."""
+    run([*LAB, "up", name, "--image", image], _UP_TIMEOUT, log=f"up-{name}")
+
+
+def install_fixtures(name: str, fixtures: Sequence[str]) -> None:
+    """Put fixtures on a lab host."""
+    if fixtures:
+        run([*INSTALL_FIXTURES, name, *fixtures], _UP_TIMEOUT, log=f"fixtures-{name}")
+
+
+def throw_away(*names: str) -> None:
+    """Remove lab hosts, those that are not there too."""
+    run([*LAB, "down", *names], _UP_TIMEOUT, log=f"down-{names[0]}")
+
+
+def provision(names: Sequence[str], incus: str, directory: Path) -> None:
+    """Apply the role host, as a user does."""
+    play = [{"hosts": "all", "gather_facts": True, "roles": ["inx.fleet.host"]}]
+    _ansible(play, names, incus, directory, log=f"provision-{names[0]}")
+
+
+def run_target(case: Case, names: Sequence[str], directory: Path) -> None:
+    """Run a target on hosts: its runme.sh if it has one, else its role."""
+    if (case.target.directory / "runme.sh").exists():
+        inventory, variables = _write_inputs(names, case.incus, directory)
+        command = ["bash", "-eu", "runme.sh", "-e", f"@{variables}", *_extra()]
+        in_target = ["env", "-C", str(case.target.directory), *command]
+        run(in_target, _TARGET_TIMEOUT, {"ANSIBLE_INVENTORY": str(inventory)}, log=case.label)
+        return
+    play = [{"hosts": "all", "gather_facts": True, "roles": [case.target.name]}]
+    _ansible(play, names, case.incus, directory, log=case.label)
+
+
+def _ansible(play: Sequence[Any], names: Sequence[str], incus: str, directory: Path, log: str) -> None:
+    inventory, variables = _write_inputs(names, incus, directory)
+    playbook = directory / "play.yml"
+    playbook.write_text(yaml.safe_dump(list(play)), encoding="utf-8")
+    command = ["ansible-playbook", "-i", str(inventory), "-e", f"@{variables}", *_extra(), str(playbook)]
+    run(command, _TARGET_TIMEOUT, {"ANSIBLE_ROLES_PATH": str(TARGETS)}, log=log)
+
+
+def _extra() -> list[str]:
+    extra = os.environ.get("INX_FLEET_EXTRA")
+    return ["-e", extra] if extra else []
+
+
+def _write_inputs(names: Sequence[str], incus: str, directory: Path) -> tuple[Path, Path]:
+    inventory = directory / "inventory.yml"
+    answer = subprocess.run([*LAB, "inventory", *names], stdout=subprocess.PIPE, text=True, check=True)
+    inventory.write_text(answer.stdout, encoding="utf-8")
+    variables = directory / "variables.json"
+    variables.write_text(json.dumps(_variables(incus)), encoding="utf-8")
+    return inventory, variables
+
+
+def _variables(incus: str) -> dict[str, Any]:
+    return {
+        "inx_incus_version": incus,
+        "inx_host_incus_source": INCUS_SOURCES[incus],
+        # The lab's hosts reach no cache, and each build would wait for it.
+        "inx_host_nix_settings": {"substituters": ""},
+        "fixture_small": "/srv/fixtures/small",
+        "fixture_full": "/srv/fixtures/full",
+        # For what only the lab can do to a host: {{ inx_lab }} restart --hard {{ inventory_hostname }}
+        "inx_lab": shlex.join(LAB),
+    }
+
+
+def journal(name: str) -> str:
+    """What Incus and the Nix daemon said last on a host."""
+    command = [*LAB, "ssh", name, "--", "journalctl -u incus -u nix-daemon --no-pager -n 50"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return f"--- journal of {name}\n{done.stdout}{done.stderr}"

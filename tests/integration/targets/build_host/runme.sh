@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Three hosts, one of which builds for all. A shell script, because what counts is what the play says that it changed.
+set -eux
+
+site() {
+    ansible-playbook site.yml -e @fleet.yml "$@"
+}
+
+nothing_changes() {
+    site "$@" | tee /dev/stderr | grep --count 'changed=0 .* failed=0' | grep --line-regexp 3
+}
+
+version() {
+    ansible-playbook flake.yml -e "version=$1" "${@:2}"
+}
+
+ansible-playbook ssh.yml "$@"
+version 1 "$@"
+site --check "$@"
+ansible-playbook nothing.yml "$@"
+site "$@"
+ansible-playbook runs.yml -e version=1 "$@"
+nothing_changes "$@"
+version 2 "$@"
+site "$@"
+ansible-playbook runs.yml -e version=2 "$@"
+ansible-playbook inx.fleet.rollback -e @fleet.yml -e "inx_only=*" "$@"
+ansible-playbook runs.yml -e version=1 "$@"
+ansible-playbook refused.yml "$@"
+ansible-playbook builders.yml "$@"

@@ -1,0 +1,173 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A host as plain data for tests of the pure parts: what is declared, what is seen, what a step would leave.
+
+Nothing here stands in for Incus or nix: it is the meaning of each step on the
+data that the plan looks at, so that plans can be followed to their end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ansible_collections.inx.fleet.plugins.module_utils.apply import patched
+from ansible_collections.inx.fleet.plugins.module_utils.declared import Container
+from ansible_collections.inx.fleet.plugins.module_utils.observed import (
+    Generations,
+    Instance,
+    Observed,
+    Profile,
+    Volume,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.plan import ACTIVATING, Plan, Step
+
+OLD = "/nix/store/00000000000000000000000000000000-nixos-system-web-1"
+NEW = "/nix/store/11111111111111111111111111111111-nixos-system-web-2"
+
+DEFAULT_PROFILE = Profile(
+    name="default",
+    devices={
+        "root": {"type": "disk", "path": "/", "pool": "default"},
+        "eth0": {"type": "nic", "network": "incusbr0"},
+    },
+)
+STORE_PROFILE = Profile(
+    name="inx-container",
+    devices={
+        "nixstore": {"type": "disk", "source": "/nix/store", "path": "/nix/store", "readonly": "true"},
+        "nixsocket": {
+            "type": "disk",
+            "source": "/nix/var/nix/daemon-socket",
+            "path": "/nix/var/nix/daemon-socket",
+            "readonly": "true",
+        },
+    },
+)
+
+
+def empty_host(*profiles: Profile) -> Observed:
+    """A host on which the role has run and no container stands."""
+    found = profiles or (DEFAULT_PROFILE, STORE_PROFILE)
+    return Observed(
+        profiles={profile.name: profile for profile in found},
+        pools=frozenset(("default",)),
+        generations=Generations(directory=False),
+    )
+
+
+def after(plan: Plan, observed: Observed) -> Observed:
+    """What would be seen when every step of ``plan`` has been done."""
+    for step in plan.steps:
+        observed = _AFTER.get(step.action, _unchanged)(plan.container, step, observed)
+    return observed
+
+
+def _unchanged(container: Container, step: Step, observed: Observed) -> Observed:
+    return observed
+
+
+def _with_volumes(container: Container, step: Step, observed: Observed) -> Observed:
+    volumes = dict(observed.volumes)
+    for place, config in step.after["volumes"].items():
+        pool, name = place.split("/", 1)
+        stored = volumes.pop((pool, name), Volume()).config
+        if config is not None:
+            volumes[pool, name] = Volume(config={**stored, **config})
+    return replace(observed, volumes=volumes)
+
+
+def _created(container: Container, step: Step, observed: Observed) -> Observed:
+    body = step.after
+    instance = Instance(
+        name=container.name,
+        config=body["config"],
+        devices=body["devices"],
+        profiles=tuple(body["profiles"]),
+        description=body.get("description", ""),
+        ephemeral=body.get("ephemeral", False),
+    )
+    return replace(observed, instance=instance, generations=replace(observed.generations, directory=True))
+
+
+def _updated(container: Container, step: Step, observed: Observed) -> Observed:
+    instance = _instance(observed)
+    body = {
+        "config": dict(instance.config),
+        "devices": {name: dict(keys) for name, keys in instance.devices.items()},
+        "profiles": list(instance.profiles),
+        "description": instance.description,
+        "ephemeral": instance.ephemeral,
+    }
+    changed: dict[str, Any] = patched(body, step.before, step.after)
+    changed["profiles"] = tuple(changed["profiles"])
+    return replace(observed, instance=replace(instance, **changed))
+
+
+def _recorded(container: Container, step: Step, observed: Observed) -> Observed:
+    found = observed.generations
+    number = step.after["generation"]
+    paths = {**found.paths, number: step.after["system"]}
+    return replace(observed, generations=Generations(paths=paths, current=number))
+
+
+def _running(container: Container, step: Step, observed: Observed) -> Observed:
+    instance = _instance(observed)
+    system = step.after.get("system", instance.running_system)
+    cleared = {ACTIVATING} if "activating" in step.before else set()
+    config = {key: value for key, value in instance.config.items() if key not in cleared}
+    return replace(observed, instance=replace(instance, status="Running", running_system=system, config=config))
+
+
+def _stopped(container: Container, step: Step, observed: Observed) -> Observed:
+    return replace(observed, instance=replace(_instance(observed), status="Stopped", running_system=None))
+
+
+def _activated(container: Container, step: Step, observed: Observed) -> Observed:
+    instance = _instance(observed)
+    config = {key: value for key, value in instance.config.items() if key != ACTIVATING}
+    return replace(
+        observed, instance=replace(instance, config=config, running_system=step.after["running_system"])
+    )
+
+
+def _rolled_back(container: Container, step: Step, observed: Observed) -> Observed:
+    return _activated(container, step, _recorded(container, step, observed))
+
+
+def _pruned(container: Container, step: Step, observed: Observed) -> Observed:
+    found = observed.generations
+    kept = {number: path for number, path in found.paths.items() if str(number) not in step.before["generations"]}
+    return replace(observed, generations=replace(found, paths=kept))
+
+
+def _deleted(container: Container, step: Step, observed: Observed) -> Observed:
+    return replace(observed, instance=None)
+
+
+def _forgotten(container: Container, step: Step, observed: Observed) -> Observed:
+    return replace(observed, generations=Generations(directory=False))
+
+
+def _instance(observed: Observed) -> Instance:
+    assert observed.instance is not None
+    return observed.instance
+
+
+_AFTER = {
+    "volume": _with_volumes,
+    "create": _created,
+    "update": _updated,
+    "record": _recorded,
+    "unfreeze": _running,
+    "start": _running,
+    "restart": _running,
+    "activate": _activated,
+    "rollback": _rolled_back,
+    "prune": _pruned,
+    "stop": _stopped,
+    "delete": _deleted,
+    "forget": _forgotten,
+}

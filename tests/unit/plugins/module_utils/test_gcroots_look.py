@@ -1,0 +1,29 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+import time
+
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots_look import Bounds, Questions, look_into
+from ansible_collections.inx.fleet.plugins.module_utils.rootfs import Running
+
+
+def test_each_container_gets_its_own_answer() -> None:
+    names = ["one", "two", "three"]
+    # This process is the init of none of them, and each of them is told so.
+    questions = [
+        Questions(container=Running(name=name, pid=os.getpid(), age=100), kept=["/root/result"]) for name in names
+    ]
+    answers = look_into(questions, Bounds(timeout=10, deadline=time.monotonic() + 60, max_new=10, settle=60))
+    assert not answers.looks
+    told = zip(names, answers.problems, strict=True)
+    assert all(f"container {name} " in problem for name, problem in told)
+
+
+def test_what_is_not_looked_at_in_time_is_told() -> None:
+    question = Questions(container=Running(name="one", pid=os.getpid(), age=100), kept=["/root/result"])
+    answers = look_into([question], Bounds(timeout=10, deadline=time.monotonic(), max_new=10, settle=60))
+    assert answers.limits == ("The time was up before 1 containers were looked at.",)

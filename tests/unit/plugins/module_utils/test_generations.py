@@ -1,0 +1,44 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible_collections.inx.fleet.plugins.module_utils.generations import read_generations
+from ansible_collections.inx.fleet.plugins.module_utils.observed import Generations
+
+
+def store_path(number: int) -> str:
+    return f"/nix/store/{number:032}-system"
+
+
+def test_a_profile_that_is_not_there_has_no_directory(tmp_path: Path) -> None:
+    assert read_generations(str(tmp_path / "web")) == Generations(directory=False)
+
+
+def test_generations_are_read_in_their_order_of_numbers(tmp_path: Path) -> None:
+    for number in (10, 9, 2):
+        (tmp_path / f"system-{number}-link").symlink_to(store_path(number))
+    (tmp_path / "system").symlink_to("system-9-link")
+    (tmp_path / "other-1-link").symlink_to("/nix/store/other")
+    found = read_generations(str(tmp_path))
+    assert list(found.paths.items()) == [(number, store_path(number)) for number in (2, 9, 10)]
+    assert found.current == 9
+    assert found.system == store_path(9)
+
+
+def test_a_generation_that_leads_elsewhere_is_none(tmp_path: Path) -> None:
+    (tmp_path / "system-1-link").symlink_to("/nix/store/../../etc")
+    assert read_generations(str(tmp_path)).paths == {}
+
+
+def test_a_current_link_that_leads_elsewhere_is_no_generation(tmp_path: Path) -> None:
+    (tmp_path / "system").symlink_to("/etc")
+    assert read_generations(str(tmp_path)).current is None
+
+
+def test_a_current_generation_that_is_gone_is_no_system(tmp_path: Path) -> None:
+    (tmp_path / "system").symlink_to("system-3-link")
+    assert read_generations(str(tmp_path)).system is None
