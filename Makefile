@@ -12,7 +12,7 @@ NAME ?= dev
 IMAGE ?= incus-6.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test unit static sanity integration build images lab-up lab-ssh lab-down lab-list bench demo demo-down clean
+.PHONY: help setup test test-faults unit static sanity integration build images lab-up lab-ssh lab-down lab-list bench demo demo-down clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -22,6 +22,10 @@ setup: ## install what the tests need, into a cache and nowhere else
 
 test: images ## run every test: static, unit, integration on Incus 6.0 and 7.0
 	@$(PYTEST) -v
+
+test-faults: images ## try to break it, as often as a report wants, with a table at the end: make test-faults TARGET='faults_*'
+	@INX_FLEET_FAULTS_LONG=1 INX_FLEET_TARGET='$(or $(TARGET),faults_*)' INX_FLEET_INCUS='$(INCUS)' \
+	INX_FLEET_EXTRA='$(EXTRA)' $(PYTEST) -v tests/integration
 
 unit: ## run the unit tests
 	@$(IN_TREE) pytest tests/unit

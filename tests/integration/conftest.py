@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.inx.fleet.tests.integration.faults import REPORT, rows, table
 from ansible_collections.inx.fleet.tests.integration.lab_targets import (
     KEEP_HOSTS,
     RUN,
@@ -29,6 +30,17 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Once for a run, and not in each of its workers."""
     if not hasattr(session.config, "workerinput"):
         remove_left_hosts()
+        REPORT.unlink(missing_ok=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of the faults that were tried; the rows stay in the cache."""
+    found = rows()
+    if found:
+        terminalreporter.section("faults")
+        for line in table(found):
+            terminalreporter.write_line(line)
+        terminalreporter.write_line(f"The rows are in {REPORT}.")
 
 
 @dataclass(kw_only=True)

@@ -14,10 +14,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from ansible_collections.inx.fleet.tests.integration import faults
 
 COLLECTION = Path(__file__).resolve().parents[2]
 TARGETS = COLLECTION / "tests" / "integration" / "targets"
@@ -31,7 +34,7 @@ KEEP_HOSTS = bool(os.environ.get("INX_FLEET_LAB_KEEP"))
 #: What the names of this run's hosts begin with: another run has others. The workers of a run share it.
 RUN = "test" if KEEP_HOSTS else os.environ.setdefault("INX_FLEET_RUN", f"run{os.getpid()}")
 _UP_TIMEOUT = 1200
-_TARGET_TIMEOUT = 1800
+_TARGET_TIMEOUT = 7200 if faults.LONG else 1800
 # Of what a failed command said.
 _LINES = 40
 _LINE = 3000
@@ -92,9 +95,9 @@ class Case:
 
 def cases() -> Iterator[Case]:
     """All cases, or those that the environment chooses."""
-    only_target, only_incus = os.environ.get("INX_FLEET_TARGET"), os.environ.get("INX_FLEET_INCUS")
+    only_target, only_incus = os.environ.get("INX_FLEET_TARGET") or "*", os.environ.get("INX_FLEET_INCUS")
     for path in sorted(TARGETS.iterdir()):
-        if _is_test(path) and only_target in (None, "", path.name):
+        if _is_test(path) and fnmatchcase(path.name, only_target):
             target = read_target(path)
             for incus in target.incus:
                 if only_incus in (None, "", incus):
@@ -237,6 +240,8 @@ def _variables(incus: str) -> dict[str, Any]:
         "fixture_full": "/srv/fixtures/full",
         # For what only the lab can do to a host: {{ inx_lab }} restart --hard {{ inventory_hostname }}
         "inx_lab": shlex.join(LAB),
+        "faults_long": faults.LONG,
+        "faults_report": str(faults.REPORT),
     }
 
 
