@@ -3,17 +3,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # A NixOS host for the containers of inx.fleet: Incus, flakes, what the modules need, and the roots for what containers
-# build. The storage pool, the bridge and the store's profile are declared to Incus (virtualisation.incus.preseed), as the
-# role host says on a NixOS host that lacks them.
+# build. The storage pool, the bridge and the store's profile are declared to Incus (virtualisation.incus.preseed), as
+# the role host says on a NixOS host that lacks them.
 #   imports = [ .../nix/host.nix ];
 #   inx.host.enable = true;
-{ config, lib, pkgs, ... }:
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
 let
   cfg = config.inx.host;
-  python = pkgs.python3.withPackages (packages: [ packages.pylxd packages.jmespath ]);
+  kernel = config.boot.kernelPackages.kernel.version;
+  python = pkgs.python3.withPackages (packages: [
+    packages.pylxd
+    packages.jmespath
+  ]);
 
   # The modules' own files are the command.
-  library = pkgs.linkFarm "inx-gcroots-library" [ { name = "inx_fleet"; path = ../plugins/module_utils; } ];
+  library = pkgs.linkFarm "inx-gcroots-library" [
+    {
+      name = "inx_fleet";
+      path = ../plugins/module_utils;
+    }
+  ];
   gcroots = pkgs.writeTextFile {
     name = "inx-gcroots";
     executable = true;
@@ -51,52 +65,70 @@ in
     };
   };
 
-  config = lib.mkIf cfg.enable (lib.mkMerge [
-    {
-      virtualisation.incus.enable = true;
-      # Incus on NixOS wants it.
-      networking.nftables.enable = true;
-      nix.settings.experimental-features = [ "nix-command" "flakes" ];
+  config = lib.mkIf cfg.enable (
+    lib.mkMerge [
+      {
+        virtualisation.incus.enable = true;
+        # Incus on NixOS wants it.
+        networking.nftables.enable = true;
+        nix.settings.experimental-features = [
+          "nix-command"
+          "flakes"
+        ];
 
-      systemd.tmpfiles.rules = [
-        "d /nix/var/nix/profiles/inx-container 0755 root root -"
-        # Where the modules of the collection look for pylxd.
-        "L+ /opt/inx-fleet - - - - ${python}"
-      ];
-    }
+        assertions = [
+          {
+            assertion = lib.versionAtLeast kernel "5.12";
+            message = "The store is shared by idmapped mounts, which Linux has since 5.12. This is ${kernel}.";
+          }
+        ];
 
-    (lib.mkIf cfg.gcroots.enable {
-      environment.systemPackages = [ gcroots ];
+        systemd.tmpfiles.rules = [
+          # Who may use Incus is root on this host anyway, so the group that may is the one that records generations.
+          "d /nix/var/nix/profiles/inx-container 2775 root incus-admin -"
+          # Where the modules of the collection look for pylxd.
+          "L+ /opt/inx-fleet - - - - ${python}"
+        ];
+      }
 
-      systemd.paths.inx-gcroots = {
-        description = "Links to what containers build";
-        wantedBy = [ "paths.target" ];
-        pathConfig = {
-          PathChanged = "/nix/var/nix/gcroots/auto";
-          MakeDirectory = true;
+      (lib.mkIf cfg.gcroots.enable {
+        environment.systemPackages = [ gcroots ];
+
+        systemd.paths.inx-gcroots = {
+          description = "Links to what containers build";
+          wantedBy = [ "paths.target" ];
+          pathConfig = {
+            PathChanged = "/nix/var/nix/gcroots/auto";
+            MakeDirectory = true;
+          };
         };
-      };
 
-      systemd.services.inx-gcroots = {
-        description = "Roots for what containers build";
-        # It stays once it was started: a path unit does not see what happens while its service runs.
-        after = [ "incus.service" ];
-        startLimitIntervalSec = 0;
-        serviceConfig = {
-          ExecStart = "${command} watch --max-roots ${maxRoots}";
-          Restart = "on-failure";
-          RestartSec = 2;
-          MemoryMax = "1G";
-          NoNewPrivileges = true;
-          PrivateTmp = true;
-          ProtectSystem = "strict";
-          ReadWritePaths = [ "/nix/var/nix" ];
-          RestrictAddressFamilies = [ "AF_UNIX" ];
-          CapabilityBoundingSet = [ "CAP_SYS_PTRACE" "CAP_DAC_READ_SEARCH" "CAP_DAC_OVERRIDE" "CAP_KILL" ];
+        systemd.services.inx-gcroots = {
+          description = "Roots for what containers build";
+          # It stays once it was started: a path unit does not see what happens while its service runs.
+          after = [ "incus.service" ];
+          startLimitIntervalSec = 0;
+          serviceConfig = {
+            ExecStart = "${command} watch --max-roots ${maxRoots}";
+            Restart = "on-failure";
+            RestartSec = 2;
+            MemoryMax = "1G";
+            NoNewPrivileges = true;
+            PrivateTmp = true;
+            ProtectSystem = "strict";
+            ReadWritePaths = [ "/nix/var/nix" ];
+            RestrictAddressFamilies = [ "AF_UNIX" ];
+            CapabilityBoundingSet = [
+              "CAP_SYS_PTRACE"
+              "CAP_DAC_READ_SEARCH"
+              "CAP_DAC_OVERRIDE"
+              "CAP_KILL"
+            ];
+          };
         };
-      };
 
-      systemd.services.nix-gc.serviceConfig.ExecStartPre = "${command} sync --max-roots ${maxRoots}";
-    })
-  ]);
+        systemd.services.nix-gc.serviceConfig.ExecStartPre = "${command} sync --max-roots ${maxRoots}";
+      })
+    ]
+  );
 }

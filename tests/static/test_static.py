@@ -83,6 +83,17 @@ def test_shellcheck() -> None:
     check(["shellcheck", "--severity=style", *scripts])
 
 
+def test_nix_files_are_tidy() -> None:
+    """nixfmt itself is in no package of Debian, PyPI or npm. This is what can be told of its style without it."""
+    untidy = [
+        f"{name}:{number}: {line}"
+        for name in sources("**/*.nix")
+        for number, line in enumerate((COLLECTION / name).read_text(encoding="utf-8").split("\n"), 1)
+        if re.search(r"\t|\s$", line) or len(line) > 120 or re.match(r"(  )* \S", line)
+    ]
+    assert not untidy, "\n".join(untidy)
+
+
 def test_changelog() -> None:
     check(["antsibull-changelog", "lint"])
 

@@ -2,24 +2,58 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# host.nix evaluated against a stub of nixpkgs: just enough of lib and pkgs for the words that it uses. This shows that
-# it parses, refers to nothing that is not there, and says what it should; not that NixOS accepts it.
+# What the flake gives, and its modules evaluated for some options. The merge of NixOS is not here: a module is given
+# the options that it asks for, and its own definitions are what comes out.
+flake:
 let
-  lib = {
-    mkEnableOption = description: { inherit description; default = false; };
-    mkOption = option: option;
-    mkIf = condition: content: if condition then content else { };
-    mkMerge = builtins.foldl' merge { };
-    types = { bool = "bool"; ints.positive = "positive"; };
-  };
-  merge = left: right: left // builtins.mapAttrs
-    (name: value: if left ? ${name} && builtins.isAttrs value && builtins.isAttrs left.${name} then merge left.${name} value else value)
-    right;
-  pkgs = {
-    python3.withPackages = choose: builtins.seq (choose { pylxd = 1; jmespath = 1; }) "/python";
-    linkFarm = name: entries: builtins.deepSeq (map (entry: builtins.readDir entry.path) entries) "/${name}";
-    writeTextFile = file: "${builtins.toFile file.name (builtins.unsafeDiscardStringContext file.text)}";
-  };
-  module = import ./nix/host.nix { inherit lib pkgs; config.inx.host = { enable = true; gcroots = { enable = true; maxRoots = 7; }; }; };
+  stub = (import ./nixpkgs/flake.nix).outputs { self = stub; };
+  inherit (stub) lib;
+  pkgs = stub.legacyPackages.x86_64-linux;
+  evaluate =
+    file: config:
+    let
+      module = import file { inherit lib pkgs config; };
+    in
+    module.config // { options = module.options.inx; };
+
+  host =
+    kernel:
+    evaluate flake.nixosModules.host {
+      boot.kernelPackages.kernel.version = kernel;
+      inx.host = {
+        enable = true;
+        gcroots = {
+          enable = true;
+          maxRoots = 7;
+        };
+      };
+    };
+  container =
+    options:
+    evaluate flake.nixosModules.container {
+      nix.enable = options.nix or true;
+      inx.container = {
+        enable = options.enable or true;
+        addresses = options.addresses or [ ];
+        gateway = options.gateway or [ ];
+      };
+    };
 in
-module.config // { options = builtins.attrNames module.options.inx.host; }
+{
+  host = host "6.12.1";
+  oldHost = host "5.10.0";
+  container = {
+    dhcp = container { };
+    static = container {
+      addresses = [ "192.168.1.20/24" ];
+      gateway = [ "192.168.1.1" ];
+    };
+    lost = container { gateway = [ "192.168.1.1" ]; };
+    withoutNix = container { nix = false; };
+    off = container { enable = false; };
+  };
+  modules = builtins.attrNames flake.nixosModules;
+  bothModules = flake.nixosModules.default.imports == [ flake.nixosModules.host flake.nixosModules.container ];
+  shell = map toString flake.devShells.x86_64-linux.default.packages;
+  formatters = flake.formatter;
+}
