@@ -7,6 +7,7 @@
 With no command it only prepares: a virtual environment of requirements-test.txt,
 and a copy of the collection in a directory .../ansible_collections/inx/fleet,
 where ansible-test insists to find it. The command runs in that copy.
+ANSIBLE_CORE=2.21 in the environment chooses the version of ansible-core.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 COLLECTION = Path(__file__).resolve().parent.parent
@@ -24,7 +26,22 @@ sys.path.insert(0, str(COLLECTION / "tests" / "lab"))
 
 from common import CACHE, LAB, LabError, apt_install, locked, remove_tree, run, say, timed  # noqa: E402
 
-_OLDEST, _NEWEST = (3, 11), (3, 13)
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """A version of ansible-core, and the first and last Python that its control node runs on."""
+
+    release: str
+    oldest: tuple[int, int]
+    newest: tuple[int, int]
+
+
+#: What ANSIBLE_CORE chooses from. The first one is the oldest that meta/runtime.yml allows.
+_CORES = {
+    "2.19": Core(release="2.19.14", oldest=(3, 11), newest=(3, 13)),
+    "2.20": Core(release="2.20.10", oldest=(3, 12), newest=(3, 14)),
+    "2.21": Core(release="2.21.5", oldest=(3, 12), newest=(3, 14)),
+}
 
 
 def main(command: Sequence[str]) -> int:
@@ -66,24 +83,37 @@ def _variables(venv: Path, tree: Path) -> dict[str, str]:
 
 def _venv() -> Path:
     """The virtual environment, made when its requirements have none yet."""
-    if not _OLDEST <= sys.version_info[:2] <= _NEWEST:
-        raise LabError("The tests' ansible-core runs on Python 3.11 to 3.13. Say which: make PYTHON=python3.11 ...")
-    requirements = (COLLECTION / "requirements-test.txt").read_bytes()
-    key = hashlib.sha256(requirements + sys.version.encode() + sys.executable.encode()).hexdigest()[:10]
+    requirements = (COLLECTION / "requirements-test.txt").read_text(encoding="utf-8")
+    ansible = f"ansible-core=={_core().release}"
+    key = hashlib.sha256("\n".join([requirements, ansible, sys.version, sys.executable]).encode()).hexdigest()[:10]
     path = CACHE / f"venv-{key}"
     with locked(CACHE / "locks" / "venv"):
         if not (path / ".complete").exists():
-            _make_venv(path)
+            _make_venv(path, ansible)
     return path
 
 
-def _make_venv(path: Path) -> None:
+def _core() -> Core:
+    """The ansible-core that the user chose, if this Python can run it."""
+    chosen = os.environ.get("ANSIBLE_CORE") or next(iter(_CORES))
+    if chosen not in _CORES:
+        raise LabError(f"ANSIBLE_CORE is {chosen}. The tests know {', '.join(_CORES)}.")
+    core = _CORES[chosen]
+    if not core.oldest <= sys.version_info[:2] <= core.newest:
+        oldest, newest = (".".join(map(str, version)) for version in (core.oldest, core.newest))
+        raise LabError(
+            f"ansible-core {chosen} runs on Python {oldest} to {newest}. Say which: make PYTHON=python{oldest} ..."
+        )
+    return core
+
+
+def _make_venv(path: Path, ansible: str) -> None:
     remove_tree(path)
     _install_debian_packages()
-    with timed(f"installing the tests' tools into {path}"):
+    with timed(f"installing {ansible} and the tests' tools into {path}"):
         run([sys.executable, "-m", "venv", str(path)])
         pip = [str(path / "bin/pip"), "install", "--quiet", "--disable-pip-version-check"]
-        run([*pip, "-r", str(COLLECTION / "requirements-test.txt")])
+        run([*pip, "-r", str(COLLECTION / "requirements-test.txt"), ansible])
     (path / ".complete").touch()
 
 
