@@ -71,7 +71,7 @@ EXAMPLES = r"""
       data:
         type: disk
         source: /srv/shop
-        path: /srv
+        path: /var/lib/shop
         shift: true
 
 - name: Without flakes
