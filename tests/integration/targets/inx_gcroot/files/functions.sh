@@ -65,7 +65,8 @@ bait() {
     inside one "mkdir -p $(dirname "$1"); nix-store --quiet --realise --add-root $1 $(cat "$notes/bait")"
 }
 
-# What a hostile container must not change: the roots of the other, and the host's own, its files, and their use
+# What a hostile container must not change: the roots of the other, and the host's own, its files, and their use.
+# Sorted where it is used: the order of names in a directory says nothing.
 belongings() {
     find "$roots/two" /root/same "$notes/canary" -printf '%p %l %T@ %C@\n'
     find "$auto" -lname '/root/same/*' -printf '%p %l\n'
@@ -76,12 +77,12 @@ belongings() {
 untouched() {
     test -z "$(find "$roots" -type l -printf '%l\n' | grep --invert-match --extended-regexp '^/nix/store/[0-9a-z]{32}-[^/]+$')"
     test -z "$(find "$roots" ! -type l ! -type d)"
-    belongings > "$notes/belongings.now"
+    belongings | sort > "$notes/belongings.now"
     diff "$notes/belongings" "$notes/belongings.now"
 }
 
 remember_all() {
     echo secret > "$notes/canary"
     touch -a -d yesterday "$notes/canary"
-    belongings > "$notes/belongings"
+    belongings | sort > "$notes/belongings"
 }
