@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from .declared import store_object
 from .errors import FleetError
 from .gcroots import Change
+from .locks import open_directory, take_lock
 
 STATE_DIR = "/nix/var/nix"
 AUTO_DIR = f"{STATE_DIR}/gcroots/auto"
@@ -86,29 +87,16 @@ def locked_roots(timeout: float) -> Iterator[None]:
     """
     try:
         os.makedirs(ROOTS_DIR, mode=0o755, exist_ok=True)
-        descriptor = os.open(ROOTS_DIR, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = open_directory(ROOTS_DIR)
     except OSError as error:
         raise FleetError(f"{ROOTS_DIR} cannot be used: {error.strerror}.", "Become root.") from error
     try:
-        _flock(descriptor, fcntl.LOCK_EX, timeout, f"Another sync holds {ROOTS_DIR}")
+        take_lock(descriptor, fcntl.LOCK_EX, timeout, f"Another sync holds {ROOTS_DIR}")
         yield
     finally:
         # Closing is not enough: a child that the kernel cannot end yet may hold a copy.
         fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
-
-
-def _flock(descriptor: int, kind: int, timeout: float, problem: str) -> None:
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise FleetError(f"{problem} for more than {timeout:.0f} s.", "Try again later.") from None
-            time.sleep(_LOCK_POLL)
-        else:
-            return
 
 
 def kept_roots() -> dict[str, dict[str, str]]:
@@ -144,6 +132,24 @@ def _links_below(top: str) -> Iterator[tuple[str, str]]:
 def in_store(paths: Collection[str]) -> set[str]:
     """Those store paths that are there. Nix itself passes over a root to what is there and not valid."""
     return {path for path in paths if os.path.lexists(path)}
+
+
+def remove_left() -> None:
+    """Remove what runs that were killed have left: a root that is in no place yet, and directories without roots."""
+    with suppress(FileNotFoundError):
+        os.unlink(_NEW)
+    _is_emptied(ROOTS_DIR)
+
+
+def _is_emptied(directory: str) -> bool:
+    """Remove the empty directories below one; whether nothing is left in it."""
+    with os.scandir(directory) as entries:
+        found = [(entry.path, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    empty = [is_directory and _is_emptied(path) for path, is_directory in found]
+    for (path, _is_directory), nothing in zip(found, empty, strict=True):
+        if nothing:
+            os.rmdir(path)
+    return all(empty)
 
 
 def apply_changes(changes: Sequence[Change]) -> tuple[list[Change], list[str]]:

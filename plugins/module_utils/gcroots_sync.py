@@ -18,7 +18,7 @@ from typing import TypeAlias, TypeVar
 
 from .errors import FleetError
 from .gcroots import Change, Look, Roots, plan_roots, with_changes
-from .gcroots_dir import apply_changes, auto_links, in_store, kept_roots, locked_roots
+from .gcroots_dir import apply_changes, auto_links, in_store, kept_roots, locked_roots, remove_left
 from .gcroots_look import Answers, Bounds, Questions, look_into
 from .observed import Fleet
 from .rootfs import Running, running_containers, store_path_behind
@@ -90,6 +90,8 @@ def sync(ask_incus: AskIncus, limits: Limits, scope: Scope, *, check: bool = Fal
     deadline = time.monotonic() + limits.timeout
     report = Report()
     with nullcontext() if check else locked_roots(limits.timeout):
+        if not check and scope.links is None:
+            remove_left()
         # Under the lock: what was created, rooted and stopped while it was waited for is no deleted container.
         fleet = ask_incus()
         kept = _chosen(kept_roots(), scope.only)

@@ -20,9 +20,11 @@ from contextlib import contextmanager, suppress
 
 from .declared import store_object
 from .errors import FleetError
+from .locks import locked_directory
 from .observed import Generations
 
 _GENERATION = re.compile(r"system-(\d{1,9})-link\Z")
+_HALF_MADE = re.compile(r"\..+\.[0-9a-f]{16}\Z")
 _PROFILE = "system"
 _TEST = "test"
 
@@ -117,15 +119,31 @@ def _link(path: str) -> str:
 
 
 def replace_link(directory: str, name: str, target: str) -> None:
-    """Make a link in one moment; nobody ever finds none."""
+    """Make a link in one moment; nobody ever finds none.
+
+    The lock is beside what a container can write. Under it, links that are half-made are of runs that were killed.
+    """
     new = f"{directory}/.{name}.{secrets.token_hex(8)}"
-    with explained(directory):
+    with explained(directory), locked_directory(os.path.dirname(directory)):
+        _remove_half_made(directory)
         os.symlink(target, new)
         try:
             os.replace(new, f"{directory}/{name}")
         except OSError:
             os.unlink(new)
             raise
+
+
+def remove_half_made(directory: str) -> None:
+    """Remove the links that runs which were killed were about to put in their places."""
+    with explained(directory), locked_directory(os.path.dirname(directory)):
+        _remove_half_made(directory)
+
+
+def _remove_half_made(directory: str) -> None:
+    for name in os.listdir(directory):
+        if _HALF_MADE.match(name) and os.path.islink(f"{directory}/{name}"):
+            os.unlink(f"{directory}/{name}")
 
 
 @contextmanager

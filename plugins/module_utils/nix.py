@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 from .declared import PROFILES_DIR, File, NixOptions, Source, StorePath
 from .errors import FleetError
+from .locks import locked_directory, open_directory
 from .observed import System
 from .text import plain, tail
 
@@ -186,10 +187,13 @@ def kept(systems: Collection[System]) -> Iterator[None]:
 
     A link to a path that is not valid is no root, and becomes one with the end of the build
     (Nix: src/libstore/gc.cc, findRoots); until then nix itself keeps what it builds.
-    Raises FleetError when this user may not make roots.
+    What runs that were killed have kept is given up. Raises FleetError when this user may not make roots.
     """
     paths = {path for system in systems for path in (system.path, system.derivation) if path is not None}
     if not paths:
+        # Who may not write there has left nothing there either.
+        with suppress(OSError), locked_directory(PROFILES_DIR):
+            _remove_left()
         yield
         return
     try:
@@ -209,26 +213,30 @@ def kept(systems: Collection[System]) -> Iterator[None]:
 
 
 def _own_directory() -> tuple[str, int]:
-    """A new directory and the lock that tells that its run goes on; those of runs that were killed go."""
+    """A new directory and the lock that tells that its run goes on."""
     os.makedirs(PROFILES_DIR, exist_ok=True)
-    whole = _locked(PROFILES_DIR, fcntl.LOCK_EX)
-    try:
-        for entry in os.scandir(PROFILES_DIR):
+    with locked_directory(PROFILES_DIR):
+        _remove_left()
+        directory = tempfile.mkdtemp(prefix=_RUN, dir=PROFILES_DIR)
+        return directory, _locked(directory)
+
+
+def _remove_left() -> None:
+    """Remove the directories of runs that were killed, under the lock on all of them."""
+    with os.scandir(PROFILES_DIR) as entries:
+        for entry in entries:
             if entry.name.startswith(_RUN):
                 # Another user's cannot be removed, and is left to that user.
                 with suppress(OSError):
-                    os.close(_locked(entry.path, fcntl.LOCK_EX | fcntl.LOCK_NB))
+                    os.close(_locked(entry.path))
                     shutil.rmtree(entry.path)
-        directory = tempfile.mkdtemp(prefix=_RUN, dir=PROFILES_DIR)
-        return directory, _locked(directory, fcntl.LOCK_EX)
-    finally:
-        os.close(whole)
 
 
-def _locked(directory: str, how: int) -> int:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def _locked(directory: str) -> int:
+    """The descriptor of a directory that nobody else holds; OSError when somebody does."""
+    descriptor = open_directory(directory)
     try:
-        fcntl.flock(descriptor, how)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         raise

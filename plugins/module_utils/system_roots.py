@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from .apply import check_system
 from .declared import Container, store_object
 from .errors import FleetError
-from .generations import explained, make_profile, replace_link
+from .generations import explained, make_profile, remove_half_made, replace_link
 from .nix import Nix, kept
 from .observed import System
 
@@ -75,13 +75,18 @@ def read_roots(directory: str) -> dict[str, str]:
         except FileNotFoundError:
             return {}
         links = {name: os.readlink(f"{directory}/{name}") for name in names if os.path.islink(f"{directory}/{name}")}
-    return {name: path for name, path in links.items() if store_object(path) == path}
+    # No container's name begins with a dot, and that of a link that is half-made does.
+    return {
+        name: path for name, path in links.items() if store_object(path) == path and not name.startswith(".")
+    }
 
 
 def write_roots(directory: str, built: Built) -> None:
     """Bring the links from what they were to what is right."""
     if built.after:
         make_profile(directory)
+    if os.path.isdir(directory):
+        remove_half_made(directory)
     for name, path in built.after.items():
         if built.before.get(name) != path:
             replace_link(directory, name, path)

@@ -87,3 +87,14 @@ def test_only_links_that_nix_made_to_plain_paths_outside_the_store_are_looked_at
 def test_two_syncs_do_not_write_at_once() -> None:
     with gcroots_dir.locked_roots(1), pytest.raises(FleetError, match="Another sync"), gcroots_dir.locked_roots(0):
         pass
+
+
+def test_what_a_killed_sync_left_goes_and_roots_stay() -> None:
+    gcroots_dir.apply_changes([change("/root/w/result", A)])
+    os.makedirs(f"{gcroots_dir.ROOTS_DIR}/db/root/empty")
+    os.makedirs(f"{gcroots_dir.ROOTS_DIR}/web/root/empty")
+    os.symlink(B, f"{gcroots_dir.ROOTS_DIR}/.new")
+    gcroots_dir.remove_left()
+    assert os.listdir(gcroots_dir.ROOTS_DIR) == ["web"]
+    assert os.listdir(f"{gcroots_dir.ROOTS_DIR}/web/root") == ["w"]
+    assert gcroots_dir.kept_roots() == {"web": {"/root/w/result": A}}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.inx.fleet.plugins.module_utils.generations import read_generations
+from ansible_collections.inx.fleet.plugins.module_utils.generations import read_generations, replace_link
 from ansible_collections.inx.fleet.plugins.module_utils.observed import Generations
 
 
@@ -42,3 +42,12 @@ def test_a_current_link_that_leads_elsewhere_is_no_generation(tmp_path: Path) ->
 def test_a_current_generation_that_is_gone_is_no_system(tmp_path: Path) -> None:
     (tmp_path / "system").symlink_to("system-3-link")
     assert read_generations(str(tmp_path)).system is None
+
+
+def test_a_link_that_a_killed_run_left_half_made_goes_with_the_next_one(tmp_path: Path) -> None:
+    half_made = tmp_path / f".system.{'0' * 16}"
+    half_made.symlink_to("system-1-link")
+    (tmp_path / f".file.{'0' * 16}").write_text("somebody's own", encoding="ascii")
+    replace_link(str(tmp_path), "system", "system-2-link")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".file.{'0' * 16}", "system"]
+    assert (tmp_path / "system").readlink() == Path("system-2-link")

@@ -42,3 +42,12 @@ def test_what_is_no_link_into_the_store_is_left_alone(tmp_path: Path) -> None:
 def test_names_that_are_no_part_of_a_path(name: str) -> None:
     with pytest.raises(FleetError, match="is no name"):
         word(name, "name")
+
+
+def test_what_a_killed_run_left_half_made_is_no_root_and_goes(tmp_path: Path) -> None:
+    (tmp_path / "web").symlink_to(OLD)
+    (tmp_path / f".web.{'0' * 16}").symlink_to(NEW)
+    before = read_roots(str(tmp_path))
+    assert before == {"web": OLD}
+    write_roots(str(tmp_path), built_from({"web": System(path=OLD)}, {}, before))
+    assert [path.name for path in tmp_path.iterdir()] == ["web"]

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Locks on directories. The kernel ends them with the process that holds them, so that none is ever stale."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .errors import FleetError
+
+_POLL = 0.05
+# For what is held while a few names are changed, and longer only by a process that was stopped.
+_PATIENCE = 60
+
+
+def take_lock(descriptor: int, kind: int, timeout: float, problem: str) -> None:
+    """Lock an open file or directory; FleetError with the ``problem`` when others hold it for too long."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise FleetError(f"{problem} for more than {timeout:.0f} s.", "Try again later.") from None
+            time.sleep(_POLL)
+        else:
+            return
+
+
+def open_directory(path: str) -> int:
+    """A descriptor of a directory that is to be locked, and is no link; OSError when there is none."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+@contextmanager
+def locked_directory(path: str) -> Iterator[None]:
+    """Hold a directory while a few names in or below it are changed."""
+    descriptor = open_directory(path)
+    try:
+        take_lock(descriptor, fcntl.LOCK_EX, _PATIENCE, f"Another process holds {path}")
+        yield
+    finally:
+        os.close(descriptor)
