@@ -15,11 +15,12 @@ from typing import Any
 
 from .declared import Container
 from .desired import VOLATILE_ROOT
-from .errors import ConflictError, FleetError, LateError, RefusedError, RolledBackError, UnhealthyError
+from .errors import ConflictError, FleetError, LateError, RefusedError, UnhealthyError
 from .generations import (
     add_generation,
     link_test,
     make_profile,
+    read_generations,
     remove_generations,
     remove_profile,
     select_generation,
@@ -39,6 +40,7 @@ from .plan import (
     Plan,
     Step,
     failed_systems,
+    rollback_step,
     takes_a_restart,
 )
 from .text import tail, utc
@@ -53,6 +55,14 @@ class Host:
 
     incus: Incus
     nix: Nix
+
+
+class RolledBackError(FleetError):
+    """A system was bad, and the one before it runs again and is healthy: ``step`` was done instead."""
+
+    def __init__(self, problem: str, advice: str, step: Step) -> None:
+        super().__init__(problem, advice)
+        self.step = step
 
 
 def apply_step(host: Host, plan: Plan, step: Step) -> list[str]:
@@ -182,7 +192,7 @@ def _unfreeze(host: Host, plan: Plan, step: Step) -> None:
 
 
 def _start(host: Host, plan: Plan, step: Step) -> list[str]:
-    if "activating" in step.before:
+    if "activating" in step.before and plan.container.health is None:
         host.incus.note(plan.container.name, {ACTIVATING: ""})
     system = step.after["system"]
 
@@ -260,6 +270,7 @@ def _runs(host: Host, name: str) -> bool:
 
 def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
     container, system, action = plan.container, step.after["running_system"], step.after["activation"]
+    _await_commands(host, container)
     host.incus.note(container.name, {ACTIVATING: system})
     if action == "test":
         link_test(container.profile_dir, system)
@@ -291,7 +302,22 @@ def _switch(host: Host, container: Container, system: str, action: str) -> None:
         )
 
 
+def _await_commands(host: Host, container: Container) -> None:
+    """Give a switch that an earlier run has begun the time to end: NixOS makes no two at a time.
+
+    Incus does not tell what a command is; one without a terminal, in a container with our marker, is ours.
+    """
+    if not host.incus.runs_commands(container.name):
+        return
+    instance = host.incus.instance(container.name)
+    if instance is not None and ACTIVATING in instance.config:
+        timeout = container.wait.timeout if container.wait is not None else START_TIMEOUT
+        with suppress(LateError):
+            host.incus.await_commands(container.name, timeout)
+
+
 def _rollback(host: Host, plan: Plan, step: Step) -> list[str]:
+    _await_commands(host, plan.container)
     _return_to(host, plan.container, Generation(number=step.after["generation"], system=step.after["system"]))
     return []
 
@@ -350,6 +376,8 @@ def _proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], list[str
     container = plan.container
     if container.health is None:
         return bring_up()
+    # A run that is killed now leaves word that it has not been seen to be healthy.
+    host.incus.note(container.name, {ACTIVATING: system}, unless={HEALTHY: system})
     try:
         warnings = bring_up()
     except (UnhealthyError, RefusedError) as error:
@@ -381,6 +409,7 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
         return FleetError(f"{problem}\n{reason}, so {name} was left as it is.", why.advice)
     number, good = plan.fallback.number, plan.fallback.system
     try:
+        step = rollback_step(name, read_generations(container.profile_dir), bad, plan.fallback)
         instance = host.incus.instance(name)
         known = [path for path in failed_systems(instance) if path != bad]
         # Remembered before anything else: a run that is killed now is finished by the next one.
@@ -398,6 +427,7 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
         f"{problem}\n{name} went back to generation {number}, {good}, and is healthy with it. "
         f"{bad} is remembered as bad.",
         "Declare another system, or 'health: {retry_failed: true}' to try this one again.",
+        step,
     )
 
 

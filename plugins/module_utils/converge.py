@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from .apply import Host, apply_step, check_system
+from .apply import Host, RolledBackError, apply_step, check_system
 from .declared import LOCALTIME, Container, ContainerSet, profile_dir
 from .desired import VOLATILE_ROOT
-from .errors import ConflictError, FleetError, RolledBackError
+from .errors import ConflictError, FleetError
 from .generations import read_generations
 from .health import verify
 from .mounts import is_in_memory
@@ -68,8 +68,9 @@ def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool) -> 
     """
     declared, refused, located = _placed(host, declared)
     evaluated = _evaluate(host, declared, check)
+    busy = host.incus.settle(_names_here(host, declared))
     before = observe(host, declared)
-    evaluated = {**evaluated, **refused, **_moved(located, before)}
+    evaluated = {**evaluated, **refused, **busy, **_moved(located, before)}
     unrecorded = [
         system
         for name, system in evaluated.items()
@@ -121,6 +122,13 @@ def _moved(located: Mapping[str, str | None], before: Mapping[str, Observed]) ->
 
 
 # Observing
+
+
+def _names_here(host: Host, declared: ContainerSet) -> list[str] | None:
+    """The containers that this run may change; None is any, for a purge."""
+    if declared.purge:
+        return None
+    return [container.name for container in declared.containers if container.target == host.incus.server.member]
 
 
 def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None = None) -> dict[str, Observed]:
@@ -316,9 +324,12 @@ class _Work:
             warnings += self._prove(plan)
             error = plan.error
             available = True
+        except RolledBackError as failure:
+            error = failure
+            available = True
+            done.append(failure.step)
         except FleetError as failure:
             error = failure
-            available = isinstance(failure, RolledBackError)
         finally:
             if has_slot:
                 self._slots.give_back(available=available)

@@ -33,7 +33,3 @@ class RefusedError(FleetError):
 
 class UnhealthyError(FleetError):
     """A system runs, or was to run, and does not do what its container's ``health`` asks for."""
-
-
-class RolledBackError(FleetError):
-    """A system was bad, and the one before it runs again and is healthy."""

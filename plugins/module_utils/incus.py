@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -45,8 +45,19 @@ _LINK_TIMEOUT = 10
 # An operation is waited for in slices, so that a lost answer is noticed.
 _WAIT_SLICE = 30
 _NOTE_TRIES = 5
+# Incus: internal/server/db/operationtype/operation_type.go. While one of these goes on, an instance is in between.
+_TRANSITIONS = frozenset(
+    f"{verb} instance"
+    for verb in (
+        *("Creating", "Deleting", "Starting", "Stopping", "Restarting", "Rebuilding", "Updating", "Renaming"),
+        *("Migrating", "Live-migrating", "Freezing", "Unfreezing"),
+    )
+)
+_COMMAND = "Executing command"
 _OUTPUT_LIMIT = 64 * 1024
+# Incus: shared/api/status_code.go
 _RUNNING = 103
+_PENDING = 105
 _SUCCESS = 200
 
 
@@ -270,24 +281,31 @@ class Incus:
     def update_instance(
         self, name: str, change: Callable[[dict[str, Any]], dict[str, Any]], timeout: int = 120
     ) -> None:
-        """Read the instance, write what ``change`` makes of it, and refuse if somebody wrote in between.
+        """Read the instance, write what ``change`` makes of it if that differs, and refuse if somebody wrote meanwhile.
 
         ``change`` gets and returns the writable part (InstancePut); it may raise ConflictError.
         """
         node = self._client.api.instances[name]
         with _explained(f"update {name}"):
             answer = node.get()
-            body = change(_writable(answer.json()["metadata"]))
+            found = _writable(answer.json()["metadata"])
+            body = change(found)
+            if body == found:
+                return
             self._wait(node.put(json=body, headers={"If-Match": answer.headers["ETag"]}), timeout)
 
-    def note(self, name: str, notes: Mapping[str, str]) -> None:
+    def note(self, name: str, notes: Mapping[str, str], unless: Mapping[str, str] | None = None) -> None:
         """Set config keys of the collection's own on an instance; an empty value removes its key.
+
+        Nothing is done if its config has all that is in ``unless``.
 
         Nobody else sets them, so a write of somebody else in between is only a reason to try again. (Incus's
         PATCH takes a description that is left out for an empty one: cmd/incusd/instance_patch.go.)
         """
 
         def noted(body: dict[str, Any]) -> dict[str, Any]:
+            if unless is not None and body["config"].items() >= unless.items():
+                return body
             config = {**body["config"], **notes}
             return {**body, "config": {key: value for key, value in config.items() if value != "" or key not in notes}}
 
@@ -356,6 +374,64 @@ class Incus:
         node.delete()
         return text
 
+    # What goes on
+
+    def settle(self, names: Collection[str] | None, timeout: int = 300) -> dict[str, FleetError]:
+        """Wait until what was begun with some instances, or with any, has ended. Returns those that are still busy.
+
+        A run that was killed does not end what it has asked for, and a person with ``incus`` may be at it as well.
+        Meanwhile an instance looks neither as before nor as after.
+        """
+        deadline, busy = time.monotonic() + timeout, dict[str, FleetError]()
+        with _explained("wait for what is going on with the instances"):
+            for operation in self._operations():
+                about = [name for name in _instances_of(operation) if names is None or name in names]
+                if about and operation["description"] in _TRANSITIONS:
+                    try:
+                        self._await_operation(operation, deadline)
+                    except LateError as error:
+                        busy.update(dict.fromkeys(about, error))
+        return busy
+
+    def runs_commands(self, name: str) -> bool:
+        """Whether commands run in an instance for which nobody waits at a terminal."""
+        with _explained(f"list what goes on in {name}"):
+            return any(True for _command in self._commands(name))
+
+    def await_commands(self, name: str, timeout: int) -> None:
+        """Wait until they have ended. Raises LateError when that takes longer than ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        with _explained(f"wait for what runs in {name}"):
+            for operation in self._commands(name):
+                self._await_operation(operation, deadline)
+
+    def _commands(self, name: str) -> Iterator[Mapping[str, Any]]:
+        for entry in self._operations():
+            if entry["description"] == _COMMAND and entry["class"] == "task" and name in _instances_of(entry):
+                yield entry
+
+    def _await_operation(self, operation: Mapping[str, Any], deadline: float) -> None:
+        """Wait until an operation has ended, however it does."""
+        while self._is_going_on(operation["id"], deadline):
+            if time.monotonic() >= deadline:
+                raise LateError(
+                    f"Incus is busy with {', '.join(sorted(_instances_of(operation)))}: "
+                    f"{operation['description']!r} goes on since {operation['created_at']}.",
+                    f"See 'incus operation show {operation['id']}' on the host, and run again when it has ended.",
+                )
+
+    def _operations(self) -> list[Mapping[str, Any]]:
+        found = self._get(self._client.api.operations, recursion=1) or {}
+        return [entry for status in ("pending", "running") for entry in found.get(status) or ()]
+
+    def _is_going_on(self, identifier: str, deadline: float) -> bool:
+        try:
+            operation = self._wait_slice(identifier, deadline)
+        except pylxd.exceptions.NotFound:
+            # Incus forgets them seconds after their end.
+            return False
+        return operation["status_code"] in (_PENDING, _RUNNING)
+
     # Changing volumes
 
     def create_volume(self, pool: str, name: str, config: Mapping[str, str]) -> None:
@@ -416,8 +492,7 @@ class Incus:
         identifier = body["metadata"]["id"]
         deadline = time.monotonic() + timeout
         while True:
-            remaining = deadline - time.monotonic()
-            operation = self._wait_slice(identifier, max(1, min(_WAIT_SLICE, int(remaining + 0.999))))
+            operation = self._wait_slice(identifier, deadline)
             if operation["status_code"] == _SUCCESS:
                 return operation
             if operation["status_code"] != _RUNNING:
@@ -428,7 +503,9 @@ class Incus:
                     "See 'incus operation list' on the host; a later run goes on from where it is.",
                 )
 
-    def _wait_slice(self, identifier: str, seconds: int) -> dict[str, Any]:
+    def _wait_slice(self, identifier: str, deadline: float) -> dict[str, Any]:
+        """What an operation is when it has ended, or when some of the time until a deadline is over."""
+        seconds = max(1, min(_WAIT_SLICE, int(deadline - time.monotonic() + 0.999)))
         node = self._client.api.operations[identifier]
         try:
             return dict(self._get(node.wait, timeout=seconds))
@@ -498,6 +575,12 @@ def _server(info: Mapping[str, Any]) -> Server:
         idmapped_mounts=features.get("idmapped_mounts", "true") == "true",
         member=str(environment["server_name"]) if environment.get("server_clustered") else None,
     )
+
+
+def _instances_of(operation: Mapping[str, Any]) -> set[str]:
+    """The names of the instances that an operation is about; those of one are in one project."""
+    urls = (operation.get("resources") or {}).get("instances") or ()
+    return {str(url).partition("?")[0].rpartition("/")[2] for url in urls}
 
 
 def _location(entry: Mapping[str, Any]) -> str | None:

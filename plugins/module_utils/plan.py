@@ -522,14 +522,13 @@ def _is_refused(declared: Container, wanted: System, instance: Instance) -> bool
 def _plan_for_failed(
     declared: Container, wanted: System, observed: Observed, instance: Instance, fallback: Generation | None
 ) -> Plan:
-    """Do not try it again, and finish a way back that was cut off."""
+    """Do not try it again, and finish a way back that was cut off: before it was begun, or before it was proven."""
     name, found, steps = declared.name, observed.generations, tuple[Step, ...]()
     number, good = found.current, found.system
-    if fallback is not None and wanted.path in (instance.running_system, found.system):
+    unfinished = instance.is_running and ACTIVATING in instance.config
+    if fallback is not None and (unfinished or wanted.path in (instance.running_system, found.system)):
         number, good = fallback.number, fallback.system
-        before = {"generation": found.current, "system": found.system, "running_system": instance.running_system}
-        after = {"generation": number, "system": good, "running_system": good}
-        steps = (_step("rollback", name, f"go back to generation {number}, {good}", before, after),)
+        steps = (rollback_step(name, found, instance.running_system, fallback),)
     return Plan(
         container=declared,
         system=wanted,
@@ -542,6 +541,14 @@ def _plan_for_failed(
             "Declare another system, or 'health: {retry_failed: true}'.",
         ),
     )
+
+
+def rollback_step(name: str, found: Generations, runs: str | None, fallback: Generation) -> Step:
+    """From what boots and what runs to a generation that is good."""
+    number, good = fallback.number, fallback.system
+    before = {"generation": found.current, "system": found.system, "running_system": runs}
+    after = {"generation": number, "system": good, "running_system": good}
+    return _step("rollback", name, f"go back to generation {number}, {good}", before, after)
 
 
 # What the user should know

@@ -140,3 +140,11 @@ def test_old_generations_go_and_what_is_in_use_stays() -> None:
 def test_nothing_is_pruned_when_few_are_there() -> None:
     plan = update(host(1, 2, current=2, runs=2), to=2, declared=replace(WEB, keep_generations=2))
     assert plan.steps == ()
+
+
+@pytest.mark.parametrize(("marker", "expected"), [({ACTIVATING: path(3)}, ["rollback"]), ({}, [])])
+def test_a_way_back_that_was_cut_off_before_its_proof_is_finished(marker: dict[str, str], expected: list[str]) -> None:
+    seen = host(1, 2, 3, current=2, runs=2, **{HEALTHY: path(2), FAILED: path(3), **marker})
+    plan = update(seen, to=3)
+    assert actions(plan) == expected
+    assert plan.error is not None
