@@ -1,0 +1,357 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is killed: each scenario brings the host to where it begins, and says what is declared then."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import host
+import modules
+
+#: Systems that are built once: what there was before a run.
+OLDER, OLD = "older", "old"
+SYNCED = "web"
+_LINKS = 12
+_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """The arguments of the module, and words for the store paths that differ from one try to the next."""
+
+    arguments: dict[str, Any]
+    names: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A change that is killed. ``right`` says what is wrong with the end of it, by its census.
+
+    With ``fails`` the run ends with an error that this pattern matches, and so do the runs after it.
+    """
+
+    name: str
+    module: str
+    prepare: Callable[[str], Start]
+    right: Callable[[dict[str, Any]], list[str]]
+    fails: str = ""
+
+
+def wipe() -> None:
+    """Take away all that scenarios make, by hand."""
+    for entry in host.query("/1.0/instances"):
+        host.ask("incus", "delete", "--force", entry.rpartition("/")[2])
+    for volume in host.query("/1.0/storage-pools/default/volumes/custom"):
+        host.ask("incus", "storage", "volume", "delete", "default", volume.rpartition("/")[2])
+    subprocess.run(["incus", "profile", "delete", "killed"], capture_output=True, check=False)
+    for place in (host.PROFILES, host.ROOTS, host.SYSTEMS):
+        shutil.rmtree(place, ignore_errors=True)
+    for link in Path(host.AUTO).iterdir():
+        if os.readlink(link).startswith("/root/killed/"):
+            link.unlink()
+
+
+def build_systems() -> dict[str, str]:
+    """Build what there is before the runs, and return words for it."""
+    names = {}
+    for version in (OLDER, OLD):
+        host.declare(version)
+        names[host.built("web")] = version
+    return names
+
+
+def ready(module: str, arguments: dict[str, Any]) -> None:
+    """Run a module for a scenario that is to begin with what it makes."""
+    ended = modules.run(module, arguments)
+    if ended.failed:
+        raise RuntimeError(f"could not prepare: {ended.message}")
+
+
+def web(**more: Any) -> dict[str, Any]:
+    """The container that most of them are about."""
+    return {"name": "web", "flake": host.FLAKE, "health": {"timeout": 30}, "stop_timeout": 20, **more}
+
+
+def with_web(**more: Any) -> str:
+    """A container that runs the old system, its second generation. Returns its path."""
+    host.declare(OLDER)
+    older = host.system_path("web")
+    host.declare(OLD)
+    old = host.system_path("web")
+    directory = Path(host.PROFILES, "web")
+    directory.mkdir(parents=True)
+    for number, path in enumerate((older, old), 1):
+        (directory / f"system-{number}-link").symlink_to(path)
+    (directory / "system").symlink_to("system-2-link")
+    ready("inx_container", web(**more))
+    return old
+
+
+def fresh(version: str, **how: str) -> dict[str, str]:
+    """A system that nobody has built yet, from now on."""
+    host.declare(version, **how)
+    return {host.system_path("web"): "new"}
+
+
+def expect(found: dict[str, Any], **wanted: Any) -> list[str]:
+    """What is wrong with the container web; ``wanted`` are keys of an instance, and its generation."""
+    instance = dict(found["instances"].get("web") or {})
+    current = [line for line in found["generations"] if line.startswith("/web/system -> ")]
+    instance["generation"] = current[0].rpartition(" ")[2] if current else None
+    return [f"web: {key} is {instance.get(key)!r}, not {value!r}" for key, value in wanted.items()
+            if instance.get(key) != value]
+
+
+# Containers
+
+
+_KEPT = [{"path": "/var/lib/kept"}]
+
+
+def create(version: str) -> Start:
+    names = fresh(version)
+    return Start(arguments=web(persist=_KEPT, config={"user.kept": "1"}), names=names)
+
+
+def update(version: str) -> Start:
+    with_web(config={"user.kept": "1"})
+    names = fresh(version)
+    return Start(arguments=web(keep_generations=2, config={"user.kept": "2"}), names=names)
+
+
+def update_unproven(version: str) -> Start:
+    with_web(health=None)
+    names = fresh(version)
+    devices = {"tmp": {"type": "disk", "source": "/tmp", "path": "/mnt"}}  # noqa: S108 - in the container it is /mnt
+    return Start(arguments=web(health=None, persist=_KEPT, devices=devices), names=names)
+
+
+def test_only(version: str) -> Start:
+    with_web()
+    return Start(arguments=web(activation="test"), names=fresh(version))
+
+
+def rollback(version: str) -> Start:
+    with_web()
+    return Start(arguments=web(), names=fresh(version, switch="after"))
+
+
+def rollback_by_boot(version: str) -> Start:
+    with_web()
+    host.ask("incus", "stop", "web")
+    names = fresh(version)
+    health = {"command": ["/run/current-system/sw/bin/grep", OLD, "/etc/inx-version"], "timeout": 1}
+    return Start(arguments=web(health=health), names=names)
+
+
+def generation(version: str) -> Start:
+    with_web()
+    return Start(arguments={**web(generation="1"), "flake": None})
+
+
+def rebuild(version: str) -> Start:
+    with_web(volatile_root="rebuild", persist=_KEPT)
+    host.ask("incus", "stop", "web")
+    return Start(arguments=web(volatile_root="rebuild", persist=_KEPT))
+
+
+def stop(version: str) -> Start:
+    with_web()
+    return Start(arguments=web(state="stopped"))
+
+
+def absent(version: str) -> Start:
+    with_web(persist=_KEPT)
+    return Start(arguments=web(state="absent", delete_volumes=True))
+
+
+def _set(*names: str, **more: Any) -> dict[str, Any]:
+    defaults = {"flake": f"{host.FLAKE}#web", "health": {"timeout": 30}}
+    return {"containers": [{"name": name} for name in names], "defaults": defaults, "set": "killed", **more}
+
+
+def create_set(version: str) -> Start:
+    names = fresh(version)
+    return Start(arguments=_set("web", "db", "extra", parallel=3), names=names)
+
+
+def purge(version: str) -> Start:
+    host.declare(OLD)
+    ready("inx_containers", _set("web", "db", "extra"))
+    return Start(arguments=_set("web", purge=True))
+
+
+# Roots, the profile, systems for others
+
+
+def _auto_link(path: str) -> Path:
+    digest = hashlib.sha256(path.encode()).digest()
+    return Path(host.AUTO, "".join(_ALPHABET[byte % 32] for byte in digest))
+
+
+def _link(container_root: str, path: str, target: str | None) -> None:
+    """A link inside the container, and Nix's link to it."""
+    inside = ["inside", SYNCED, "/run/current-system/sw/bin/sh", "-c"]
+    if target is None:
+        host.ask(*inside, 'rm "$0"', path)
+        return
+    host.ask(*inside, 'mkdir -p "$(dirname "$0")" && ln -sfn "$1" "$0"', path, target)
+    if not _auto_link(path).is_symlink():
+        _auto_link(path).symlink_to(path)
+
+
+def _paths() -> list[str]:
+    return [f"/root/killed/{number % 3}/deep/{number}/result" for number in range(_LINKS)]
+
+
+def sync(version: str) -> Start:
+    """A third of the links goes, a third leads to something else, and as many come."""
+    old = with_web()
+    older = os.readlink(f"{host.PROFILES}/web/system-1-link")
+    kept = _LINKS * 3 // 4
+    for path in _paths()[:kept]:
+        _link(SYNCED, path, old)
+    arguments = {"settle": 0}
+    ready("inx_gcroot", arguments)
+    for number, path in enumerate(_paths()):
+        if number >= kept or number % 3 == 0:
+            _link(SYNCED, path, older)
+        elif number % 3 == 1:
+            _link(SYNCED, path, None)
+    return Start(arguments=arguments)
+
+
+def sync_after_removal(version: str) -> Start:
+    """The roots of a container that is deleted go."""
+    old = with_web()
+    for path in _paths():
+        _link(SYNCED, path, old)
+    ready("inx_gcroot", {"settle": 0})
+    ready("inx_container", web(state="absent"))
+    return Start(arguments={"settle": 0})
+
+
+def right_roots(found: dict[str, Any]) -> list[str]:
+    """The root of each link, and of what the container has booted and runs."""
+    kept = _LINKS * 3 // 4
+    wanted = {"/run/booted-system": OLD, "/run/current-system": OLD}
+    for number, path in enumerate(_paths()):
+        if number >= kept or number % 3 == 0:
+            wanted[path] = OLDER
+        elif number % 3 == 2:
+            wanted[path] = OLD
+    lines = {f"/{SYNCED}{path} -> {target}" for path, target in wanted.items()}
+    there = {line for line in found["roots"] if " -> " in line}
+    return [f"roots: {line}" for line in sorted(lines ^ there)]
+
+
+def profile(version: str) -> Start:
+    return Start(arguments={"name": "killed", "shared_paths": ["/srv"]})
+
+
+def change_profile(version: str) -> Start:
+    ready("inx_store_mount", {"name": "killed", "shared_paths": ["/srv"]})
+    return Start(arguments={"name": "killed", "daemon": False, "self_update": True})
+
+
+def remove_profile(version: str) -> Start:
+    ready("inx_store_mount", {"name": "killed"})
+    return Start(arguments={"name": "killed", "state": "absent"})
+
+
+def systems(version: str) -> Start:
+    """One is new, one is moved on, and one goes."""
+    host.declare(OLD)
+    containers = [{"name": name, "flake": f"{host.FLAKE}#web"} for name in ("web", "db")]
+    ready("inx_system", {"name": "killed", "containers": containers})
+    names = fresh(version)
+    containers = [{"name": name, "flake": f"{host.FLAKE}#web"} for name in ("web", "extra")]
+    return Start(arguments={"name": "killed", "containers": containers}, names=names)
+
+
+def _devices(*names: str) -> Callable[[dict[str, Any]], list[str]]:
+    def right(found: dict[str, Any]) -> list[str]:
+        there = found["profiles"].get("killed")
+        have = sorted(there["devices"]) if there else []
+        return [] if have == sorted(names) else [f"the profile has {have}"]
+
+    return right
+
+
+def _running(system: str, number: int, **more: Any) -> Callable[[dict[str, Any]], list[str]]:
+    wanted = {"status": "Running", "runs": system, "generation": f"system-{number}-link", **more}
+    return lambda found: expect(found, **wanted)
+
+
+def _gone(found: dict[str, Any]) -> list[str]:
+    left = {key: found[key] for key in ("instances", "volumes", "generations", "roots")}
+    return [f"{key} has {value}" for key, value in left.items() if value]
+
+
+def _all_run(*names: str) -> Callable[[dict[str, Any]], list[str]]:
+    def right(found: dict[str, Any]) -> list[str]:
+        there = {name: entry["status"] for name, entry in found["instances"].items()}
+        return [] if there == dict.fromkeys(names, "Running") else [f"instances: {there}"]
+
+    return right
+
+
+def _systems(found: dict[str, Any]) -> list[str]:
+    wanted = ["/killed", "/killed/extra -> new", "/killed/web -> new"]
+    return [] if found["systems"] == wanted else [f"systems: {found['systems']}"]
+
+
+_WENT_BACK = "went back to generation 2|was found unhealthy by an earlier run"
+
+SCENARIOS = (
+    Scenario(name="create", module="inx_container", prepare=create, right=_running("new", 1)),
+    Scenario(name="create a set", module="inx_containers", prepare=create_set, right=_all_run("web", "db", "extra")),
+    Scenario(name="update", module="inx_container", prepare=update, right=_running("new", 3)),
+    Scenario(
+        name="update without health", module="inx_container", prepare=update_unproven, right=_running("new", 3)
+    ),
+    Scenario(name="test a system", module="inx_container", prepare=test_only, right=_running("new", 2)),
+    Scenario(
+        name="roll back a switch", module="inx_container", prepare=rollback, right=_running(OLD, 2), fails=_WENT_BACK
+    ),
+    Scenario(
+        name="roll back a boot",
+        module="inx_container",
+        prepare=rollback_by_boot,
+        right=_running(OLD, 2),
+        fails=_WENT_BACK,
+    ),
+    Scenario(name="go to a generation", module="inx_container", prepare=generation, right=_running(OLDER, 1)),
+    Scenario(name="rebuild the root", module="inx_container", prepare=rebuild, right=_running(OLD, 2)),
+    Scenario(
+        name="stop",
+        module="inx_container",
+        prepare=stop,
+        right=lambda found: expect(found, status="Stopped", runs=None, generation="system-2-link"),
+    ),
+    Scenario(name="remove", module="inx_container", prepare=absent, right=_gone),
+    Scenario(name="purge", module="inx_containers", prepare=purge, right=_all_run("web")),
+    Scenario(name="sync roots", module="inx_gcroot", prepare=sync, right=right_roots),
+    Scenario(name="sync roots of a removed one", module="inx_gcroot", prepare=sync_after_removal, right=_gone),
+    Scenario(
+        name="mount the store",
+        module="inx_store_mount",
+        prepare=profile,
+        right=_devices("nixdb", "nixsocket", "nixstore", "shared-srv"),
+    ),
+    Scenario(
+        name="change the store mount", module="inx_store_mount", prepare=change_profile, right=_devices("nixstore")
+    ),
+    Scenario(name="remove the store mount", module="inx_store_mount", prepare=remove_profile, right=_devices()),
+    Scenario(name="build systems for others", module="inx_system", prepare=systems, right=_systems),
+)

@@ -1,0 +1,192 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lab host that faults meet: what it has, seen with its own tools, and the systems that are tried on it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+HERE = "/srv/faults"
+FLAKE = f"{HERE}/flake"
+FIXTURE = "/srv/fixtures/small"
+PROFILES = "/nix/var/nix/profiles/inx-container"
+ROOTS = "/nix/var/nix/gcroots/inx-fleet"
+SYSTEMS = "/nix/var/nix/gcroots/inx-systems"
+AUTO = "/nix/var/nix/gcroots/auto"
+_FEATURES = ("--extra-experimental-features", "nix-command flakes")
+_STORE_PATH = re.compile(r"/nix/store/[0-9a-z]{32}-[^\s/\"]+")
+#: Values that are times.
+_TIMES = ("user.inx.restart_since", "user.inx.emptied")
+_SETTLE = 30
+
+
+def ask(*command: str, timeout: float = 120) -> str:
+    """What a command prints; CalledProcessError when it fails."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done.stdout
+
+
+def query(path: str) -> Any:
+    """What Incus answers."""
+    return json.loads(ask("incus", "query", path) or "null")
+
+
+def until(what: str, look: Callable[[], Any], seconds: float = _SETTLE) -> Any:
+    """Wait until ``look`` gives something, and return that; RuntimeError when it does not."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        if time.monotonic() >= deadline:
+            raise RuntimeError(f"{what}: not after {seconds} s")
+        time.sleep(0.05)
+    return found
+
+
+# Systems
+
+
+def copy_fixture() -> None:
+    """A flake that may be edited."""
+    shutil.rmtree(FLAKE, ignore_errors=True)
+    shutil.copytree(FIXTURE, FLAKE, symlinks=True)
+
+
+def declare(version: str, **how: str) -> None:
+    """What the flake's systems are from now on; ``switch`` says how they fail."""
+    system = {"version": version, "packages": {"hello": "2.10"}, **how}
+    names = ("default", "web", "db", "extra")
+    Path(FLAKE, "versions.json").write_text(json.dumps(dict.fromkeys(names, system)))
+
+
+def installable(name: str) -> str:
+    """The system of a container, as nix takes it."""
+    return f'{FLAKE}#nixosConfigurations."{name}".config.system.build.toplevel'
+
+
+def system_path(name: str) -> str:
+    """The store path of a system as it is declared now, which is not built for it."""
+    answer = ask("nix", *_FEATURES, "build", "--dry-run", "--json", "--", installable(name))
+    return str(json.loads(answer)[0]["outputs"]["out"])
+
+
+def built(name: str) -> str:
+    """The same, and it is built."""
+    return ask("nix", *_FEATURES, "build", "--no-link", "--print-out-paths", "--", installable(name)).strip()
+
+
+# What there is
+
+
+def census(names: Mapping[str, str]) -> dict[str, Any]:
+    """All that a run may leave, once what was begun is done. ``names`` are words for store paths."""
+    until("all processes of nix end", lambda: not _nix_clients())
+    until("all operations of Incus end", lambda: not _operations())
+    found = {
+        "instances": _instances(),
+        "volumes": _volumes(),
+        "profiles": {entry["name"]: _plain(entry) for entry in query("/1.0/profiles?recursion=1")},
+        "generations": _tree(PROFILES),
+        "roots": _tree(ROOTS),
+        "systems": _tree(SYSTEMS),
+        "temporary": sorted(os.listdir("/tmp")),  # noqa: S108 - to look for what is left
+        "locks": [place for place in (PROFILES, ROOTS) if os.path.isdir(place) and _is_locked(place)],
+    }
+    text = json.dumps(found, sort_keys=True)
+    for path, name in names.items():
+        text = text.replace(path, name)
+    return dict(json.loads(_STORE_PATH.sub("(another store path)", text)))
+
+
+def differences(expected: Any, found: Any, where: str = "") -> list[str]:
+    """How two censuses differ, a line for each place."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        keys = sorted(expected.keys() | found.keys())
+        return [line for key in keys for line in differences(expected.get(key), found.get(key), f"{where}/{key}")]
+    return [] if expected == found else [f"{where}: {expected!r} is right, {found!r} is there"]
+
+
+def _instances() -> dict[str, Any]:
+    found = query("/1.0/instances?recursion=1&all-projects=true")
+    return {
+        entry["name"]: {"status": entry["status"], "runs": running_system(entry["name"]), **_plain(entry)}
+        for entry in found
+    }
+
+
+def _plain(entry: dict[str, Any]) -> dict[str, Any]:
+    config = {key: value for key, value in entry["config"].items() if not key.startswith("volatile.")}
+    config.update({key: "a time" for key in _TIMES if key in config})
+    return {"config": config, **{key: entry.get(key) for key in ("devices", "profiles", "description", "ephemeral")}}
+
+
+def running_system(name: str) -> str | None:
+    """Where /run/current-system leads in a container; None when it does not run."""
+    pid = ask("incus", "list", f"^{name}$", "--format", "csv", "--columns", "p").strip()
+    if pid in ("", "0"):
+        return None
+    with suppress(OSError):
+        return os.readlink(f"/proc/{pid}/root/run/current-system")
+    return "(no link)"
+
+
+def _volumes() -> dict[str, Any]:
+    pools = [url.rpartition("/")[2] for url in query("/1.0/storage-pools")]
+    return {
+        f"{pool}/{volume['name']}": {"config": volume["config"], "used_by": volume["used_by"]}
+        for pool in pools
+        for volume in query(f"/1.0/storage-pools/{pool}/volumes/custom?recursion=1")
+    }
+
+
+def _tree(top: str) -> list[str]:
+    """Every name below a directory, and where the links lead."""
+    found = []
+    for directory, children, files in os.walk(top):
+        for name in (*children, *files):
+            path = f"{directory}/{name}"
+            link = f" -> {os.readlink(path)}" if os.path.islink(path) else ""
+            found.append(path.removeprefix(top) + link)
+    return sorted(found)
+
+
+def _operations() -> list[str]:
+    answer = query("/1.0/operations?recursion=1") or {}
+    return [entry["description"] for status in ("running", "pending") for entry in answer.get(status) or ()]
+
+
+def _nix_clients() -> list[str]:
+    """The command lines of the processes of nix but for its daemon's own."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            with suppress(OSError):
+                words = Path("/proc", entry, "cmdline").read_bytes().split(b"\0")
+                if os.path.basename(words[0]) == b"nix" and b"build" in words:
+                    found.append(b" ".join(words).decode(errors="replace"))
+    return found
+
+
+def _is_locked(directory: str) -> bool:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
