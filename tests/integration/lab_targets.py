@@ -114,7 +114,7 @@ def read_target(path: Path) -> Target:
     """A target with its meta/lab.yml."""
     described = path / "meta" / "lab.yml"
     wishes: dict[str, Any] = (yaml.safe_load(described.read_text(encoding="utf-8")) if described.exists() else {}) or {}
-    unknown = set(wishes) - {"images", "hosts", "fixture", "incus", "provision"}
+    unknown = set(wishes) - {"images", "hosts", "fixture", "incus", "incus_short", "provision"}
     if unknown:
         raise ValueError(f"{described}: nobody knows what {', '.join(sorted(unknown))} means")
     images = _texts(wishes.get("images"))
@@ -123,7 +123,9 @@ def read_target(path: Path) -> Target:
         images=images,
         hosts=int(wishes.get("hosts", len(images) or 1)),
         fixtures=_texts(wishes.get("fixture", "small")),
-        incus=_texts(wishes.get("incus")) or tuple(INCUS_SOURCES),
+        incus=(() if faults.LONG else _texts(wishes.get("incus_short")))
+        or _texts(wishes.get("incus"))
+        or tuple(INCUS_SOURCES),
         provision=bool(wishes.get("provision", "bare" not in images)),
     )
 

@@ -85,7 +85,8 @@ class Trial:
                 for problem in problems:
                     print(f"LOST {self.scenario.name}, {moment}: {problem}", flush=True)
         print(f"{self.scenario.name}: {tried} tried, {lost} lost", flush=True)
-        return {"part": f"killed: {self.scenario.name}", "tried": tried, "survived": tried - lost, "lost": lost}
+        part = f"killed: {self.scenario.name} (Incus {host.incus_version()})"
+        return {"part": part, "tried": tried, "survived": tried - lost, "lost": lost}
 
     def _moments(self, arguments: argparse.Namespace, chance: random.Random) -> Iterator[Moment]:
         boundaries = [Moment(boundary=number) for number in _worth(self.plain.trace)]

@@ -47,6 +47,11 @@ def query(path: str) -> Any:
     return json.loads(ask("incus", "query", path) or "null")
 
 
+def incus_version() -> str:
+    """As 6.0."""
+    return ".".join(query("/1.0")["environment"]["server_version"].split(".")[:2])
+
+
 def until(what: str, look: Callable[[], Any], seconds: float = _SETTLE) -> Any:
     """Wait until ``look`` gives something, and return that; RuntimeError when it does not."""
     deadline = time.monotonic() + seconds
