@@ -12,7 +12,7 @@ NAME ?= dev
 IMAGE ?= incus-6.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-faults unit static sanity integration build images lab-up lab-ssh lab-down lab-list bench demo demo-down clean
+.PHONY: help setup test test-faults unit static sanity integration build docs changelog release images lab-up lab-ssh lab-down lab-list bench demo demo-down clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -41,6 +41,15 @@ integration: ## run integration targets: make integration TARGET=inx_container I
 
 build: ## build the collection into the cache, as ansible-galaxy takes it
 	@$(IN_TREE) sh -c 'ansible-galaxy collection build --force --output-path "$$INX_FLEET_CACHE/build"'
+
+docs: ## build the reference of modules and roles as HTML, into the cache
+	@$(IN_TREE) python tests/reference.py
+
+changelog: ## make a release of the changelog's fragments, for the version in galaxy.yml
+	@$(IN_TREE) sh -c 'cd $(CURDIR) && antsibull-changelog release --update-existing'
+
+release: ## build the collection into the cache, and check that file with galaxy-importer and the changelog
+	@$(IN_TREE) python tests/release.py
 
 images: ## build the root file systems of the lab that are missing
 	@$(LAB) images

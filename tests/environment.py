@@ -37,7 +37,7 @@ class Core:
 
 
 #: What ANSIBLE_CORE chooses from. The first one is the oldest that meta/runtime.yml allows.
-_CORES = {
+CORES = {
     "2.19": Core(release="2.19.14", oldest=(3, 11), newest=(3, 13)),
     "2.20": Core(release="2.20.10", oldest=(3, 12), newest=(3, 14)),
     "2.21": Core(release="2.21.5", oldest=(3, 12), newest=(3, 14)),
@@ -95,10 +95,10 @@ def _venv() -> Path:
 
 def _core() -> Core:
     """The ansible-core that the user chose, if this Python can run it."""
-    chosen = os.environ.get("ANSIBLE_CORE") or next(iter(_CORES))
-    if chosen not in _CORES:
-        raise LabError(f"ANSIBLE_CORE is {chosen}. The tests know {', '.join(_CORES)}.")
-    core = _CORES[chosen]
+    chosen = os.environ.get("ANSIBLE_CORE") or next(iter(CORES))
+    if chosen not in CORES:
+        raise LabError(f"ANSIBLE_CORE is {chosen}. The tests know {', '.join(CORES)}.")
+    core = CORES[chosen]
     if not core.oldest <= sys.version_info[:2] <= core.newest:
         oldest, newest = (".".join(map(str, version)) for version in (core.oldest, core.newest))
         raise LabError(

@@ -6,38 +6,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 import sys
-import tarfile
-from collections.abc import Sequence
 from pathlib import Path
 
-import pytest
+from ansible_collections.inx.fleet.tests.static.checks import COLLECTION, check
 
-COLLECTION = Path(__file__).resolve().parents[2]
 GET_PIP = Path(__file__).with_name("get_pip.py")
-_TIMEOUT = 1200
-
-
-def check(command: Sequence[str], directory: Path = COLLECTION, **environment: str) -> str:
-    """Run a tool; its output is the failure when it fails."""
-    done = subprocess.run(
-        command,
-        cwd=directory,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_TIMEOUT,
-        check=False,
-        env={**os.environ, "NO_COLOR": "1", **environment},
-    )
-    if done.returncode != 0:
-        pytest.fail(f"{' '.join(command)} ended with code {done.returncode}:\n{done.stdout}", pytrace=False)
-    return done.stdout
 
 
 def sources(*patterns: str) -> list[str]:
@@ -94,51 +70,9 @@ def test_nix_files_are_tidy() -> None:
     assert not untidy, "\n".join(untidy)
 
 
-def test_changelog() -> None:
-    check(["antsibull-changelog", "lint"])
-
-
 def test_documentation() -> None:
-    check(["antsibull-docs", "lint-collection-docs", "--plugin-docs", "--skip-rstcheck", "."])
-
-
-def test_the_built_collection_installs(tmp_path: Path) -> None:
-    archive = _built(tmp_path)
-    target = tmp_path / "installed"
-    check(["ansible-galaxy", "collection", "install", "--offline", "-p", str(target), str(archive)])
-    said = check(["ansible-doc", "inx.fleet.inx_container"], ANSIBLE_COLLECTIONS_PATH=str(target))
-    assert "inx_container" in said
-
-
-def test_the_built_collection_has_what_belongs_to_it(tmp_path: Path) -> None:
-    with tarfile.open(_built(tmp_path)) as archive:
-        names = archive.getnames()
-    strange = [name for name in names if re.search(r"(^|/)(\.ci|\.git|__pycache__|shared)(/|$)", name)]
-    assert not strange
-    assert "plugins/modules/inx_container.py" in names
-    assert "roles/host/tasks/main.yml" in names
-
-
-def test_galaxy_importer(tmp_path: Path) -> None:
-    archive = _built(tmp_path)
-    configuration = tmp_path / "galaxy-importer.cfg"
-    # ansible-lint and ansible-test are tests of their own here.
-    configuration.write_text(
-        "[galaxy-importer]\nCHECK_REQUIRED_TAGS = True\nRUN_ANSIBLE_LINT = False\nRUN_ANSIBLE_TEST = False\n",
-        encoding="utf-8",
-    )
-    said = check(
-        ["python", "-m", "galaxy_importer.main", str(archive)],
-        tmp_path,
-        GALAXY_IMPORTER_CONFIG=str(configuration),
-    )
-    assert "Importer processing completed successfully" in said, said
-    assert "ERROR" not in said, said
-
-
-def _built(directory: Path) -> Path:
-    check(["ansible-galaxy", "collection", "build", "--force", "--output-path", str(directory)])
-    return next(directory.glob("inx-fleet-*.tar.gz"))
+    strict = ["--plugin-docs", "--validate-collection-refs", "all", "--disallow-unknown-collection-refs"]
+    check(["antsibull-docs", "lint-collection-docs", *strict, "--check-extra-docs-refs", "."])
 
 
 def test_every_file_says_its_licence() -> None:
@@ -162,5 +96,5 @@ def test_no_file_names_a_path_of_one_machine() -> None:
 
 
 def _texts() -> list[str]:
-    found = [name for name in sources("**/*", ".ci/*") if (COLLECTION / name).is_file()]
+    found = [name for name in sources("**/*", ".ci/*", ".github/**/*") if (COLLECTION / name).is_file()]
     return [name for name in found if not re.search(r"(^|/)(__pycache__|\.[a-z_]+cache|tests/output)/", name)]
