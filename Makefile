@@ -12,7 +12,7 @@ NAME ?= dev
 IMAGE ?= incus-6.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-faults unit static sanity integration build docs changelog release images lab-up lab-ssh lab-down lab-list bench demo demo-down clean
+.PHONY: help setup test test-faults unit static sanity integration build docs changelog release images lab-up lab-ssh lab-down lab-list bench demo demo-down demo-picture clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -75,6 +75,9 @@ demo: ## provision a bare host and run two containers on it
 
 demo-down: ## throw the demo's host away
 	@$(LAB) down demo
+
+demo-picture: demo-down ## record the demo anew, as docs/demo.svg
+	@$(PYTHON) tests/lab/demo/record.py docs/demo.svg
 
 clean: ## throw all lab hosts and the whole cache away
 	@$(PYTHON) tests/lab/lab.py clean --cache
