@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,14 @@ def installable(name: str) -> str:
 
 def system_path(name: str) -> str:
     """The store path of a system as it is declared now, which is not built for it."""
-    answer = ask("nix", *_FEATURES, "build", "--dry-run", "--json", "--", installable(name))
-    return str(json.loads(answer)[0]["outputs"]["out"])
+    return system_paths([name])[name]
+
+
+def system_paths(names: Sequence[str]) -> dict[str, str]:
+    """The same for several, in one process of nix."""
+    command = ["nix", *_FEATURES, "build", "--dry-run", "--json", "--", *map(installable, names)]
+    answer = json.loads(ask(*command, timeout=600))
+    return {name: entry["outputs"]["out"] for name, entry in zip(names, answer, strict=True)}
 
 
 def built(name: str) -> str:
@@ -141,12 +147,40 @@ def _plain(entry: dict[str, Any]) -> dict[str, Any]:
 
 def running_system(name: str) -> str | None:
     """Where /run/current-system leads in a container; None when it does not run."""
-    pid = ask("incus", "list", f"^{name}$", "--format", "csv", "--columns", "p").strip()
+    return _current_system(ask("incus", "list", f"^{name}$", "--format", "csv", "--columns", "p").strip())
+
+
+def _current_system(pid: str) -> str | None:
     if pid in ("", "0"):
         return None
     with suppress(OSError):
         return os.readlink(f"/proc/{pid}/root/run/current-system")
     return "(no link)"
+
+
+def statuses(prefix: str) -> dict[str, str]:
+    """What Incus says of the instances whose names begin so."""
+    found = query("/1.0/instances?recursion=1")
+    return {entry["name"]: entry["status"] for entry in found if entry["name"].startswith(prefix)}
+
+
+def running_systems() -> dict[str, str | None]:
+    """The system that runs in each instance, None for one that does not run."""
+    lines = ask("incus", "list", "--format", "csv", "--columns", "np", timeout=600).splitlines()
+    return {name: _current_system(pid) for name, pid in (line.split(",") for line in lines)}
+
+
+def remove_instances(prefix: str) -> None:
+    """Take away by hand the instances whose names begin so, with their volumes and profiles."""
+    names = list(statuses(prefix))
+    if names:
+        ask("incus", "delete", "--force", *names, timeout=1800)
+    for volume in query("/1.0/storage-pools/default/volumes/custom"):
+        name = volume.rpartition("/")[2]
+        if name.startswith(prefix):
+            ask("incus", "storage", "volume", "delete", "default", name)
+    for directory in Path(PROFILES).glob(f"{prefix}*"):
+        shutil.rmtree(directory)
 
 
 def _volumes() -> dict[str, Any]:

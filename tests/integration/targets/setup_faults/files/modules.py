@@ -39,12 +39,13 @@ _LABEL = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a run of a module ended; ``trace`` are the boundaries that it came to."""
+    """How a run of a module ended; ``trace`` are the boundaries that it came to, ``memory`` MiB of its largest process."""
 
     result: dict[str, Any]
     killed: bool
     trace: tuple[str, ...]
     seconds: float
+    memory: float
     said: str
 
     @property
@@ -94,7 +95,7 @@ def run(
             raise
         finally:
             os.close(reading)
-            status = os.waitpid(child, 0)[1]
+            _child, status, used = os.wait4(child, 0)
         output.seek(0)
         said = output.read().decode(errors="replace")
     return Ended(
@@ -102,6 +103,7 @@ def run(
         killed=os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL,
         trace=tuple(trace),
         seconds=time.monotonic() - started,
+        memory=used.ru_maxrss / 1024,
         said=said[-2000:],
     )
 
