@@ -39,7 +39,7 @@ _LABEL = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a run of a module ended; ``trace`` are the boundaries that it came to, ``memory`` MiB of its largest process."""
+    """How a run of a module ended: the boundaries that it came to, and the MiB of its largest process."""
 
     result: dict[str, Any]
     killed: bool
