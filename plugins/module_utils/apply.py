@@ -196,11 +196,12 @@ def _start(host: Host, plan: Plan, step: Step) -> list[str]:
         host.incus.note(plan.container.name, {ACTIVATING: ""})
     system = step.after["system"]
 
-    emptied = plan.container.volatile.root == "rebuild" or any(step.action == "rebuild" for step in plan.steps)
+    before = {done.action for done in plan.steps}
+    emptied = plan.container.volatile.root == "rebuild" or "rebuild" in before
 
     def boot() -> list[str]:
         _start_instance(host, plan.container.name, emptied=emptied)
-        if "moving" in step.before:
+        if "moving" in step.before or "move" in before:
             host.incus.note(plan.container.name, {MOVING: ""})
         return verify(host.incus, plan.container, system)
 

@@ -20,7 +20,7 @@ from .desired import VOLATILE_ROOT
 from .errors import ConflictError, FleetError
 from .generations import read_generations
 from .health import verify
-from .mounts import is_in_memory
+from .mounts import attached_volumes, is_in_memory
 from .nix import kept
 from .observed import Instance, Observed, System
 from .placement import placed
@@ -186,6 +186,9 @@ def _looks_at_storage(
 ) -> dict[str, Observed]:
     """What is known of volumes, pools and roots, for the containers whose plan depends on it."""
     stored = [entry for entry in declared.containers if entry.volatile.persist or entry.volatile.delete_volumes]
+    if pools is not None and host.incus.server.member is not None:
+        # A move to another member may leave their volumes behind, or has done so.
+        stored += [entry for entry in declared.containers if _has_volumes(instances.get(entry.name))]
     storage = nothing
     if stored and pools is None:
         raise FleetError(
@@ -195,9 +198,15 @@ def _looks_at_storage(
     if stored and pools is not None:
         mounted = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
         sources = host.incus.pool_sources().items()
+        volumes = host.incus.volumes(sorted(pools))
+        here = (None, host.incus.server.member)
         storage = replace(
             nothing,
-            volumes=host.incus.volumes(sorted(pools)),
+            volumes={place: one for place, found in volumes.items() for one in found if one.location in here},
+            far_volumes={
+                place: frozenset(str(one.location) for one in found if one.location not in here)
+                for place, found in volumes.items()
+            },
             memory_pools=frozenset(pool for pool, source in sources if is_in_memory(source, mounted)),
         )
     looks = {entry.name: storage for entry in stored}
@@ -210,6 +219,10 @@ def _looks_at_storage(
                 has_snapshots=is_rebuilt(entry, instance) and host.incus.has_snapshots(entry.name),
             )
     return looks
+
+
+def _has_volumes(instance: Instance | None) -> bool:
+    return instance is not None and bool(attached_volumes(instance))
 
 
 def _occupied(host: Host, declared: Container, instance: Instance) -> frozenset[str]:

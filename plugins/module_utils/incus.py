@@ -54,6 +54,8 @@ _TRANSITIONS = frozenset(
     )
 )
 _COMMAND = "Executing command"
+# Incus: a member that is emptied for maintenance, or is coming back from it.
+_EVACUATED = ("Evacuating", "Evacuated", "Restoring")
 _OUTPUT_LIMIT = 64 * 1024
 # Incus: shared/api/status_code.go
 _RUNNING = 103
@@ -143,15 +145,22 @@ class Incus:
             return None
         with _explained("list the members of the cluster"):
             found = self._get(self._client.api.cluster.members, recursion=1)
-        online = {entry["server_name"] for entry in found if entry["status"] == "Online"}
-        names = {entry["server_name"] for entry in found}
-        return Cluster(member=member, members=frozenset(names), online=frozenset(online | {member}))
+        status = {entry["server_name"]: entry["status"] for entry in found}
+        # A member that answers here is online, though the others may not have noticed yet.
+        online = {
+            name for name, seen in status.items() if seen == "Online" or (name == member and seen not in _EVACUATED)
+        }
+        return Cluster(member=member, members=frozenset(status), online=frozenset(online))
 
-    def volumes(self, pools: Iterable[str]) -> dict[tuple[str, str], Volume]:
-        """The custom volumes that the project has in some pools, by pool and name."""
+    def volumes(self, pools: Iterable[str]) -> dict[tuple[str, str], list[Volume]]:
+        """The custom volumes that the project has in some pools, by pool and name: one for each member that has it."""
         with _explained("list the storage volumes"):
             found = {pool: self._get(self._volumes(pool), recursion=1) for pool in pools}
-        return {(pool, entry["name"]): _volume(entry) for pool, entries in found.items() for entry in entries}
+        volumes: dict[tuple[str, str], list[Volume]] = {}
+        for pool, entries in found.items():
+            for entry in entries:
+                volumes.setdefault((pool, entry["name"]), []).append(_volume(entry))
+        return volumes
 
     def pool_sources(self) -> dict[str, str]:
         """Where each storage pool has what it holds: a path or a device, "" when it does not say."""
@@ -438,21 +447,26 @@ class Incus:
         """Create a custom volume."""
         body = {"name": name, "type": "custom", "content_type": "filesystem", "config": dict(config)}
         with _explained(f"create the volume {pool}/{name}"):
-            self._wait(self._volumes(pool).post(json=body), 120)
+            self._wait(self._volumes(pool).post(json=body, params=self._here), 120)
 
     def update_volume(self, pool: str, name: str, config: Mapping[str, str]) -> None:
         """Set config keys of a custom volume, leaving all else; refuse if somebody wrote in between."""
         node = self._volumes(pool)[name]
         with _explained(f"set {', '.join(config)} of the volume {pool}/{name}"):
-            answer = node.get()
+            answer = node.get(params=self._here)
             found = answer.json()["metadata"]
             body = {"description": found["description"], "config": {**found["config"], **config}}
-            self._wait(node.put(json=body, headers={"If-Match": answer.headers["ETag"]}), 120)
+            self._wait(node.put(json=body, params=self._here, headers={"If-Match": answer.headers["ETag"]}), 120)
 
     def delete_volume(self, pool: str, name: str) -> None:
         """Delete a custom volume that nothing uses."""
         with _explained(f"delete the volume {pool}/{name}"):
-            self._wait(self._volumes(pool)[name].delete(), 300)
+            self._wait(self._volumes(pool)[name].delete(params=self._here), 300)
+
+    @property
+    def _here(self) -> dict[str, str]:
+        """What tells this member's volume from one of the same name on another."""
+        return {} if self.server.member is None else {"target": self.server.member}
 
     def _volumes(self, pool: str) -> Any:
         return self._client.api["storage-pools"][pool].volumes.custom
@@ -630,7 +644,9 @@ def _instance(entry: Mapping[str, Any]) -> Instance:
 
 
 def _volume(entry: Mapping[str, Any]) -> Volume:
-    return Volume(config=entry.get("config") or {}, used_by=tuple(entry.get("used_by") or ()))
+    return Volume(
+        config=entry.get("config") or {}, used_by=tuple(entry.get("used_by") or ()), location=_location(entry)
+    )
 
 
 def _addresses(network: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:

@@ -10,7 +10,7 @@ Pure, as the plan that it serves.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from .declared import Container, Device, lxc_name
 from .errors import FleetError
@@ -135,6 +135,7 @@ def check_pool(declared: Container, pool: str | None, observed: Observed) -> Non
 def _check_volume(
     declared: Container, entry: Persist, place: tuple[str, str], observed: Observed, *, is_attached: bool
 ) -> None:
+    _check_is_here(declared, place, observed)
     if entry.path in observed.occupied:
         raise FleetError(
             f"{declared.name} has files at {entry.path}, which a volume there would hide.",
@@ -156,6 +157,44 @@ def _check_volume(
             f"{declared.name}: the volume {where} of {entry.path} is in use by {', '.join(others)}.",
             "It is one container's own. Detach it there.",
         )
+
+
+def check_volumes_come(declared: Container, instance: Instance, observed: Observed) -> None:
+    """Refuse to take an instance from a member of the cluster that keeps a volume of it."""
+    for place in attached_volumes(instance):
+        if instance.location in observed.far_volumes.get(place, ()):
+            _refuse_far(declared, place, str(instance.location), observed)
+
+
+def check_volumes_are_here(declared: Container, instance: Instance, observed: Observed) -> None:
+    """Refuse an instance that was moved here without its volumes: it would not start."""
+    for place in attached_volumes(instance):
+        _check_is_here(declared, place, observed)
+
+
+def attached_volumes(instance: Instance) -> list[tuple[str, str]]:
+    """The pool and the name of the custom volumes that are attached to an instance itself."""
+    return [
+        # What comes after the name is a path in the volume.
+        (device["pool"], device["source"].partition("/")[0])
+        for device in instance.devices.values()
+        if device.get("type") == "disk" and "pool" in device and "source" in device
+    ]
+
+
+def _check_is_here(declared: Container, place: tuple[str, str], observed: Observed) -> None:
+    far = observed.far_volumes.get(place)
+    if far and place not in observed.volumes:
+        _refuse_far(declared, place, min(far), observed)
+
+
+def _refuse_far(declared: Container, place: tuple[str, str], member: str, observed: Observed) -> NoReturn:
+    volume = "/".join(place)
+    raise FleetError(
+        f"{declared.name}: its volume {volume} is at {member}, and Incus moves no volumes along with a container.",
+        f"Stop {declared.name}, have Incus move the volume, and then {declared.name} too: incus storage volume move "
+        f"{volume} {volume} --target {member} --destination-target {observed.member}",
+    )
 
 
 def _url(declared: Container) -> str:

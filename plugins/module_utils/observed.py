@@ -28,7 +28,7 @@ class Server:
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """The members of a cluster by name, those of them that answer, and the one that this host is."""
+    """The members of a cluster by name, those of them that take containers, and the one that this host is."""
 
     member: str
     members: frozenset[str]
@@ -126,19 +126,23 @@ class System:
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A custom storage volume; ``used_by`` holds API paths of instances and profiles."""
+    """A custom storage volume; ``used_by`` holds API paths of instances and profiles.
+
+    ``location`` is the cluster member that has it, None without a cluster, or when all members have it.
+    """
 
     config: Config = field(default_factory=dict)
     used_by: tuple[str, ...] = ()
+    location: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
     """All that the plan for one container may look at.
 
-    ``volumes`` are the custom volumes by pool and name, ``memory_pools`` the pools that a reboot of the host
-    empties, ``occupied`` the declared persistent paths at which the root has files. They, and ``has_snapshots``,
-    are looked at only where they matter.
+    ``volumes`` are the custom volumes of this host by pool and name, ``far_volumes`` the members of the cluster that
+    have others, ``memory_pools`` the pools that a reboot of the host empties, ``occupied`` the declared persistent
+    paths at which the root has files. They, and ``has_snapshots``, are looked at only where they matter.
     """
 
     instance: Instance | None = None
@@ -149,6 +153,7 @@ class Observed:
     has_localtime: bool = True
     has_tmpfs_devices: bool = False
     volumes: Mapping[tuple[str, str], Volume] = field(default_factory=dict)
+    far_volumes: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     memory_pools: frozenset[str] = frozenset()
     occupied: frozenset[str] = frozenset()
     has_snapshots: bool = False

@@ -38,14 +38,21 @@ def placed(declared: Container, location: str | None, cluster: Cluster | None) -
             f"{declared.name}: 'target' {target!r} is no member of this cluster.",
             f"It has: {', '.join(sorted(cluster.members))}.",
         )
-    return declared.placed_at(_member(declared, location, cluster))
+    member = _member(declared, location, cluster)
+    if member == cluster.member not in cluster.online and declared.state in ("started", "restarted"):
+        raise FleetError(
+            f"{declared.name} belongs to {member}, which is evacuated: Incus starts nothing there.",
+            f"End that with 'incus cluster restore {member}', or declare another 'target'.",
+        )
+    return declared.placed_at(member)
 
 
 def _member(declared: Container, location: str | None, cluster: Cluster) -> str:
     if declared.state == "absent":
         # An instance goes from where it is, and what is left of it from everywhere.
         return cluster.member if location is None else location
-    return declared.target or location or owner(lxc_name(declared.project, declared.name), cluster.online)
+    new = lxc_name(declared.project, declared.name)
+    return declared.target or location or owner(new, cluster.online or cluster.members)
 
 
 def owner(name: str, members: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ from .desired import (
     volume_change,
 )
 from .errors import FleetError
-from .mounts import late_devices, own_volumes
+from .mounts import check_volumes_are_here, check_volumes_come, late_devices, own_volumes
 from .observed import Generation, Generations, Instance, Observed, System
 from .values import same_value
 
@@ -134,6 +134,7 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
     if observed.is_elsewhere:
         steps = _steps_for_move(declared, wanted, observed, instance, differs)
         return Plan(container=declared, system=wanted, steps=tuple(steps))
+    check_volumes_are_here(declared, instance, observed)
     late = late_devices(differs.before, differs.after)
     restart_required = _keeps_running(declared, instance) and (
         bool(late) or takes_a_restart(differs.after) or restart_pending(instance)
@@ -297,15 +298,19 @@ def _steps_for_move(
         )
     if instance.is_running:
         check_survives_stop(declared, instance)
+    check_volumes_come(declared, instance, observed)
     yield from _build_step(name, wanted)
+    yield from _volume_step(declared, instance, observed)
     yield from _record_step(declared, wanted, observed)
-    places = {"location": instance.location}, {"location": observed.member}
-    yield _step("move", name, f"move from {instance.location} to {observed.member}", *places)
+    before = {"location": instance.location, "status": instance.status}
+    after = {"location": observed.member, "status": "Stopped"}
+    yield _step("move", name, f"move from {instance.location} to {observed.member}", before, after)
     if differs.after:
         yield _update_step(name, differs)
     ran = instance.is_running or MOVING in instance.config
     if declared.state in ("started", "restarted") or (declared.state == "present" and ran):
-        yield _start_step(name, instance, wanted.path, {"status": "Stopped", **_mark("moving", ran)})
+        status = {"status": "Stopped", **_mark("moving", MOVING in instance.config)}
+        yield _start_step(name, instance, wanted.path, status)
 
 
 def _stale_steps(declared: Container, observed: Observed) -> Iterator[Step]:

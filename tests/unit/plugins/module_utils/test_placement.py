@@ -53,6 +53,16 @@ def test_who_takes_a_container(target: str | None, location: str | None, state: 
     assert placed(replace(WEB, target=target, state=state), location, seen_by("a")).target == expected
 
 
+def test_an_evacuated_member_starts_nothing_and_makes_nothing() -> None:
+    evacuated = seen_by("a", online=frozenset("b"))
+    assert {placed(Container(name=f"c{number}"), None, evacuated).target for number in range(20)} == {"b"}
+    for declared, location in ((replace(WEB, target="a"), None), (WEB, "a")):
+        with pytest.raises(FleetError, match="belongs to a, which is evacuated"):
+            placed(declared, location, evacuated)
+        assert placed(replace(declared, state="absent"), location, evacuated).target == "a"
+    assert placed(replace(WEB, target="a"), "b", seen_by("c", online=frozenset("c"))).target == "a"
+
+
 @given(name=NAMES)
 def test_all_members_agree_on_who_makes_a_new_one(name: str) -> None:
     makers = {placed(Container(name=name), None, seen_by(member)).target for member in MEMBERS}

@@ -7,13 +7,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.declared import Container, ContainerSet, State, StorePath
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.observed import Generations, Observed, System
+from ansible_collections.inx.fleet.plugins.module_utils.observed import Generations, Observed, System, Volume
 from ansible_collections.inx.fleet.plugins.module_utils.plan import FAILED, MOVING, Plan, plan_container, plan_set
+from ansible_collections.inx.fleet.plugins.module_utils.volatile import Persist, Volatile
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD, after, empty_host
 
 WEB = Container(name="web", source=StorePath(path=NEW), target="B", set_name="main")
@@ -80,6 +82,48 @@ def test_a_move_needs_a_declared_system(wanted: System | None) -> None:
 def test_an_ephemeral_one_would_not_survive_it() -> None:
     with pytest.raises(FleetError, match="ephemeral"):
         plan_container(WEB, BUILT, from_b(ephemeral=True))
+
+
+VOLUME = {"data": {"type": "disk", "pool": "default", "source": "web_data/part", "path": "/data"}}
+PLACE = ("default", "web_data")
+
+
+def with_volume(observed: Observed, **looks: Any) -> Observed:
+    assert observed.instance is not None
+    devices = {**observed.instance.devices, **VOLUME}
+    return replace(observed, instance=replace(observed.instance, devices=devices), **looks)
+
+
+@pytest.mark.parametrize("here", [{}, {PLACE: Volume(location="B")}])
+def test_it_is_not_taken_away_from_its_volumes(here: dict[tuple[str, str], Volume]) -> None:
+    seen = with_volume(from_b(), volumes=here, far_volumes={PLACE: frozenset("A")})
+    with pytest.raises(FleetError, match="volume default/web_data is at A") as refused:
+        plan_container(WEB, BUILT, seen)
+    assert "default/web_data default/web_data --target A --destination-target B" in refused.value.advice
+
+
+def test_it_is_not_started_without_its_volumes() -> None:
+    arrived = with_volume(from_b(location="B", status="Stopped"), far_volumes={PLACE: frozenset("A")})
+    with pytest.raises(FleetError, match="volume default/web_data is at A"):
+        plan_container(WEB, BUILT, arrived)
+
+
+@pytest.mark.parametrize("location", ["A", "B"])
+def test_volumes_that_all_members_have_or_that_came_first_are_no_hindrance(location: str) -> None:
+    seen = with_volume(from_b(location=location, status="Stopped"), volumes={PLACE: Volume()})
+    assert actions(plan_container(WEB, BUILT, seen))[-1] == "start"
+
+
+def test_a_volume_of_an_earlier_life_elsewhere_is_not_replaced_by_an_empty_one() -> None:
+    declared = replace(WEB, volatile=Volatile(persist=(Persist(path="/var/lib/db"),)))
+    seen = replace(from_b(), instance=None, far_volumes={("default", "web_var-lib-db"): frozenset("A")})
+    with pytest.raises(FleetError, match="volume default/web_var-lib-db is at A"):
+        plan_container(declared, BUILT, seen)
+
+
+def test_what_persists_from_now_on_has_its_volume_before_it_comes() -> None:
+    declared = replace(WEB, volatile=Volatile(persist=(Persist(path="/var/lib/db"),)))
+    assert actions(plan_container(declared, BUILT, from_b())) == ["volume", "record", "move", "update", "start"]
 
 
 def test_a_system_that_was_bad_is_not_moved_to_and_nothing_is_rolled_back_from_here() -> None:
