@@ -189,11 +189,13 @@ def _check_is_here(declared: Container, place: tuple[str, str], observed: Observ
 
 
 def _refuse_far(declared: Container, place: tuple[str, str], member: str, observed: Observed) -> NoReturn:
-    volume = "/".join(place)
+    name, volume = declared.name, "/".join(place)
+    # Incus deletes no volume that an instance of the same member has.
+    before = f"stop {name}, incus move {name} --target {observed.member}, and then " if observed.is_elsewhere else ""
     raise FleetError(
-        f"{declared.name}: its volume {volume} is at {member}, and Incus moves no volumes along with a container.",
-        f"Stop {declared.name}, have Incus move the volume, and then {declared.name} too: incus storage volume move "
-        f"{volume} {volume} --target {member} --destination-target {observed.member}",
+        f"{name}: its volume {volume} is at {member}, and Incus moves no volumes along with a container.",
+        f"Move it by hand: {before}incus storage volume move {volume} {volume} --target {member} "
+        f"--destination-target {observed.member}",
     )
 
 

@@ -39,7 +39,8 @@ def placed(declared: Container, location: str | None, cluster: Cluster | None) -
             f"It has: {', '.join(sorted(cluster.members))}.",
         )
     member = _member(declared, location, cluster)
-    if member == cluster.member not in cluster.online and declared.state in ("started", "restarted"):
+    is_evacuated = member == cluster.member and member not in cluster.online
+    if is_evacuated and declared.state in ("started", "restarted"):
         raise FleetError(
             f"{declared.name} belongs to {member}, which is evacuated: Incus starts nothing there.",
             f"End that with 'incus cluster restore {member}', or declare another 'target'.",
