@@ -29,7 +29,7 @@ sys.path.insert(0, str(HERE.parent))
 from common import CACHE, LAB  # noqa: E402
 
 COMMAND = ["make", "-C", str(HERE.parents[2]), "--no-print-directory", "demo"]
-_COLUMNS, _ROWS = 104, 30
+_COLUMNS, _ROWS = 116, 30
 # Of a character and of a line, in the units of the picture.
 _WIDTH, _HEIGHT, _MARGIN, _TITLE = 7.83, 17, 14, 30
 _LONGEST_WAIT, _END = 0.7, 8.0
@@ -117,7 +117,7 @@ def picture(lines: Sequence[Line]) -> str:
   <text class="title" x="{_MARGIN}" y="20">make demo</text>
   <text class="title" x="{width - _MARGIN:.0f}" y="20" text-anchor="end">took {took}; waits are shortened here</text>
   <svg y="{_TITLE + _MARGIN}" width="{width:.0f}" height="{_ROWS * _HEIGHT}">
-    <g class="column">
+    <g class="column" xml:space="preserve">
 {column}
     </g>
   </svg>
