@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from .declared import store_object
@@ -37,12 +37,17 @@ def read_generations(profile_dir: str) -> Generations:
         return Generations(directory=False)
     except OSError as error:
         raise FleetError(f"{profile_dir} cannot be read: {error.strerror}.", "Become root.") from error
+    return generations_from({name: _link(f"{profile_dir}/{name}") for name in names})
+
+
+def generations_from(links: Mapping[str, str]) -> Generations:
+    """What a profile directory holds, by the targets of its links; "" is no link."""
     paths = {
         int(match[1]): path
-        for name in names
-        if (match := _GENERATION.match(name)) and store_object(path := _link(f"{profile_dir}/{name}")) == path
+        for name, path in links.items()
+        if (match := _GENERATION.match(name)) and store_object(path) == path
     }
-    current = _GENERATION.match(os.path.basename(_link(f"{profile_dir}/{_PROFILE}")))
+    current = _GENERATION.match(os.path.basename(links.get(_PROFILE, "")))
     return Generations(paths=dict(sorted(paths.items())), current=int(current[1]) if current else None)
 
 

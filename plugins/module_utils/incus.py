@@ -85,7 +85,7 @@ class Incus:
             # Without the project, for which pylxd looks into what a server does not tell a stranger.
             self._check_is_here(self._trusted(None).host_info)
         self._client = self._trusted(project)
-        self.server = _server(self._client.host_info)
+        self.server = server_from(self._client.host_info)
 
     def _trusted(self, project: str | None) -> Any:
         client = self._connect(self._endpoint, project, _READ_TIMEOUT)
@@ -114,7 +114,7 @@ class Incus:
             ) from error
         if local != _identity(info):
             raise FleetError(
-                f"Incus at {where} is {_server(info).name!r}, and not the one of the host that this task runs on.",
+                f"Incus at {where} is {server_from(info).name!r}, and not the one of the host that this task runs on.",
                 "Run the task on that host: the systems and generations of its containers are there.",
             )
 
@@ -186,7 +186,7 @@ class Incus:
         """One instance with its state; None when there is none of that name."""
         with _explained(f"look at {name}"):
             try:
-                found = _instance(self._get(self._client.api.instances[name], recursion=1))
+                found = instance_from(self._get(self._client.api.instances[name], recursion=1))
             except pylxd.exceptions.NotFound:
                 return None
         # The number of a process on another member means nothing here.
@@ -206,7 +206,7 @@ class Incus:
         """
         with _explained("list the instances"):
             found = self._get(self._client.api.instances, recursion=1)
-        instances = {entry["name"]: _instance(entry) for entry in found}
+        instances = {entry["name"]: instance_from(entry) for entry in found}
         return self._with_inits(instances)
 
     def instances_with_state(self) -> list[Instance]:
@@ -219,7 +219,7 @@ class Incus:
             with _explained(f"look into the project {project}"):
                 # One that is not there has no instances either, as Incus says it.
                 self._get(self._client.api.projects[project])
-        return [_instance(entry) for entry in found]
+        return [instance_from(entry) for entry in found]
 
     def _with_inits(self, instances: dict[str, Instance]) -> dict[str, Instance]:
         running = running_containers() if any(instance.is_running for instance in instances.values()) else {}
@@ -578,7 +578,8 @@ def _identity(info: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(info["environment"][key] for key in ("certificate_fingerprint", "server_name", "server_pid"))
 
 
-def _server(info: Mapping[str, Any]) -> Server:
+def server_from(info: Mapping[str, Any]) -> Server:
+    """The answer of GET /1.0."""
     environment = info.get("environment") or {}
     features = environment.get("kernel_features") or {}
     return Server(
@@ -621,7 +622,8 @@ def _profile_body(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _instance(entry: Mapping[str, Any]) -> Instance:
+def instance_from(entry: Mapping[str, Any]) -> Instance:
+    """An entry of GET /1.0/instances."""
     state = entry.get("state") or {}
     return Instance(
         name=entry["name"],

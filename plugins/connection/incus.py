@@ -1,0 +1,194 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: incus
+short_description: Run tasks in containers through their hosts
+version_added: 0.1.0
+description:
+  - Runs tasks inside the containers of a host, through the connection that Ansible has to that host, as C(incus exec)
+    does there. The container needs no address, no sshd and no user, and the control node no Incus.
+  - The inventory plugin P(inx.fleet.inx#inventory) sets the variables that it takes. Without it, set them by hand.
+  - A container without Python can be used with M(ansible.builtin.raw).
+author:
+  - inx.fleet contributors (@inx-fleet)
+extends_documentation_fragment:
+  - connection_pipelining
+notes:
+  - Commands run as root of the container. Use C(become_user) for another user of it.
+  - A container that does not run, and a host that cannot be reached, are unreachable.
+  - A file that is transferred is held in memory meanwhile, on the control node.
+  - C(incus exec) itself is not used, since it loses the output of short commands on busy hosts. A small program, sent
+    along with each command, speaks to Incus in its place.
+requirements:
+  - On the host, Python 3.9 or newer, and Incus 6.0 or newer at C(/var/lib/incus/unix.socket).
+seealso:
+  - plugin: inx.fleet.inx
+    plugin_type: inventory
+options:
+  host:
+    description:
+      - The inventory host that the container is on. It is reached as its own variables say, by the connection plugin
+        P(ansible.builtin.ssh#connection) or P(ansible.builtin.local#connection).
+    type: str
+    required: true
+    vars:
+      - name: inx_host
+  instance:
+    description:
+      - Name of the container in Incus.
+    type: str
+    default: inventory_hostname
+    vars:
+      - name: inventory_hostname
+      - name: inx_name
+  project:
+    description:
+      - Its Incus project.
+    type: str
+    default: default
+    vars:
+      - name: inx_project
+  sudo:
+    description:
+      - Whether to become root on the host by C(sudo), without a password. It is needed when the host is reached as a
+        user that is neither root nor in the group C(incus-admin).
+    type: bool
+    default: false
+    vars:
+      - name: inx_sudo
+  python:
+    description:
+      - The Python interpreter on the host.
+    type: str
+    default: python3
+    vars:
+      - name: inx_host_python
+  remote_user:
+    description:
+      - The user that commands run as, which is always root.
+    type: str
+    choices: [root]
+    default: root
+"""
+
+EXAMPLES = r"""
+# An inventory of one container, without the inventory plugin
+all:
+  hosts:
+    metal1:
+      ansible_host: metal1.example.org
+      ansible_user: root
+    web:
+      ansible_connection: inx.fleet.incus
+      inx_host: metal1
+"""
+
+import inspect
+import os
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
+from ansible.plugins.connection import ConnectionBase
+from ansible.utils.display import Display
+
+from ansible_collections.inx.fleet.plugins.module_utils import container_exec
+from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import open_host
+
+display = Display()
+
+# Of what Ansible knows of a task, what concerns the way to the host.
+_TASK_KEYS = ("timeout", "password")
+
+
+class Connection(ConnectionBase):
+    """A container, through the connection to its host."""
+
+    transport = "inx.fleet.incus"
+    has_pipelining = True
+    has_tty = False
+
+    _host: Any = None
+    _hostvars: Mapping[str, Any] = {}
+    _templar: Any = None
+    _task_keys: Mapping[str, Any] = {}
+
+    def _resolve_option_variables(self, variables: Mapping[str, Any], templar: Any) -> dict[str, Any]:
+        """Keep what is needed to find the host's variables, which are not among the container's."""
+        self._hostvars, self._templar = variables.get("hostvars") or {}, templar
+        return dict(super()._resolve_option_variables(variables, templar))
+
+    def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
+        super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
+        self._task_keys = {key: value for key, value in (task_keys or {}).items() if key in _TASK_KEYS}
+        self._connected = False
+
+    def _connect(self) -> Connection:
+        if not self._connected:
+            host = self.get_option("host")
+            if host not in self._hostvars:
+                raise AnsibleError(f"inx_host is {host!r}, and the inventory has no such host.")
+            self._host = open_host(host, self._hostvars[host], self._templar, self._task_keys)
+            self._connected = True
+        return self
+
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
+        """Run a shell command in the container."""
+        super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
+        name = self.get_option("instance")
+        display.vvv(f"EXEC IN {name} {cmd}", host=self.get_option("host"))
+        # Root needs no password to become somebody: there is nothing for the host's connection to wait for.
+        _code, output, stderr = self._host.exec_command(self._on_host(name, cmd), in_data=in_data, sudoable=False)
+        stdout, ending = container_exec.read_ending(output)
+        if ending is None:
+            said = (stderr or output).decode(errors="replace").strip()
+            raise AnsibleConnectionFailure(f"{name}: its host does not run the command: {said or 'it says nothing'}")
+        if "error" in ending:
+            raise AnsibleConnectionFailure(f"{name}: {ending['error']}")
+        return ending["return"], stdout, stderr
+
+    def _on_host(self, name: str, cmd: str) -> str:
+        sudo = ["sudo", "--non-interactive", "--"] if self.get_option("sudo") else []
+        program = [self.get_option("python"), "-I", "-S", "-c", inspect.getsource(container_exec)]
+        return shlex.join([*sudo, *program, name, self.get_option("project"), "/bin/sh", "-c", cmd])
+
+    def put_file(self, in_path: str, out_path: str) -> None:
+        """Write a file of the control node into the container."""
+        super().put_file(in_path, out_path)
+        if not os.path.exists(in_path):
+            raise AnsibleFileNotFound(f"There is no file {in_path} on the control node.")
+        with open(in_path, "rb") as file:
+            data = file.read()
+        # Without data, the input of the command would be left open.
+        source = "cat" if data else ":"
+        self._transfer(f"{source} > {shlex.quote(out_path)}", f"write {out_path}", data or None)
+
+    def fetch_file(self, in_path: str, out_path: str) -> None:
+        """Write a file of the container to the control node."""
+        super().fetch_file(in_path, out_path)
+        data = self._transfer(f"cat < {shlex.quote(in_path)}", f"read {in_path}")
+        with open(out_path, "wb") as file:
+            file.write(data)
+
+    def _transfer(self, command: str, action: str, data: bytes | None = None) -> bytes:
+        code, stdout, stderr = self.exec_command(command, in_data=data, sudoable=False)
+        if code != 0:
+            raise AnsibleError(
+                f"{self.get_option('instance')}: could not {action}: {stderr.decode(errors='replace').strip()}"
+            )
+        return stdout
+
+    def reset(self) -> None:
+        """End the connection to the host that ssh keeps for later commands."""
+        self._connect()
+        self._host.reset()
+        self.close()
+
+    def close(self) -> None:
+        """Forget the host; ssh ends its own connections."""
+        self._connected = False

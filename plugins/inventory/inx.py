@@ -1,0 +1,335 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: inx
+short_description: The NixOS containers of a fleet as hosts
+version_added: 0.1.0
+description:
+  - Adds the containers on the shared store of other inventory hosts, those that M(inx.fleet.inx_container_info) tells
+    of, as hosts of their own.
+  - The hosts are those of the inventory sources before this one. Each is asked once, over the connection that Ansible
+    has to it, side by side. Nothing of Incus is needed on the control node, and no port of it is opened.
+  - Its file is named C(inx.yml) or C(*.inx.yml), or ends in C(.yaml) instead.
+author:
+  - inx.fleet contributors (@inx-fleet)
+extends_documentation_fragment:
+  - constructed
+  - inventory_cache
+notes:
+  - In a directory of inventory files, the order is that of their names.
+  - 'The groups of a container are C(inx), which has all of them, C(inx_host_HOST), C(inx_project_PROJECT),
+    C(inx_state_STATE), such as C(inx_state_running), and C(inx_system_NAME), after the name of the system that it
+    boots, such as C(inx_system_nixos_system_web_25_11).'
+  - "Its variables are C(inx_name), C(inx_host) (the inventory host), C(inx_project), C(inx_location) (the member of a
+    cluster), C(inx_status), C(inx_description), C(inx_ephemeral), C(inx_profiles), C(inx_set), C(inx_tags),
+    C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (what it boots next),
+    C(inx_generation), C(inx_restart_required), and C(inx_config) (its keys that begin with C(user.))."
+  - What comes from Incus is data. It is never evaluated as a template, whatever somebody wrote into a description.
+  - The members of a cluster are asked one by one, and each tells of the containers that it runs. Name all of them.
+requirements:
+  - jmespath on the control node, for O(query)
+  - On the hosts, Incus 6.0 or newer
+seealso:
+  - plugin: inx.fleet.incus
+    plugin_type: connection
+  - module: inx.fleet.inx_container_info
+  - name: JMESPath
+    description: The language of O(query).
+    link: https://jmespath.org/
+options:
+  plugin:
+    description:
+      - The name of this plugin.
+    type: str
+    required: true
+    choices: [inx.fleet.inx]
+  hosts:
+    description:
+      - The hosts whose containers are wanted, by names of hosts and groups of the sources before this one, or by
+        patterns such as V(metal*).
+    type: list
+    elements: str
+    default: [all]
+  hostname:
+    description:
+      - A Jinja2 expression for the name of a container in the inventory, over its variables.
+      - If this is not given, it is V(NAME.HOST), or V(NAME.PROJECT.HOST) in another project than V(default).
+    type: str
+  query:
+    description:
+      - A JMESPath expression that picks some of the list of containers. The keys of each are those of its variables,
+        without the prefix C(inx_).
+    type: str
+  connection:
+    description:
+      - How plays reach into the containers.
+      - V(exec) is through the host, by P(inx.fleet.incus#connection).
+      - V(address) sets C(ansible_host) to C(inx_address), and leaves the rest to your variables.
+      - V(none) sets nothing.
+    type: str
+    choices: [exec, address, none]
+    default: exec
+  sudo:
+    description:
+      - Whether to become root on the hosts by C(sudo), without a password, to ask Incus and to reach into containers.
+    type: bool
+    default: false
+  timeout:
+    description:
+      - Seconds that the connection to a host, and each answer of its Incus, may take.
+    type: int
+    default: 30
+  unreachable:
+    description:
+      - What to do about hosts that do not answer.
+      - V(warn) goes on with the containers of the others.
+      - V(fail) refuses the whole source, which Ansible reports and goes on without, unless
+        C(any_unparsed_is_failed=true) is set in the section C(inventory) of its configuration.
+    type: str
+    choices: [warn, fail]
+    default: warn
+"""
+
+EXAMPLES = r"""
+# inx.yml, beside the inventory of the hosts: all containers of all of them
+plugin: inx.fleet.inx
+
+---
+# Those of the group metal that run, with groups of your own
+plugin: inx.fleet.inx
+hosts: [metal]
+query: "[?status=='Running']"
+compose:
+  role: inx_config['user.role'] | default('none')
+groups:
+  shop: inx_project == 'shop'
+keyed_groups:
+  - key: inx_tags
+    prefix: tag
+
+---
+# By address, through the host, and remembered for ten minutes
+plugin: inx.fleet.inx
+connection: address
+compose:
+  ansible_ssh_common_args: "'-o ProxyJump=root@' ~ inx_host"
+cache: true
+cache_plugin: ansible.builtin.jsonfile
+cache_connection: ~/.cache/inx-inventory
+cache_timeout: 600
+"""
+
+import re
+import shlex
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
+from functools import partial, reduce
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.inventory.helpers import get_group_vars
+from ansible.module_utils.basic import missing_required_lib
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.utils.vars import combine_vars
+from ansible.vars.plugins import get_vars_from_inventory_sources
+
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.inventory import (
+    TIMED_OUT,
+    Facts,
+    check_unique,
+    chosen_by,
+    containers_of,
+    groups_of,
+    look,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.query import JMESPATH_IMPORT_ERROR, compiled
+from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import give_up_after, open_host
+
+_FILE = re.compile(r"(.*[./])?inx\.ya?ml\Z")
+_HOSTNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_CONNECTION = "inx.fleet.incus"
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
+    """The containers of the hosts that earlier sources have."""
+
+    NAME = "inx.fleet.inx"
+
+    def verify_file(self, path: str) -> bool:
+        return bool(super().verify_file(path)) and _FILE.match(path) is not None
+
+    def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
+        super().parse(inventory, loader, path, cache=cache)
+        self._read_config_data(path)
+        try:
+            self._check_query()
+            answers = self._answers(path, cache)
+            for name, facts in self._named(self._chosen(answers)):
+                self._add(name, facts)
+        except FleetError as error:
+            raise AnsibleParserError(str(error)) from error
+
+    # Asking the hosts
+
+    def _check_query(self) -> None:
+        """What is wrong with the query is told before anybody is asked."""
+        if self.get_option("query") is None:
+            return
+        if JMESPATH_IMPORT_ERROR is not None:
+            raise FleetError(missing_required_lib("jmespath"), "It is needed on the control node, for 'query'.")
+        compiled(self.get_option("query"))
+
+    def _answers(self, path: str, cache: bool) -> Mapping[str, str]:
+        """What each host says of its containers, from the cache or from itself. Those that cannot be asked are missing."""
+        hosts = self._hosts()
+        remembers = self.get_option("cache")
+        key = self.get_cache_key(path)
+        known: Mapping[str, str] = self._cache.get(key, {}) if remembers and cache else {}
+        answers = {host: known[host] for host in hosts if host in known}
+        asked = self._ask([host for host in hosts if host not in known])
+        answers.update(asked)
+        if remembers and (asked or not cache):
+            self._cache[key] = answers
+        return answers
+
+    def _hosts(self) -> list[str]:
+        """The hosts that are meant, less what is a container itself."""
+        names = {name for wish in self.get_option("hosts") for name in self._meant_by(wish)}
+        return sorted(name for name in names if not self._is_container(name))
+
+    def _meant_by(self, wish: str) -> set[str]:
+        every = self.inventory.hosts
+        if wish == "all":
+            return set(every)
+        if wish in self.inventory.groups:
+            return {host.name for host in self.inventory.groups[wish].get_hosts()}
+        found = {name for name in every if fnmatchcase(name, wish)}
+        if not found:
+            raise FleetError(
+                f"hosts: {wish!r} is no host and no group of the inventory before this file.",
+                "The source that has it must come first: name it first, or so that its name sorts before this one.",
+            )
+        return found
+
+    def _is_container(self, name: str) -> bool:
+        return "inx" in {group.name for group in self.inventory.hosts[name].get_groups()}
+
+    def _ask(self, hosts: list[str]) -> dict[str, str]:
+        """The answers of those hosts that answer; what keeps the others from it is told."""
+        problems: dict[str, str] = {}
+        answers: dict[str, str] = {}
+        connections: dict[str, Any] = {}
+        for host in hosts:
+            try:
+                connections[host] = self._open(host)
+            except AnsibleError as error:
+                problems[host] = str(error)
+        with ThreadPoolExecutor(max_workers=C.DEFAULT_FORKS) as pool:
+            asked = {host: pool.submit(self._ask_one, connection) for host, connection in connections.items()}
+        for host, future in asked.items():
+            try:
+                answers[host] = future.result()
+                # Not to be remembered when it is none.
+                containers_of(host, answers[host])
+            except (AnsibleError, FleetError) as error:
+                answers.pop(host, None)
+                problems[host] = str(error)
+        self._tell(problems)
+        return answers
+
+    def _open(self, host: str) -> Any:
+        variables = self._variables_of(host)
+        self.templar.available_variables = variables
+        connection = open_host(host, variables, self.templar)
+        give_up_after(connection, self.get_option("timeout"))
+        return connection
+
+    def _variables_of(self, name: str) -> dict[str, Any]:
+        """A host's variables as the sources before this one, and the files beside them, have them."""
+        host, sources = self.inventory.hosts[name], self.inventory.processed_sources
+        groups = host.get_groups()
+        beside = partial(get_vars_from_inventory_sources, self.loader, sources, stage="all")
+        layers = (get_group_vars(groups), beside(groups), host.get_vars(), beside([host]))
+        return dict(reduce(combine_vars, layers))
+
+    def _ask_one(self, connection: Any) -> str:
+        timeout = self.get_option("timeout")
+        command = ["sh", "-c", look(timeout)]
+        if self.get_option("sudo"):
+            command = ["sudo", "--non-interactive", "--", *command]
+        code, stdout, stderr = connection.exec_command(shlex.join(command), sudoable=False)
+        if code == TIMED_OUT:
+            raise AnsibleError(f"Its Incus has not answered after {timeout} s.")
+        if code != 0:
+            raise AnsibleError(f"Its Incus cannot be asked: {stderr.decode(errors='replace').strip()}")
+        return str(stdout.decode(errors="replace"))
+
+    def _tell(self, problems: Mapping[str, str]) -> None:
+        if not problems:
+            return
+        told = [f"{host}: {' '.join(problem.split())}" for host, problem in sorted(problems.items())]
+        if self.get_option("unreachable") == "fail":
+            raise FleetError("The containers of these hosts are not known. " + " ".join(told))
+        for line in told:
+            self.display.warning(f"The containers of a host are missing from the inventory. {line}")
+
+    # Telling Ansible
+
+    def _chosen(self, answers: Mapping[str, str]) -> list[Facts]:
+        containers = [facts for host in sorted(answers) for facts in containers_of(host, answers[host])]
+        query = self.get_option("query")
+        return containers if query is None else chosen_by(query, containers)
+
+    def _named(self, containers: list[Facts]) -> list[tuple[str, Facts]]:
+        named = [(self._name(facts), facts) for facts in containers]
+        check_unique(named)
+        for name, _facts in named:
+            if name in self.inventory.hosts:
+                raise FleetError(f"hostname: there is a host {name!r} already.", "Let it give another name.")
+        return named
+
+    def _name(self, facts: Facts) -> str:
+        expression = self.get_option("hostname")
+        if expression is None:
+            project = [] if facts["project"] == "default" else [facts["project"]]
+            return ".".join([facts["name"], *project, facts["host"]])
+        try:
+            name = self._compose(expression, _variables(facts))
+        except Exception as error:
+            raise FleetError(f"hostname: {expression!r} fails for {facts['name']} of {facts['host']}: {error}") from error
+        if not isinstance(name, str) or not _HOSTNAME.match(name):
+            raise FleetError(
+                f"hostname: {expression!r} gives {name!r} for {facts['name']} of {facts['host']}.",
+                "A name has letters, digits, dots, dashes and underscores.",
+            )
+        return name
+
+    def _add(self, name: str, facts: Facts) -> None:
+        variables = {**_variables(facts), **self._way_in(facts)}
+        self.inventory.add_host(name)
+        for group in groups_of(facts):
+            self.inventory.add_child(self.inventory.add_group(self._sanitize_group_name(group)), name)
+        for key, value in variables.items():
+            self.inventory.set_variable(name, key, value)
+        strict = self.get_option("strict")
+        self._set_composite_vars(self.get_option("compose"), variables, name, strict=strict)
+        self._add_host_to_composed_groups(self.get_option("groups"), variables, name, strict=strict)
+        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, name, strict=strict)
+
+    def _way_in(self, facts: Facts) -> dict[str, Any]:
+        """The variables by which a play reaches into a container."""
+        way = self.get_option("connection")
+        if way == "exec":
+            return {"ansible_connection": _CONNECTION, "inx_sudo": self.get_option("sudo")}
+        return {"ansible_host": facts["address"]} if way == "address" and facts["address"] is not None else {}
+
+
+def _variables(facts: Facts) -> dict[str, Any]:
+    return {f"inx_{key}": value for key, value in facts.items()}

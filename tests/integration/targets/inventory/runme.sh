@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The inventory plugin and the connection plugin. The lab's host is in the inventory by two names, metal1 and metal2,
+# which the plugins take for two hosts with containers of the same names. A shell script, because the inventories are
+# what differs from run to run.
+set -eu
+arguments=("$@")
+work=$(mktemp -d)
+
+leave_nothing() {
+    ansible-playbook clean.yml "${arguments[@]}"
+    rm -rf "$work"
+}
+trap leave_nothing EXIT
+
+# play PLAYBOOK SOURCE... [-- ARGUMENT...]
+play() {
+    local playbook=$1 sources=(-i "$work/fleet.yml")
+    shift
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
+        sources+=(-i "$1")
+        shift
+    done
+    ansible-playbook "${sources[@]}" "$playbook" "${arguments[@]}" "${@:2}"
+}
+
+# inventory NAME OPTION... writes a file of the plugin.
+inventory() {
+    { echo "plugin: inx.fleet.inx"; printf '%s\n' "${@:2}"; } > "$work/$1.inx.yml"
+}
+
+# says TEXT SOURCE... : Ansible says that text when it reads the inventory.
+says() {
+    local text=$1 sources=()
+    for source in "${@:2}"; do sources+=(-i "$source"); done
+    ansible-inventory "${sources[@]}" --graph > "$work/said" 2>&1 || true
+    told "$text"
+}
+
+told() {
+    tr -s '\n ' ' ' < "$work/said" | grep --fixed-strings -- "$1" > /dev/null || { cat "$work/said"; return 1; }
+}
+
+set -x
+ansible-playbook prepare.yml -e "work=$work" "$@"
+# The examples of the documentation, word for word.
+python3 files/examples.py inventory inx.fleet.inx "$work" inx.yml running.inx.yml address.inx.yml
+python3 files/examples.py connection inx.fleet.incus "$work" single.yml
+
+play all.yml "$work/inx.yml"
+play running.yml "$work/running.inx.yml"
+play connection.yml "$work/inx.yml" -- -e "work=$work"
+# The last source has the address that the example cannot know.
+play single.yml "$work/single.yml" "$work/fleet.yml"
+
+# What is remembered is told until it is flushed.
+rm -rf ~/.cache/inx-inventory
+play address.yml "$work/address.inx.yml" -- -e status=Running
+ansible-playbook stop.yml "$@"
+play address.yml "$work/address.inx.yml" -- -e status=Running
+play address.yml "$work/address.inx.yml" -- -e status=Stopped --flush-cache
+
+# Hosts that cannot be asked are told of, and the others are there.
+inventory some "hosts: [gone, odd, here, metal1]" "timeout: 5"
+says "missing from the inventory. gone: " "$work/fleet.yml" hosts.yml "$work/some.inx.yml"
+told "gone: Failed to connect to the host via ssh"
+told "odd: The host odd is reached by the connection plugin 'winrm'"
+told "here: Its Incus cannot be asked: "
+told "web.metal1"
+inventory none "hosts: [gone, metal1]" "timeout: 5" "unreachable: fail"
+ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true \
+    says "The containers of these hosts are not known. gone: Failed" "$work/fleet.yml" hosts.yml "$work/none.inx.yml"
+
+# What is wrong with the options is told.
+refused() {
+    inventory bad "${@:2}"
+    says "$1" "$work/fleet.yml" "$work/bad.inx.yml"
+}
+refused "hosts: 'nobody' is no host and no group of the inventory before this file" "hosts: [nobody]"
+refused "query: '[?status=' is no JMESPath expression" 'query: "[?status="'
+refused "query: '[].name' does not choose among the containers" 'query: "[].name"'
+refused "hostname: db of metal1 and db of metal2 would both be called 'db'" "hostname: inx_name"
+refused "A name has letters, digits, dots, dashes and underscores" "hostname: inx_name ~ ' ' ~ inx_host"
+refused "Could not set nothing for host" "strict: true" "compose: {nothing: inx_nothing}"
+
+# The host is this machine: with the lab's Incus in the place of its own, in mounts that nobody else sees.
+unshare --mount --propagation private bash -euxs "${arguments[@]}" << END
+mount -t tmpfs tmpfs /var/lib
+mkdir /var/lib/incus
+$(cat "$work/forward") &
+forward=\$!
+trap 'kill \$forward' EXIT
+until [ -S /var/lib/incus/unix.socket ]; do kill -0 \$forward; sleep 0.1; done
+ansible-playbook -i hosts.yml local.yml "\$@"
+END
