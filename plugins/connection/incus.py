@@ -66,7 +66,7 @@ options:
     type: str
     default: python3
     vars:
-      - name: inx_host_python
+      - name: inx_python
   remote_user:
     description:
       - The user that commands run as, which is always root.
@@ -140,16 +140,16 @@ class Connection(ConnectionBase):
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         """Run a shell command in the container."""
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
-        name = self.get_option("instance")
-        display.vvv(f"EXEC IN {name} {cmd}", host=self.get_option("host"))
+        name, host = self.get_option("instance"), self.get_option("host")
+        display.vvv(f"EXEC IN {name} {cmd}", host=host)
         # Root needs no password to become somebody: there is nothing for the host's connection to wait for.
         _code, output, stderr = self._host.exec_command(self._on_host(name, cmd), in_data=in_data, sudoable=False)
         stdout, ending = container_exec.read_ending(output)
         if ending is None:
             said = (stderr or output).decode(errors="replace").strip()
-            raise AnsibleConnectionFailure(f"{name}: its host does not run the command: {said or 'it says nothing'}")
+            raise AnsibleConnectionFailure(f"{name} of {host}: the host does not run the command: {said or 'no word'}")
         if "error" in ending:
-            raise AnsibleConnectionFailure(f"{name}: {ending['error']}")
+            raise AnsibleConnectionFailure(f"{name} of {host}: {ending['error']}")
         return ending["return"], stdout, stderr
 
     def _on_host(self, name: str, cmd: str) -> str:

@@ -131,7 +131,7 @@ from fnmatch import fnmatchcase
 from functools import partial, reduce
 from typing import Any
 
-from ansible import constants as C
+from ansible import constants
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.helpers import get_group_vars
 from ansible.module_utils.basic import missing_required_lib
@@ -187,7 +187,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         compiled(self.get_option("query"))
 
     def _answers(self, path: str, cache: bool) -> Mapping[str, str]:
-        """What each host says of its containers, from the cache or from itself. Those that cannot be asked are missing."""
+        """What each host says of its containers, now or as remembered. Those that cannot be asked are missing."""
         hosts = self._hosts()
         remembers = self.get_option("cache")
         key = self.get_cache_key(path)
@@ -231,7 +231,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 connections[host] = self._open(host)
             except AnsibleError as error:
                 problems[host] = str(error)
-        with ThreadPoolExecutor(max_workers=C.DEFAULT_FORKS) as pool:
+        with ThreadPoolExecutor(max_workers=constants.DEFAULT_FORKS) as pool:
             asked = {host: pool.submit(self._ask_one, connection) for host, connection in connections.items()}
         for host, future in asked.items():
             try:
@@ -300,15 +300,13 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if expression is None:
             project = [] if facts["project"] == "default" else [facts["project"]]
             return ".".join([facts["name"], *project, facts["host"]])
+        where = f"hostname: {expression!r} for {facts['name']} of {facts['host']}"
         try:
             name = self._compose(expression, _variables(facts))
-        except Exception as error:
-            raise FleetError(f"hostname: {expression!r} fails for {facts['name']} of {facts['host']}: {error}") from error
+        except AnsibleError as error:
+            raise FleetError(f"{where} fails: {error}") from error
         if not isinstance(name, str) or not _HOSTNAME.match(name):
-            raise FleetError(
-                f"hostname: {expression!r} gives {name!r} for {facts['name']} of {facts['host']}.",
-                "A name has letters, digits, dots, dashes and underscores.",
-            )
+            raise FleetError(f"{where} gives {name!r}.", "A name has letters, digits, dots, dashes and underscores.")
         return name
 
     def _add(self, name: str, facts: Facts) -> None:

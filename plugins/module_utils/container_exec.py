@@ -38,6 +38,8 @@ _UPGRADE = (
     "Sec-WebSocket-Key: aW54LmZsZWV0LmluY3VzIQ==\r\n"
 )
 _SUCCESS = 200
+# What a shell ends with when a program cannot be run, or is not there. Incus calls that its own failure.
+_SHELL_CODES = (126, 127)
 _ADVICE = "Incus must run there, and its socket is for root and the group incus-admin: set 'inx_sudo' for another user."
 
 
@@ -142,15 +144,24 @@ def run(name: str, project: str, command: Sequence[str]) -> int:
     path, secrets = f"/1.0/operations/{operation['id']}", operation["metadata"]["fds"]
     stdin, stdout, stderr = (Stream(f"{path}/websocket?secret={secrets[fd]}") for fd in "012")
     # Asked for before the end: Incus forgets an operation soon after it.
-    ending = _Task(ask, "GET", f"{path}/wait")
+    ending = _Task(_ending, path)
     _Task(_feed, stdin)
     outputs = [_Task(_drain, stdout, _STDOUT), _Task(_drain, stderr, _STDERR)]
     done = ending.result()
-    if done["status_code"] != _SUCCESS:
+    code = int(done["metadata"].get("return", -1))
+    if done["status_code"] != _SUCCESS and code not in _SHELL_CODES:
         raise ExecError(f"Incus says: {done['err']}.")
     for output in outputs:
         output.result()
-    return int(done["metadata"]["return"])
+    return code
+
+
+def _ending(path: str) -> Any:
+    """An operation that has ended. Incus answers the wait for one that failed with an error, which tells less."""
+    try:
+        return ask("GET", f"{path}/wait")
+    except ExecError:
+        return ask("GET", path)
 
 
 def _feed(stream: Stream) -> None:

@@ -50,7 +50,7 @@ def containers_of(host: str, answer: str) -> list[Facts]:
     try:
         server, instances, *links = answer.split("\0")
         member = server_from(json.loads(server)).member
-        found = [instance_from(entry) for entry in json.loads(instances)]
+        found = [instance_from(entry) for entry in _listed(json.loads(instances))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FleetError("Its Incus answered something else than instances.") from error
     profiles = _profiles(links)
@@ -59,6 +59,12 @@ def containers_of(host: str, answer: str) -> list[Facts]:
         _facts(host, instance, generations_from(profiles.get(lxc_name(instance.project, instance.name), {})))
         for instance in sorted(chosen, key=lambda instance: (instance.project, instance.name))
     ]
+
+
+def _listed(entries: Any) -> list[Any]:
+    if not isinstance(entries, list):
+        raise TypeError(type(entries))
+    return entries
 
 
 def _profiles(links: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -124,5 +130,6 @@ def check_unique(names: Iterable[tuple[str, Facts]]) -> None:
     for name, facts in names:
         other = taken.setdefault(name, facts)
         if other is not facts:
-            both = " and ".join(f"{one['name']} of {one['host']}" for one in (other, facts))
-            raise FleetError(f"hostname: {both} would both be called {name!r}.", "Let it tell them apart by inx_host.")
+            both = " and ".join(f"{one['project']}/{one['name']} of {one['host']}" for one in (other, facts))
+            advice = "Let it tell them apart by inx_host and inx_project."
+            raise FleetError(f"hostname: {both} would both be called {name!r}.", advice)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible import constants as C
+from ansible import constants
 from ansible.errors import AnsibleError
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
@@ -18,15 +18,13 @@ _KINDS = ("ssh", "local")
 _BUILTIN = "ansible.builtin."
 
 
-def open_host(
-    name: str, variables: Mapping[str, Any], templar: Any, task_keys: Mapping[str, Any] | None = None
-) -> Any:
+def open_host(name: str, variables: Mapping[str, Any], templar: Any, task_keys: Mapping[str, Any] | None = None) -> Any:
     """A connection to the inventory host ``name``, set up by its own variables.
 
     Raises AnsibleError when it is reached by something else than ssh or local.
     """
     given = templar.template(variables["ansible_connection"]) if "ansible_connection" in variables else None
-    kind = str(given or C.DEFAULT_TRANSPORT).removeprefix(_BUILTIN)
+    kind = str(given or constants.DEFAULT_TRANSPORT).removeprefix(_BUILTIN)
     if kind not in _KINDS:
         raise AnsibleError(
             f"The host {name} is reached by the connection plugin {kind!r}, and its containers only by ssh or local."

@@ -82,7 +82,7 @@ refused() {
 refused "hosts: 'nobody' is no host and no group of the inventory before this file" "hosts: [nobody]"
 refused "query: '[?status=' is no JMESPath expression" 'query: "[?status="'
 refused "query: '[].name' does not choose among the containers" 'query: "[].name"'
-refused "hostname: db of metal1 and db of metal2 would both be called 'db'" "hostname: inx_name"
+refused "hostname: default/web of metal1 and shop/web of metal1 would both be called 'web'" "hostname: inx_name"
 refused "A name has letters, digits, dots, dashes and underscores" "hostname: inx_name ~ ' ' ~ inx_host"
 refused "Could not set nothing for host" "strict: true" "compose: {nothing: inx_nothing}"
 

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The connection to a container, over a host whose connection is simulated: what it is given to run, and its answer."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.playbook.play_context import PlayContext
+
+from ansible_collections.inx.fleet.plugins.connection.incus import Connection
+
+HOSTILE = 'it\'s $(touch no) `x` "y"; z\nend'
+OK = b'\0inx.fleet {"return": 0}'
+
+
+class Host:
+    """A simulated connection to a host, which notes the command."""
+
+    def __init__(self, *answer: Any) -> None:
+        self._answer = answer or (0, OK, b"")
+        self.words: list[str] = []
+        self.given: bytes | None = None
+
+    def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
+        assert not sudoable
+        self.words, self.given = shlex.split(cmd), in_data
+        return self._answer
+
+
+class Tried(Connection):
+    """The connection with options of the test's own: Ansible's loader is not there to read them."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(PlayContext())
+        defaults = {"host": "metal1", "instance": "web", "project": "default", "sudo": False, "python": "python3"}
+        self.options = {**defaults, **options}
+
+    def get_option(self, option: str, hostvars: Any = None) -> Any:
+        return self.options[option]
+
+
+def connection_through(host: Host, **options: Any) -> Connection:
+    connection = Tried(**options)
+    connection._host, connection._connected = host, True
+    return connection
+
+
+def test_no_word_meets_a_shell_of_the_host_unquoted() -> None:
+    host = Host()
+    connection_through(host, instance=HOSTILE, project=HOSTILE).exec_command(HOSTILE, in_data=b"data")
+    assert host.words[:4] == ["python3", "-I", "-S", "-c"]
+    assert host.words[5:] == [HOSTILE, HOSTILE, "/bin/sh", "-c", HOSTILE]
+    assert host.given == b"data"
+
+
+def test_another_user_and_another_python_of_the_host() -> None:
+    host = Host()
+    connection_through(host, sudo=True, python="/opt/p y").exec_command("true")
+    assert host.words[:4] == ["sudo", "--non-interactive", "--", "/opt/p y"]
+
+
+def test_how_it_ended() -> None:
+    answer = connection_through(Host(0, b'out\0inx.fleet {"return": 255}', b"err")).exec_command("x")
+    assert answer == (255, b"out", b"err")
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ((0, b'\0inx.fleet {"error": "Incus says: no."}', b""), "web of metal1: Incus says: no."),
+        ((127, b"", b"sh: python3: not found"), "does not run the command: sh: python3: not found"),
+        ((1, b"Sorry", b""), "does not run the command: Sorry"),
+        ((0, b"", b""), "does not run the command: no word"),
+    ],
+)
+def test_what_keeps_it_from_running_is_unreachable(answer: tuple[int, bytes, bytes], problem: str) -> None:
+    with pytest.raises(AnsibleConnectionFailure, match=problem):
+        connection_through(Host(*answer)).exec_command("x")
+
+
+def test_files_by_any_name(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    for data, program in ((b"data", "cat"), (b"", ":")):
+        host = Host()
+        file.write_bytes(data)
+        connection_through(host).put_file(str(file), HOSTILE)
+        assert host.words[-1] == f"{program} > {shlex.quote(HOSTILE)}"
+        assert host.given == (data or None)
+    connection_through(Host(0, b"back" + OK, b"")).fetch_file(HOSTILE, str(file))
+    assert file.read_bytes() == b"back"
+
+
+def test_files_that_cannot_be_transferred(tmp_path: Path) -> None:
+    connection = connection_through(Host(0, b'\0inx.fleet {"return": 1}', b"read-only"))
+    with pytest.raises(AnsibleError, match="There is no file"):
+        connection.put_file(str(tmp_path / "none"), "/x")
+    with pytest.raises(AnsibleError, match="web: could not read /x: read-only"):
+        connection.fetch_file("/x", str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_host_that_the_inventory_does_not_have() -> None:
+    with pytest.raises(AnsibleError, match="inx_host is 'nowhere', and the inventory has no such host"):
+        Tried(host="nowhere").exec_command("true")
