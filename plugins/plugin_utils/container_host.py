@@ -32,7 +32,8 @@ def open_host(name: str, variables: Mapping[str, Any], templar: Any, task_keys: 
     context = PlayContext()
     context.remote_addr = name
     connection = connection_loader.get(_BUILTIN + kind, context)
-    options = connection._resolve_option_variables({"inventory_hostname": name, **variables}, templar)
+    # By name, one after the other: others of the host's variables may not be there to be templated.
+    options = connection._resolve_option_variables(variables, templar)
     connection.set_options(task_keys=dict(task_keys or {}), var_options=options)
     if kind == "ssh":
         # A terminal on the host would alter what passes through it.

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -89,7 +88,8 @@ def errors_of_variables(variables: Mapping[str, Any]) -> Iterator[str]:
     for role in ROLES:
         prefix = f"inx_{role}"
         options = role_options(role)
-        given = {name: value for name, value in variables.items() if re.match(rf"{prefix}(_|$)", name)}
+        # A container's variable inx_host, which the inventory plugin sets, is none of the role host.
+        given = {name: value for name, value in variables.items() if name in options or name.startswith(f"{prefix}_")}
         yield from _errors(options, given, f"role {role}")
     yield from errors_of_containers(
         variables.get("inx_containers"), variables.get("inx_containers_defaults"), "containers"

@@ -87,7 +87,7 @@ refused "A name has letters, digits, dots, dashes and underscores" "hostname: in
 refused "Could not set nothing for host" "strict: true" "compose: {nothing: inx_nothing}"
 
 # The host is this machine: with the lab's Incus in the place of its own, in mounts that nobody else sees.
-unshare --mount --propagation private bash -euxs "${arguments[@]}" << END
+unshare --mount --propagation private bash -euxs -- "${arguments[@]}" << END
 mount -t tmpfs tmpfs /var/lib
 mkdir /var/lib/incus
 $(cat "$work/forward") &

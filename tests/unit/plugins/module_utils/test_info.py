@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.desired import INIT_LINE, SET
-from ansible_collections.inx.fleet.plugins.module_utils.incus import _instance
+from ansible_collections.inx.fleet.plugins.module_utils.incus import instance_from
 from ansible_collections.inx.fleet.plugins.module_utils.info import ROOTS_SHOWN, Seen, container_info, drift
 from ansible_collections.inx.fleet.plugins.module_utils.observed import Generations, Instance
 from ansible_collections.inx.fleet.plugins.module_utils.plan import ACTIVATING, FAILED, HEALTHY, RESTART
@@ -141,6 +141,6 @@ def test_an_instance_is_read_as_incus_tells_it() -> None:
         "disk": {"root": {"usage": 4096, "total": 0}, "data": {"usage": 0}, "other": {"usage": -1}},
         "network": {"eth0": {"addresses": [{"address": "10.0.0.2", "scope": "global"}]}, "lo": {"addresses": None}},
     }
-    read = _instance({"name": "web", "project": "shop", "location": "m1", "last_used_at": "x", "state": state})
+    read = instance_from({"name": "web", "project": "shop", "location": "m1", "last_used_at": "x", "state": state})
     assert (read.project, read.location, read.last_started, read.disk) == ("shop", "m1", "x", {"root": 4096})
     assert read.addresses == {"eth0": ("10.0.0.2",)}
