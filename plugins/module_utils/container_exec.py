@@ -8,8 +8,9 @@ The connection plugin inx.fleet.incus sends the text of this file to the host, s
 
 It speaks to Incus as ``incus exec`` does (rest-api: /1.0/instances/NAME/exec), and is there because that one loses
 output: it answers each ping that Incus sends along with the output, and when the command has ended by then, the answer
-fails, and it gives up on the output that it has yet to read (client/incus_instances.go, and gorilla/websocket). On a
-busy host that was seen in 4 of 600 calls of cat. This program never answers: Incus does not wait for it.
+fails, and it gives up on the output that it has yet to read (client/incus_instances.go, and gorilla/websocket). On
+busy hosts that was seen in 4 of 600 calls of cat (6.0.4) and in 14 of 600 (7.0.2). This program never answers: Incus
+does not wait for it.
 """
 
 from __future__ import annotations

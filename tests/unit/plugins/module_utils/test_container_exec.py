@@ -97,7 +97,7 @@ class Incus:
                 return
 
 
-Run = Callable[..., tuple[bytes, dict[str, Any] | None]]
+Run = Callable[..., tuple[bytes, Any]]
 
 
 @pytest.fixture

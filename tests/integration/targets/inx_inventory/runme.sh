@@ -56,6 +56,13 @@ play connection.yml "$work/inx.yml" -- -e "work=$work"
 # The last source has the address that the example cannot know.
 play single.yml "$work/single.yml" "$work/fleet.yml"
 
+# The collection's own playbooks are for the hosts of containers.
+for playbook in site update rollback collect_garbage; do
+    ansible-playbook -i "$work/fleet.yml" -i "$work/inx.yml" "inx.fleet.$playbook" --list-hosts > "$work/said"
+    grep metal1 "$work/said"
+    if grep web.metal1 "$work/said"; then exit 1; fi
+done
+
 # What is remembered is told until it is flushed.
 rm -rf ~/.cache/inx-inventory
 play address.yml "$work/address.inx.yml" -- -e status=Running
