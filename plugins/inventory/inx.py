@@ -170,8 +170,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._read_config_data(path)
         try:
             self._check_query()
-            answers = self._answers(path, cache)
-            for name, facts in self._named(self._chosen(answers)):
+            told = self._told(path, cache)
+            for name, facts in self._named(self._chosen(told)):
                 self._add(name, facts)
         except FleetError as error:
             raise AnsibleParserError(str(error)) from error
@@ -186,18 +186,18 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             raise FleetError(missing_required_lib("jmespath"), "It is needed on the control node, for 'query'.")
         compiled(self.get_option("query"))
 
-    def _answers(self, path: str, cache: bool) -> Mapping[str, str]:
-        """What each host says of its containers, now or as remembered. Those that cannot be asked are missing."""
+    def _told(self, path: str, cache: bool) -> Mapping[str, list[Facts]]:
+        """The containers of each host, now or as remembered. Hosts that cannot be asked are missing."""
         hosts = self._hosts()
         remembers = self.get_option("cache")
         key = self.get_cache_key(path)
-        known: Mapping[str, str] = self._cache.get(key, {}) if remembers and cache else {}
-        answers = {host: known[host] for host in hosts if host in known}
+        known: Mapping[str, list[Facts]] = self._cache.get(key, {}) if remembers and cache else {}
         asked = self._ask([host for host in hosts if host not in known])
-        answers.update(asked)
+        told = {**{host: known[host] for host in hosts if host in known}, **asked}
         if remembers and (asked or not cache):
-            self._cache[key] = answers
-        return answers
+            # Not the answers as they are, in which there may be secrets.
+            self._cache[key] = told
+        return told
 
     def _hosts(self) -> list[str]:
         """The hosts that are meant, less what is a container itself."""
@@ -221,10 +221,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _is_container(self, name: str) -> bool:
         return "inx" in {group.name for group in self.inventory.hosts[name].get_groups()}
 
-    def _ask(self, hosts: list[str]) -> dict[str, str]:
-        """The answers of those hosts that answer; what keeps the others from it is told."""
+    def _ask(self, hosts: list[str]) -> dict[str, list[Facts]]:
+        """The containers of those hosts that answer; what keeps the others from it is told."""
         problems: dict[str, str] = {}
-        answers: dict[str, str] = {}
+        told: dict[str, list[Facts]] = {}
         connections: dict[str, Any] = {}
         for host in hosts:
             try:
@@ -232,17 +232,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             except AnsibleError as error:
                 problems[host] = str(error)
         with ThreadPoolExecutor(max_workers=constants.DEFAULT_FORKS) as pool:
-            asked = {host: pool.submit(self._ask_one, connection) for host, connection in connections.items()}
-        for host, future in asked.items():
+            answers = {host: pool.submit(self._ask_one, connection) for host, connection in connections.items()}
+        for host, answer in answers.items():
             try:
-                answers[host] = future.result()
-                # Not to be remembered when it is none.
-                containers_of(host, answers[host])
+                told[host] = containers_of(host, answer.result())
             except (AnsibleError, FleetError) as error:
-                answers.pop(host, None)
                 problems[host] = str(error)
         self._tell(problems)
-        return answers
+        return told
 
     def _open(self, host: str) -> Any:
         variables = self._variables_of(host)
@@ -282,8 +279,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     # Telling Ansible
 
-    def _chosen(self, answers: Mapping[str, str]) -> list[Facts]:
-        containers = [facts for host in sorted(answers) for facts in containers_of(host, answers[host])]
+    def _chosen(self, told: Mapping[str, list[Facts]]) -> list[Facts]:
+        containers = [facts for host in sorted(told) for facts in told[host]]
         query = self.get_option("query")
         return containers if query is None else chosen_by(query, containers)
 

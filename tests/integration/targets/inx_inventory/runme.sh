@@ -66,6 +66,8 @@ done
 # What is remembered is told until it is flushed.
 rm -rf ~/.cache/inx-inventory
 play address.yml "$work/address.inx.yml" -- -e status=Running
+grep --recursive --quiet user.role ~/.cache/inx-inventory
+if grep --recursive environment.KEY ~/.cache/inx-inventory; then exit 1; fi
 ansible-playbook stop.yml "$@"
 play address.yml "$work/address.inx.yml" -- -e status=Running
 play address.yml "$work/address.inx.yml" -- -e status=Stopped --flush-cache
