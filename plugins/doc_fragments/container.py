@@ -123,6 +123,11 @@ options:
         member and leaves the others alone.
       - Without a cluster it is refused.
     type: str
+  move_timeout:
+    description:
+      - Seconds that a move to another member may take, with the root disk.
+    type: int
+    default: 3600
   activation:
     description:
       - V(switch) makes the system current in the running container, and the one it boots.
@@ -289,7 +294,7 @@ options:
     default: [system]
   wait_timeout:
     description:
-      - Seconds to wait for each of them, and for the activation itself.
+      - Seconds to wait for each of them, and for the activation itself, also without O(wait).
     type: int
     default: 120
   health:

@@ -38,6 +38,17 @@ options:
       - The Incus project to work in.
     type: str
     default: default
+  request_timeout:
+    description:
+      - Seconds that Incus may take to answer a request.
+    type: int
+    default: 120
+  operation_timeout:
+    description:
+      - Seconds that Incus may take for each thing that it does in the background, such as creating, starting or
+        deleting an instance. What does not end in time may still be going on. The next run waits for it, for as long.
+    type: int
+    default: 300
 requirements:
   - pylxd >= 2.3 (the role P(inx.fleet.host#role) installs it under C(/opt/inx-fleet), where the modules find it)
   - Incus >= 6.0

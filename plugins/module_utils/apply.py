@@ -25,7 +25,7 @@ from .generations import (
     remove_profile,
     select_generation,
 )
-from .health import START_TIMEOUT, journal, verify
+from .health import journal, verify
 from .incus import Incus
 from .nix import Nix
 from .observed import Generation
@@ -175,20 +175,20 @@ def _move(host: Host, plan: Plan, step: Step) -> None:
     try:
         if instance.is_running:
             _stop_instance(host, container, instance.status, force=container.force)
-        host.incus.fetch_instance(name)
+        host.incus.fetch_instance(name, container.move_timeout)
     except LateError:
         raise
     except FleetError as error:
         if not resumes:
             raise
         if not _runs(host, name):
-            host.incus.set_state(name, "start", START_TIMEOUT)
+            host.incus.set_state(name, "start")
         host.incus.note(name, {MOVING: ""})
         raise FleetError(f"{error.problem} It runs on at {location}.", error.advice) from error
 
 
 def _unfreeze(host: Host, plan: Plan, step: Step) -> None:
-    host.incus.set_state(plan.container.name, "unfreeze", START_TIMEOUT)
+    host.incus.set_state(plan.container.name, "unfreeze")
 
 
 def _start(host: Host, plan: Plan, step: Step) -> list[str]:
@@ -238,7 +238,7 @@ def _rebuild(host: Host, plan: Plan, step: Step) -> None:
 
 def _start_instance(host: Host, name: str, *, emptied: bool) -> None:
     """Start it, and note which start its root was emptied for: after any other one it is not empty."""
-    host.incus.set_state(name, "start", START_TIMEOUT)
+    host.incus.set_state(name, "start")
     found = host.incus.instance(name) if emptied else None
     if found is not None:
         host.incus.note(name, {EMPTIED: found.last_started})
@@ -250,7 +250,7 @@ def _stop(host: Host, plan: Plan, step: Step) -> None:
 
 def _stop_instance(host: Host, container: Container, status: str, *, force: bool) -> None:
     if status == "Frozen":
-        host.incus.set_state(container.name, "unfreeze", START_TIMEOUT)
+        host.incus.set_state(container.name, "unfreeze")
     try:
         host.incus.set_state(container.name, "stop", container.stop_timeout)
     except FleetError as error:
@@ -287,14 +287,18 @@ def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
 
 
 def _switch(host: Host, container: Container, system: str, action: str) -> None:
-    """Run switch-to-configuration; UnhealthyError when it fails, or is not done in time."""
+    """Run switch-to-configuration; UnhealthyError when it fails, or is not done in time.
+
+    When Incus does not run it, the system has not been tried.
+    """
     name = container.name
-    timeout = container.wait.timeout if container.wait is not None else START_TIMEOUT
     try:
         command = [f"{system}/bin/switch-to-configuration", action]
-        done = host.incus.execute(name, command, timeout, output_of_success=False)
+        done = host.incus.execute(name, command, container.wait.timeout, output_of_success=False)
     except LateError as error:
         raise UnhealthyError(f"'{action}' to {system}: {error.problem}", error.advice) from error
+    except RefusedError as error:
+        raise FleetError(error.problem, error.advice) from error
     if done.code != 0:
         now = running_system(host, name)
         raise UnhealthyError(
@@ -312,9 +316,8 @@ def _await_commands(host: Host, container: Container) -> None:
         return
     instance = host.incus.instance(container.name)
     if instance is not None and ACTIVATING in instance.config:
-        timeout = container.wait.timeout if container.wait is not None else START_TIMEOUT
         with suppress(LateError):
-            host.incus.await_commands(container.name, timeout)
+            host.incus.await_commands(container.name, container.wait.timeout)
 
 
 def _rollback(host: Host, plan: Plan, step: Step) -> list[str]:
@@ -409,10 +412,10 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
         reason = "There is no generation to go back to" if plan.fallback is None else "'rollback' is false"
         return FleetError(f"{problem}\n{reason}, so {name} was left as it is.", why.advice)
     number, good = plan.fallback.number, plan.fallback.system
+    known: list[str] = []
     try:
         step = rollback_step(name, read_generations(container.profile_dir), bad, plan.fallback)
-        instance = host.incus.instance(name)
-        known = [path for path in failed_systems(instance) if path != bad]
+        known = [path for path in failed_systems(host.incus.instance(name)) if path != bad]
         # Remembered before anything else: a run that is killed now is finished by the next one.
         host.incus.note(name, {FAILED: " ".join([*known, bad][-_FAILED_KEPT:])})
         _return_to(host, container, plan.fallback)
@@ -420,10 +423,13 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
         now = None
         with suppress(FleetError):
             now = running_system(host, name)
-        return FleetError(
-            f"{problem}\nGoing back to generation {number}, {good}, failed as well: {error} "
-            f"{name} runs {now or 'nothing'} now."
-        )
+        text = f"{problem}\nGoing back to generation {number}, {good}, failed as well: {error} "
+        if isinstance(why, RefusedError) and isinstance(error, RefusedError):
+            # What starts with no system is not the system's fault.
+            with suppress(FleetError):
+                host.incus.note(name, {FAILED: " ".join(known)})
+                text += f"{bad} is not remembered as bad. "
+        return FleetError(f"{text}{name} runs {now or 'nothing'} now.")
     return RolledBackError(
         f"{problem}\n{name} went back to generation {number}, {good}, and is healthy with it. "
         f"{bad} is remembered as bad.",
@@ -444,6 +450,16 @@ def _return_to(host: Host, container: Container, fallback: Generation) -> None:
             raise UnhealthyError(f"{name} does not say what it runs.")
         _switch(host, container, good, "switch")
     except UnhealthyError:
-        _boot_anew(host, container, force=True)
+        # If it has never been left, it goes on.
+        if running_system(host, name) != good or not _is_healthy(host, container, good):
+            _boot_anew(host, container, force=True)
     verify(host.incus, container, good)
     _note_good(host, container, good)
+
+
+def _is_healthy(host: Host, container: Container, system: str) -> bool:
+    try:
+        verify(host.incus, container, system)
+    except UnhealthyError:
+        return False
+    return True

@@ -96,7 +96,7 @@ Source: TypeAlias = Flake | File | StorePath
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """What to wait for after a start or a switch, and for how many seconds at most."""
+    """What to wait for after a start or a switch, if anything, and for how many seconds at most."""
 
     conditions: tuple[str, ...] = ("system",)
     timeout: int = 120
@@ -141,7 +141,7 @@ class Container:
     self_update: bool | None = None
     volatile: Volatile = field(default_factory=Volatile)
     allow_privileged: bool = False
-    wait: Wait | None = field(default_factory=Wait)
+    wait: Wait = field(default_factory=Wait)
     health: Health | None = None
     stop_timeout: int = 60
     force: bool = False
@@ -153,6 +153,7 @@ class Container:
     set_name: str | None = None
     #: The cluster member that is to run it; None is wherever it is, or is placed when it is new.
     target: str | None = None
+    move_timeout: int = 3600
 
     @property
     def profile_dir(self) -> str:
@@ -262,6 +263,7 @@ def container_from(params: Mapping[str, Any]) -> Container:
         after=tuple(params.get("after") or ()),
         tags=_tags_from(params, name),
         target=None if params["target"] == "auto" else params["target"],
+        move_timeout=_positive(params["move_timeout"], f"{name}: move_timeout"),
     )
 
 
@@ -510,11 +512,9 @@ def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device |
     return devices
 
 
-def _wait_from(params: Mapping[str, Any]) -> Wait | None:
-    if not params["wait"]:
-        return None
+def _wait_from(params: Mapping[str, Any]) -> Wait:
     timeout = _positive(params["wait_timeout"], f"{params['name']}: wait_timeout")
-    return Wait(conditions=tuple(params["wait_for"]), timeout=timeout)
+    return Wait(conditions=tuple(params["wait_for"]) if params["wait"] else (), timeout=timeout)
 
 
 def _tags_from(params: Mapping[str, Any], name: str) -> tuple[str, ...] | None:

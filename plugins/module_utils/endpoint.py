@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import FleetError
@@ -23,12 +23,15 @@ class Endpoint:
     """``address`` is the path of a socket, or a URL with https.
 
     Without ``server_cert`` the server's certificate is verified as any web site's; it is never left unverified.
+    Incus has so many seconds for each answer, and for each operation that it does in the background.
     """
 
     address: str
     client_cert: str | None = None
     client_key: str | None = None
     server_cert: str | None = None
+    request_timeout: int = 120
+    operation_timeout: int = 300
 
     @property
     def is_local(self) -> bool:
@@ -49,18 +52,27 @@ class Endpoint:
 
 def endpoint_from(params: Mapping[str, Any]) -> Endpoint:
     """Make an Endpoint of a module's parameters; FleetError says what is wrong with them, or missing on the host."""
-    url = params["url"]
+    url, timeouts = params["url"], _timeouts_from(params)
     given = {name: params[name] for name in _CERTIFICATES if params[name] is not None}
     if not url.startswith("https://"):
         if given:
             raise FleetError(f"{', '.join(given)} with the url {url!r}.", "Certificates go with https://HOST:8443.")
-        return local_endpoint(url)
+        return replace(local_endpoint(url), **timeouts)
     for name in ("client_cert", "client_key"):
         if name not in given:
             raise FleetError(f"The url {url!r} needs {name!r}.", "It is what Incus knows this user by.")
     for name, path in given.items():
         _check_pem(name, path)
-    return Endpoint(address=url.rstrip("/"), **given)
+    return Endpoint(address=url.rstrip("/"), **given, **timeouts)
+
+
+def _timeouts_from(params: Mapping[str, Any]) -> dict[str, int]:
+    # An operation is waited for with requests that Incus answers in half of their time.
+    least = {"request_timeout": 2, "operation_timeout": 1}
+    for name, seconds in least.items():
+        if params[name] < seconds:
+            raise FleetError(f"{name} is {params[name]}, but it is a number of seconds from {seconds}.")
+    return {name: params[name] for name in least}
 
 
 def _check_pem(name: str, path: str) -> None:

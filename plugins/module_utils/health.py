@@ -12,17 +12,16 @@ from __future__ import annotations
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from .declared import Container, Health
-from .errors import FleetError, UnhealthyError
+from .errors import FleetError, LateError, UnhealthyError
 from .incus import Execution, Incus
 from .observed import Instance
 from .text import tail
 
-#: Seconds for what has no option of its own: Incus's own work, and short looks into a container.
-START_TIMEOUT = 120
+# A short look into a container, in seconds: it is made again until the time for all of it is over.
 _LOOK_TIMEOUT = 20
 _FIRST_POLL = 0.05
 _LAST_POLL = 1.0
@@ -37,8 +36,6 @@ _JOURNAL_LINES = 10
 def wait_until_up(incus: Incus, container: Container, system: str) -> list[str]:
     """Wait for what ``wait`` asks for, and return warnings; FleetError when it does not come in time."""
     name, wait = container.name, container.wait
-    if wait is None:
-        return []
     warnings: list[str] = []
     if "system" in wait.conditions:
         state = _poll(name, wait.timeout, "its system is not up", lambda: _booted(incus, name, system))
@@ -68,7 +65,7 @@ def verify(incus: Incus, container: Container, system: str) -> list[str]:
 
 def _wait_for_addresses(incus: Incus, container: Container) -> None:
     name, wait = container.name, container.wait
-    if wait is not None and "addresses" in wait.conditions:
+    if "addresses" in wait.conditions:
         _poll(name, wait.timeout, "it has no address", lambda: _has_address(incus, name))
 
 
@@ -92,7 +89,8 @@ def _execute(incus: Incus, name: str, health: Health, deadline: float) -> Execut
     try:
         return incus.execute(name, health.command, left, output_of_success=False)
     except FleetError as error:
-        # A program that is not there, or one that hangs: both are of the container's making.
+        # A program that is not there, or one that hangs, is of the container's making. That Incus is away is not.
+        _running_instance(incus, name)
         return Execution(code=-1, stdout="", stderr=error.problem)
 
 
@@ -130,8 +128,15 @@ def _booted(incus: Incus, name: str, system: str) -> str:
     if not os.path.exists(systemctl):
         return "running"
     # It fails while there is no bus yet, and its exit code says less than its word.
-    state = incus.execute(name, [systemctl, "is-system-running"], _LOOK_TIMEOUT).stdout.strip()
+    state = _say(incus, name, [systemctl, "is-system-running"]).strip()
     return state if state in _BOOTED else ""
+
+
+def _say(incus: Incus, name: str, command: Sequence[str]) -> str:
+    """What a program in a container says; nothing when it hangs."""
+    with suppress(LateError):
+        return incus.execute(name, command, _LOOK_TIMEOUT).stdout
+    return ""
 
 
 def _settled(incus: Incus, name: str, system: str) -> str:
@@ -151,7 +156,7 @@ def _has_address(incus: Incus, name: str) -> str:
 
 def _failed_units(incus: Incus, name: str, system: str) -> list[str]:
     command = [f"{system}/sw/bin/systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager"]
-    lines = tail(incus.execute(name, command, _LOOK_TIMEOUT).stdout).splitlines()
+    lines = tail(_say(incus, name, command)).splitlines()
     return [line.split()[0] for line in lines if line.split()] or ["(none is listed)"]
 
 
@@ -168,7 +173,7 @@ def _journal_parts(incus: Incus, name: str, system: str) -> Iterator[str]:
     units = [unit for unit in _failed_units(incus, name, system) if not unit.startswith(("(", "-"))]
     for unit in units[:_FAILED_UNITS_SHOWN]:
         yield f"The journal of {unit}:"
-        yield tail(incus.execute(name, [*journalctl, f"--unit={unit}"], _LOOK_TIMEOUT).stdout, _JOURNAL_LINES)
+        yield tail(_say(incus, name, [*journalctl, f"--unit={unit}"]), _JOURNAL_LINES)
     if not units:
         yield "The last errors in the journal:"
-        yield tail(incus.execute(name, [*journalctl, "--priority=err"], _LOOK_TIMEOUT).stdout, _JOURNAL_LINES)
+        yield tail(_say(incus, name, [*journalctl, "--priority=err"]), _JOURNAL_LINES)

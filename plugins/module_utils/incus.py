@@ -39,7 +39,6 @@ _TRUST = {
     True: "Become root, or use a member of the group incus-admin.",
     False: "Have its certificate added there: incus config trust add-certificate FILE.",
 }
-_READ_TIMEOUT = 120
 # Reading a link of a stopped container takes 40 ms; its root file system may hold it up.
 _LINK_TIMEOUT = 10
 # An operation is waited for in slices, so that a lost answer is noticed.
@@ -88,7 +87,7 @@ class Incus:
         self.server = server_from(self._client.host_info)
 
     def _trusted(self, project: str | None) -> Any:
-        client = self._connect(self._endpoint, project, _READ_TIMEOUT)
+        client = self._connect(self._endpoint, project, self._endpoint.request_timeout)
         if client.host_info.get("auth") != "trusted":
             address, is_local = self._endpoint.address, self._endpoint.is_local
             raise FleetError(f"Incus at {address} does not trust this user.", _TRUST[is_local])
@@ -107,7 +106,7 @@ class Incus:
         """
         where = self._endpoint.address
         try:
-            local = _identity(self._connect(local_endpoint(), None, _READ_TIMEOUT).host_info)
+            local = _identity(self._connect(local_endpoint(), None, self._endpoint.request_timeout).host_info)
         except FleetError as error:
             raise FleetError(
                 f"Whether Incus at {where} is the one of this host cannot be told: {error.problem}", error.advice
@@ -251,7 +250,7 @@ class Incus:
         """All instances of all projects at this host, by the names that liblxc gives them, for the sync of roots."""
         with _explained("list the instances of all projects"):
             # With a project, Incus refuses a request for all of them.
-            api = self._connect(self._endpoint, None, _LINK_TIMEOUT).api
+            api = self._connect(self._endpoint, None, min(_LINK_TIMEOUT, self._endpoint.request_timeout)).api
             everywhere = self._get(api.instances, **{"recursion": 1, "all-projects": "true"})
         found = [entry for entry in everywhere if _location(entry) == self.server.member]
         places = {lxc_name(entry["project"], entry["name"]): (entry["project"], entry["name"]) for entry in found}
@@ -271,15 +270,15 @@ class Incus:
 
     # Changing instances
 
-    def create_instance(self, body: Mapping[str, Any], timeout: int = 300) -> None:
+    def create_instance(self, body: Mapping[str, Any]) -> None:
         """Create an instance without an image, on this host; ``body`` is InstancesPost less its source."""
         with _explained(f"create {body['name']}"):
             answer = self._client.api.instances.post(
                 json={**body, "type": "container", "source": {"type": "none"}}, target=self.server.member
             )
-            self._wait(answer, timeout)
+            self._wait(answer)
 
-    def fetch_instance(self, name: str, timeout: int = 3600) -> None:
+    def fetch_instance(self, name: str, timeout: int) -> None:
         """Move a stopped instance with its root disk from another member to this one."""
         with _explained(f"move {name} to {self.server.member}"):
             answer = self._client.api.instances[name].post(
@@ -287,9 +286,7 @@ class Incus:
             )
             self._wait(answer, timeout)
 
-    def update_instance(
-        self, name: str, change: Callable[[dict[str, Any]], dict[str, Any]], timeout: int = 120
-    ) -> None:
+    def update_instance(self, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Read the instance, write what ``change`` makes of it if that differs, and refuse if somebody wrote meanwhile.
 
         ``change`` gets and returns the writable part (InstancePut); it may raise ConflictError.
@@ -301,7 +298,7 @@ class Incus:
             body = change(found)
             if body == found:
                 return
-            self._wait(node.put(json=body, headers={"If-Match": answer.headers["ETag"]}), timeout)
+            self._wait(node.put(json=body, headers={"If-Match": answer.headers["ETag"]}))
 
     def note(self, name: str, notes: Mapping[str, str], unless: Mapping[str, str] | None = None) -> None:
         """Set config keys of the collection's own on an instance; an empty value removes its key.
@@ -326,24 +323,24 @@ class Incus:
                     raise
         return None
 
-    def set_state(self, name: str, action: str, timeout: int, force: bool = False) -> None:
-        """Start, stop, restart or unfreeze; ``timeout`` seconds are left to a clean stop."""
+    def set_state(self, name: str, action: str, stop_timeout: int = 0, force: bool = False) -> None:
+        """Start, stop, restart or unfreeze; ``stop_timeout`` seconds are left to a clean stop."""
         with _explained(f"{action} {name}"):
             answer = self._client.api.instances[name].state.put(
-                json={"action": action, "timeout": timeout, "force": force}
+                json={"action": action, "timeout": stop_timeout, "force": force}
             )
-            self._wait(answer, timeout + 60)
+            self._wait(answer, stop_timeout + self._endpoint.operation_timeout)
 
-    def rebuild_instance(self, name: str, timeout: int = 300) -> None:
+    def rebuild_instance(self, name: str) -> None:
         """Empty the root disk of a stopped instance; its configuration and its other disks stay."""
         with _explained(f"empty the root of {name}"):
             body = {"source": {"type": "none"}}
-            self._wait(self._client.api.instances[name].rebuild.post(json=body), timeout)
+            self._wait(self._client.api.instances[name].rebuild.post(json=body))
 
-    def delete_instance(self, name: str, timeout: int = 300) -> None:
+    def delete_instance(self, name: str) -> None:
         """Delete a stopped instance with its root disk."""
         with _explained(f"delete {name}"):
-            self._wait(self._client.api.instances[name].delete(), timeout)
+            self._wait(self._client.api.instances[name].delete())
 
     def execute(
         self, name: str, command: Sequence[str], timeout: int, *, output_of_success: bool = True
@@ -385,13 +382,13 @@ class Incus:
 
     # What goes on
 
-    def settle(self, names: Collection[str] | None, timeout: int = 300) -> dict[str, FleetError]:
+    def settle(self, names: Collection[str] | None) -> dict[str, FleetError]:
         """Wait until what was begun with some instances, or with any, has ended. Returns those that are still busy.
 
         A run that was killed does not end what it has asked for, and a person with ``incus`` may be at it as well.
         Meanwhile an instance looks neither as before nor as after.
         """
-        deadline, busy = time.monotonic() + timeout, dict[str, FleetError]()
+        deadline, busy = time.monotonic() + self._endpoint.operation_timeout, dict[str, FleetError]()
         with _explained("wait for what is going on with the instances"):
             for operation in self._operations():
                 about = [name for name in _instances_of(operation) if names is None or name in names]
@@ -447,7 +444,7 @@ class Incus:
         """Create a custom volume."""
         body = {"name": name, "type": "custom", "content_type": "filesystem", "config": dict(config)}
         with _explained(f"create the volume {pool}/{name}"):
-            self._wait(self._volumes(pool).post(json=body, params=self._here), 120)
+            self._wait(self._volumes(pool).post(json=body, params=self._here))
 
     def update_volume(self, pool: str, name: str, config: Mapping[str, str]) -> None:
         """Set config keys of a custom volume, leaving all else; refuse if somebody wrote in between."""
@@ -456,12 +453,12 @@ class Incus:
             answer = node.get(params=self._here)
             found = answer.json()["metadata"]
             body = {"description": found["description"], "config": {**found["config"], **config}}
-            self._wait(node.put(json=body, params=self._here, headers={"If-Match": answer.headers["ETag"]}), 120)
+            self._wait(node.put(json=body, params=self._here, headers={"If-Match": answer.headers["ETag"]}))
 
     def delete_volume(self, pool: str, name: str) -> None:
         """Delete a custom volume that nothing uses."""
         with _explained(f"delete the volume {pool}/{name}"):
-            self._wait(self._volumes(pool)[name].delete(params=self._here), 300)
+            self._wait(self._volumes(pool)[name].delete(params=self._here))
 
     @property
     def _here(self) -> dict[str, str]:
@@ -498,12 +495,13 @@ class Incus:
     def _get(node: Any, **params: Any) -> Any:
         return node.get(params=params).json()["metadata"]
 
-    def _wait(self, answer: Any, timeout: int) -> Mapping[str, Any]:
+    def _wait(self, answer: Any, timeout: int | None = None) -> Mapping[str, Any]:
         """Wait for a background operation and return it; a synchronous answer is returned as it is."""
         body = answer.json()
         if body.get("type") != "async":
             return {}
         identifier = body["metadata"]["id"]
+        timeout = self._endpoint.operation_timeout if timeout is None else timeout
         deadline = time.monotonic() + timeout
         while True:
             operation = self._wait_slice(identifier, deadline)
@@ -519,7 +517,8 @@ class Incus:
 
     def _wait_slice(self, identifier: str, deadline: float) -> dict[str, Any]:
         """What an operation is when it has ended, or when some of the time until a deadline is over."""
-        seconds = max(1, min(_WAIT_SLICE, int(deadline - time.monotonic() + 0.999)))
+        longest = min(_WAIT_SLICE, self._endpoint.request_timeout // 2)
+        seconds = max(1, min(longest, int(deadline - time.monotonic() + 0.999)))
         node = self._client.api.operations[identifier]
         try:
             return dict(self._get(node.wait, timeout=seconds))

@@ -33,6 +33,8 @@ INCUS_OPTIONS: dict[str, Any] = {
     "client_key": {"type": "path"},
     "server_cert": {"type": "path"},
     "project": {"type": "str", "default": "default"},
+    "request_timeout": {"type": "int", "default": 120},
+    "operation_timeout": {"type": "int", "default": 300},
 }
 
 #: The options of the doc fragment inx.fleet.incus for modules that call nix.
@@ -59,6 +61,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
     "accept_flake_config": {"type": "bool", "default": False},
     "builders": {"type": "str"},
     "target": {"type": "str"},
+    "move_timeout": {"type": "int", "default": 3600},
     "activation": {"type": "str", "choices": ["switch", "boot", "test"], "default": "switch"},
     "config": {"type": "dict", "default": {}},
     "devices": {"type": "dict", "default": {}},

@@ -78,6 +78,11 @@ options:
       - Seconds for looking into one container. One that does not answer keeps its roots, with a warning.
     type: int
     default: 10
+  stopped_timeout:
+    description:
+      - Seconds for looking into all containers that do not run, which Incus has to do.
+    type: int
+    default: 60
 """
 
 EXAMPLES = r"""
@@ -171,7 +176,7 @@ def check_parameters(params: dict[str, Any]) -> None:
         raise FleetError("'path' goes with the states 'present' and 'absent'.", "Remove it, or name the state.")
     if params["state"] != "synced" and len(params["containers"] or ()) != 1:
         raise FleetError("'path' is that of a link in one container.", "Name it in 'containers', alone.")
-    for option in ("max_roots", "timeout", "container_timeout"):
+    for option in ("max_roots", "timeout", "container_timeout", "stopped_timeout"):
         if params[option] < 1:
             raise FleetError(f"{option} is {params[option]}, but it is a number from 1.")
 
@@ -183,6 +188,7 @@ def run(module: AnsibleModule) -> Report:
     limits = Limits(
         timeout=params["timeout"],
         container_timeout=params["container_timeout"],
+        stopped_timeout=params["stopped_timeout"],
         settle=params["settle"],
         max_roots=params["max_roots"],
     )
@@ -237,6 +243,7 @@ def main() -> None:
             "settle": {"type": "int", "default": 60},
             "timeout": {"type": "int", "default": 120},
             "container_timeout": {"type": "int", "default": 10},
+            "stopped_timeout": {"type": "int", "default": 60},
         },
         required_if=[("state", "present", ["containers", "path"]), ("state", "absent", ["containers", "path"])],
         supports_check_mode=True,

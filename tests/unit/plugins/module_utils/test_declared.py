@@ -86,6 +86,7 @@ def test_names_that_incus_refuses(name: str) -> None:
         ({"devices": {"data": {"path": ["/a"]}}}, "no text, number or boolean"),
         ({"ephemeral": True, "state": "stopped"}, "ephemeral"),
         ({"wait_timeout": 0}, "number of seconds"),
+        ({"move_timeout": 0}, "number of seconds"),
         ({"stop_timeout": -1}, "number of seconds"),
     ],
 )

@@ -24,8 +24,9 @@ def files(tmp_path: Path) -> dict[str, str]:
     return {name: str(tmp_path / name) for name in ("client_cert", "client_key", "server_cert")}
 
 
-def endpoint(url: str, **given: str | None) -> Endpoint:
-    return endpoint_from({"client_cert": None, "client_key": None, "server_cert": None, "url": url, **given})
+def endpoint(url: str, **given: str | int | None) -> Endpoint:
+    certificates = {"client_cert": None, "client_key": None, "server_cert": None}
+    return endpoint_from({**certificates, "request_timeout": 120, "operation_timeout": 300, "url": url, **given})
 
 
 def test_a_pinned_server(files: dict[str, str]) -> None:
@@ -65,3 +66,9 @@ def test_what_is_no_certificate(files: dict[str, str]) -> None:
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(FleetError, match="is not the URL of an Incus socket"):
         endpoint(url)
+
+
+@pytest.mark.parametrize("option", ["request_timeout", "operation_timeout"])
+def test_what_is_no_time(option: str) -> None:
+    with pytest.raises(FleetError, match=f"{option} is 0, but it is a number of seconds"):
+        endpoint("https://h:8443", **{option: 0})
