@@ -24,7 +24,8 @@ from typing import Any
 import host
 import modules
 from modules import Ended, Moment
-from scenarios import SCENARIOS, Scenario, build_systems, wipe
+from scenarios import SCENARIOS, Scenario
+from starts import build_systems, wipe
 
 _ANSWER = re.compile("GET .*(operations|wait)")
 #: Seconds after a boundary at which what was begun there is under way.

@@ -34,7 +34,7 @@ _EVENTS = frozenset(
     )
 )
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_LABEL = 100
+_LABEL = 160
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ def run(
     main = importlib.import_module(f"ansible_collections.inx.fleet.plugins.modules.{module}").main
     started = time.monotonic()
     reading, writing = os.pipe()
-    with tempfile.TemporaryFile() as output:
+    with tempfile.TemporaryFile(dir=os.path.dirname(__file__)) as output:
         child = os.fork()
         if child == 0:
             os.close(reading)

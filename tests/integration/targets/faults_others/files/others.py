@@ -1,0 +1,482 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Lets the others fail: Incus, the Nix daemon, disks, the bridge, and an API that is not as it should be.
+
+Each time a run has to end soon, with an error that says what is wrong and no traceback. A container that runs goes on
+under the same init. When the fault is gone, the next run makes it good, and the one after has nothing to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import host
+import modules
+from proxy import PROXY, Rule, proxy
+from starts import build_systems, expect, fresh, web, wipe, with_web
+
+SMALL = f"{host.HERE}/small"
+_UNREACHABLE = "the connection to Incus failed|no Incus socket at|Incus says"
+#: No wait for a fault may be longer than this.
+_PATIENCE = 120
+
+#: Called in the module's process before each thing that it does, with its number and its words.
+Meddle = Callable[[int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """A fault that is there while ``around`` is, or comes through ``meddle``, and what has to be said of it.
+
+    ``message`` is a pattern. With ``may_succeed`` it need not come to an error, but then all must be done.
+    ``stays`` is whether the container that ran still runs under the same init.
+    """
+
+    part: str
+    start: Callable[[], dict[str, Any]]
+    message: str
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext
+    meddle: Meddle | None = None
+    may_succeed: bool = False
+    stays: bool = True
+    module: str = "inx_container"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def main() -> int:
+    """Try all faults; 0 if the harness worked, whatever was lost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--step", type=int, default=1, help="meddle with each so-manyth request alone")
+    parser.add_argument("--rows", type=Path, required=True, help="where the rows of the report go")
+    parser.add_argument("--only", help="a pattern of the parts to try")
+    arguments = parser.parse_args()
+    host.copy_fixture()
+    wipe()
+    build_systems()
+    rows: dict[str, dict[str, Any]] = {}
+    for fault in (*single_faults(), *faults_of_requests(arguments.step)):
+        if arguments.only is None or re.search(arguments.only, fault.part):
+            part = f"others fail: {fault.part} (Incus {host.incus_version()})"
+            row = rows.setdefault(part, {"part": part, "tried": 0, "survived": 0, "lost": 0})
+            problems = tried(fault)
+            row["tried"] += 1
+            row["lost" if problems else "survived"] += 1
+            for problem in problems:
+                print(f"LOST {fault.part}: {problem}", flush=True)
+            arguments.rows.write_text(json.dumps(list(rows.values())), encoding="utf-8")
+    wipe()
+    remove_small_pool()
+    return 0
+
+
+def tried(fault: Fault) -> list[str]:
+    """What is wrong after a run with a fault, and two without it."""
+    wipe()
+    host.copy_fixture()
+    declared = fault.start()
+    try:
+        with fault.around():
+            before = init_of("web")
+            ended = modules.run(fault.module, {**declared, **fault.options}, fault=fault.meddle, patience=_PATIENCE)
+        print(f"{fault.part}: {ended.message.partition(chr(10))[0][:200] if ended.failed else 'done'}", flush=True)
+        problems = said_wrong(fault, ended)
+        if fault.stays and before and init_of("web") != before:
+            problems.append("the container that ran does not run on")
+        host.until("Incus answers", incus_answers, 60)
+        again = modules.run(fault.module, declared, patience=_PATIENCE)
+        problems += [f"when it was gone: {again.message}"] if again.failed else []
+        last = modules.run(fault.module, declared, patience=_PATIENCE)
+        problems += [f"the third run: {last.message}"] if last.failed else []
+        problems += [f"the third run changed {last.result.get('steps')}"] if last.result.get("changed") else []
+        found = host.census({host.system_path("web"): "declared"})
+        return problems + expect(found, status="Running", runs="declared")
+    except (RuntimeError, TimeoutError) as error:
+        return [str(error)]
+
+
+def said_wrong(fault: Fault, ended: modules.Ended) -> list[str]:
+    """What is wrong with the words of a run."""
+    if "Traceback" in ended.said:
+        return [f"it has a traceback: {ended.said}"]
+    if not ended.failed:
+        return [] if fault.may_succeed else ["it did not fail"]
+    return [] if re.search(fault.message, ended.message) else [f"it said: {ended.message}"]
+
+
+def init_of(name: str) -> int:
+    """The process number of a container's init by the monitor that is its parent, whether Incus answers or not."""
+    for entry in os.listdir("/proc"):
+        with suppress(OSError, ValueError):
+            title = Path("/proc", entry, "cmdline").read_bytes().rstrip(b"\0 ").decode()
+            if title.startswith("[lxc monitor]") and title.endswith(f" {name}"):
+                return int(Path("/proc", entry, "task", entry, "children").read_text().split()[0])
+    return 0
+
+
+def incus_answers() -> bool:
+    """Whether Incus is there."""
+    return subprocess.run(["incus", "query", "/1.0"], capture_output=True, check=False, timeout=60).returncode == 0
+
+
+# Where they start
+
+
+def new() -> dict[str, Any]:
+    """A container is to be created."""
+    fresh(f"new-{time.time_ns()}")
+    return web()
+
+
+def newer() -> dict[str, Any]:
+    """A container that runs is to be switched."""
+    with_web()
+    fresh(f"newer-{time.time_ns()}")
+    return web()
+
+
+def stopped() -> dict[str, Any]:
+    """A container that was stopped is to be started with a new system."""
+    declared = newer()
+    host.ask("incus", "stop", "web")
+    return declared
+
+
+def new_in_small_pool() -> dict[str, Any]:
+    """The same, and its root is in a small pool."""
+    make_small_pool()
+    return {**new(), "storage_pool": "small"}
+
+
+def newer_in_small_pool() -> dict[str, Any]:
+    """A container that runs with its root in a small pool is to be switched."""
+    make_small_pool()
+    with_web(storage_pool="small")
+    fresh(f"newer-{time.time_ns()}")
+    return web(storage_pool="small", health=None)
+
+
+def stopped_in_small_pool() -> dict[str, Any]:
+    """One that was stopped is to be started."""
+    declared = newer_in_small_pool()
+    host.ask("incus", "stop", "web")
+    return declared
+
+
+# The faults
+
+
+def sh(*command: str) -> None:
+    """Run a command for a fault."""
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=120)
+
+
+@contextmanager
+def done_and_undone(do: list[str], undo: list[str]) -> Iterator[None]:
+    """A fault that one command makes and another takes away."""
+    sh(*do)
+    try:
+        yield
+    finally:
+        sh(*undo)
+
+
+def incus_stopped() -> AbstractContextManager[None]:
+    """Incus is stopped, and nothing starts it."""
+    units = ["incus.socket", "incus.service"]
+    return done_and_undone(["systemctl", "stop", *units], ["systemctl", "start", *units])
+
+
+@contextmanager
+def incus_started_after() -> Iterator[None]:
+    """What stopped Incus is made good at the end."""
+    try:
+        yield
+    finally:
+        sh("systemctl", "start", "incus.socket", "incus.service")
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    """A process that does not go on."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def incus_frozen() -> AbstractContextManager[None]:
+    """Incus takes connections, and answers none."""
+    return frozen(int(host.ask("systemctl", "show", "--property=MainPID", "--value", "incus.service")))
+
+
+@contextmanager
+def full(place: str, size: str) -> Iterator[None]:
+    """A directory with a small file system over it that has no room left."""
+    sh("mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "tmpfs", place)
+    try:
+        fill(place)
+        yield
+    finally:
+        sh("umount", "--lazy", place)
+
+
+def fill(place: str) -> None:
+    """Take all the room that a file system has."""
+    with suppress(OSError), open(f"{place}/.full", "wb", buffering=0) as file:
+        while True:
+            file.write(b"\0" * 4096)
+
+
+@contextmanager
+def full_store() -> Iterator[None]:
+    """What is written to the store goes to a small file system that is full; an overlay keeps the rest in sight."""
+    over = f"{host.HERE}/over"
+    os.makedirs(over, exist_ok=True)
+    sh("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", over)
+    try:
+        for name in ("upper", "work"):
+            os.mkdir(f"{over}/{name}")
+        options = f"lowerdir=/nix/store,upperdir={over}/upper,workdir={over}/work"
+        sh("mount", "-t", "overlay", "-o", options, "overlay", "/nix/store")
+        try:
+            fill(over)
+            yield
+        finally:
+            sh("umount", "--lazy", "/nix/store")
+    finally:
+        sh("umount", "--lazy", over)
+
+
+def make_small_pool() -> None:
+    """A storage pool of two megabytes."""
+    if not os.path.ismount(SMALL):
+        os.makedirs(SMALL, exist_ok=True)
+        sh("mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", SMALL)
+        sh("incus", "storage", "create", "small", "dir", f"source={SMALL}")
+
+
+def remove_small_pool() -> None:
+    """What make_small_pool made."""
+    if os.path.ismount(SMALL):
+        sh("incus", "storage", "delete", "small")
+        sh("umount", "--lazy", SMALL)
+
+
+@contextmanager
+def small_pool_full() -> Iterator[None]:
+    """A pool without any room."""
+    fill(SMALL)
+    try:
+        yield
+    finally:
+        os.unlink(f"{SMALL}/.full")
+
+
+def bridge_gone() -> AbstractContextManager[None]:
+    """The bridge of the containers is not there under its name."""
+    link = ["ip", "link", "set", "dev"]
+    return done_and_undone([*link, "incusbr0", "name", "gone0"], [*link, "gone0", "name", "incusbr0"])
+
+
+def at(patterns: Sequence[str], *command: str) -> Meddle:
+    """Run a command once, before the module does what matches the last pattern, after what matches the others."""
+    left = list(patterns)
+
+    def meddle(number: int, label: str) -> None:
+        if left and re.search(left[0], label):
+            del left[0]
+            if not left:
+                sh(*command)
+
+    return meddle
+
+
+def in_a_build(command: str) -> Meddle:
+    """Run a command of the shell a while after a build has begun; $0 is the process of the module."""
+
+    def meddle(number: int, label: str) -> None:
+        if label.startswith("subprocess.Popen") and "--no-link" in label:
+            later = ["sh", "-c", f"sleep 2; {command}", str(os.getpid())]
+            subprocess.Popen(later, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    return meddle
+
+
+@contextmanager
+def through_the_daemon() -> Iterator[None]:
+    """Root's nix does without the daemon, unless it is told."""
+    os.environ["NIX_REMOTE"] = "daemon"
+    try:
+        yield
+    finally:
+        del os.environ["NIX_REMOTE"]
+
+
+def slow() -> dict[str, Any]:
+    """A container is to be switched to a system that takes its time to build."""
+    declared = newer()
+    build = Path(host.FLAKE, "build", "system.sh")
+    text = build.read_text(encoding="utf-8")
+    build.write_text(text.replace("set -eu\n", f'set -eu\n"$busybox" sleep 4 # {time.time_ns()}\n'), encoding="utf-8")
+    return declared
+
+
+def held_at_start() -> dict[str, Any]:
+    """One that was stopped, with a hook of liblxc that holds its start up as long as it is told to."""
+    declared = stopped()
+    script = Path(host.HERE, "hook")
+    script.write_text(f"#!/bin/sh\n[ ! -e {host.HERE}/hold ] || sleep 12\n", encoding="ascii")
+    script.chmod(0o755)
+    stored = host.ask("incus", "config", "get", "web", "raw.lxc").strip()
+    host.ask("incus", "config", "set", "web", f"raw.lxc={stored}\nlxc.hook.pre-start = {script}")
+    return declared
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """The hook holds the starts up that begin now."""
+    hold = Path(host.HERE, "hold")
+    hold.touch()
+    try:
+        yield
+    finally:
+        hold.unlink()
+
+
+def single_faults() -> Iterator[Fault]:
+    """Faults of the real Incus, the real Nix and the real host."""
+    for name, unit in (("restarted", "restart"), ("stopped", "stop")):
+        command = ("systemctl", unit, *(("incus.socket",) if unit == "stop" else ()), "incus.service")
+        for what, start, patterns in (
+            ("a creation", new, ("POST /1.0/instances", "/wait")),
+            ("a start", stopped, ("PUT .*/state", "/wait")),
+            ("a switch", newer, ("POST .*/exec", "/wait")),
+            ("a proof", newer, ("POST .*/exec", "/wait", "GET /1.0/instances/web")),
+        ):
+            yield Fault(
+                part=f"Incus {name} in {what}",
+                start=start,
+                message=_UNREACHABLE,
+                around=incus_started_after,
+                meddle=at(patterns, *command),
+                may_succeed=True,
+            )
+    yield Fault(part="Incus stopped before", start=newer, message="no Incus socket|connection", around=incus_stopped)
+    yield Fault(
+        part="Incus frozen",
+        start=newer,
+        message="timed out",
+        around=incus_frozen,
+        options={"request_timeout": 2},
+    )
+    yield Fault(
+        part="the Nix daemon killed in a build",
+        start=slow,
+        message="build of .* failed",
+        around=through_the_daemon,
+        meddle=in_a_build("systemctl kill --signal=KILL nix-daemon.service"),
+    )
+    yield Fault(
+        part="nix killed in a build",
+        start=slow,
+        message="build of .* failed",
+        meddle=in_a_build('pkill --signal KILL --parent "$0" --exact nix'),
+    )
+    yield Fault(part="the store full", start=newer, message="No space left on device", around=full_store)
+    yield Fault(
+        part="the temporary directory full",
+        start=newer,
+        message="No space left",
+        around=lambda: full("/tmp", "64k"),  # noqa: S108 - the one that is filled
+        may_succeed=True,
+    )
+    pooled = {"may_succeed": True, "message": "[Nn]o space left|failed with code"}
+    yield Fault(part="the pool full, a creation", start=new_in_small_pool, around=small_pool_full, **pooled)
+    yield Fault(part="the pool full, a switch", start=newer_in_small_pool, around=small_pool_full, **pooled)
+    yield Fault(part="the pool full, a start", start=stopped_in_small_pool, around=small_pool_full, **pooled)
+    yield Fault(part="the bridge gone, a creation", start=new, message="incusbr0|eth0", around=bridge_gone)
+    yield Fault(part="the bridge gone, a start", start=stopped, message="incusbr0|eth0", around=bridge_gone)
+    yield Fault(part="the bridge gone, a switch", start=newer, message="", around=bridge_gone, may_succeed=True)
+    yield Fault(
+        part="a start that does not end",
+        start=held_at_start,
+        message="not done after 2 s",
+        around=held,
+        options={"operation_timeout": 2},
+    )
+    yield Fault(
+        part="a build that does not end",
+        start=slow,
+        message="nix was not done after 2 s",
+        options={"build_timeout": 2},
+    )
+
+
+def faults_of_requests(step: int) -> Iterator[Fault]:
+    """Faults of single requests, simulated."""
+    for what, start in (("a creation", new), ("an update", newer)):
+        count = requests_of(start)
+        for verdict, words in (
+            ("500", "the API answers 500"),
+            ("cut", "the connection is cut before a request"),
+            ("cut after", "the connection is cut after a request"),
+            ("half", "half an answer"),
+        ):
+            for number in range(1 + len(verdict) % step, count + 1, step):
+                yield Fault(
+                    part=f"{words}, in {what} (simulated)",
+                    start=start,
+                    message=_UNREACHABLE,
+                    around=partial(proxy, only(number, verdict)),
+                    options={"url": f"unix:{PROXY}"},
+                    may_succeed=True,
+                )
+        yield Fault(
+            part=f"fields that nobody knows, in {what} (simulated)",
+            start=start,
+            message="nothing: it must not fail",
+            around=lambda: proxy(lambda number, method, path: "fields"),
+            options={"url": f"unix:{PROXY}"},
+            may_succeed=True,
+        )
+    yield Fault(
+        part="an operation that never ends (simulated)",
+        start=newer,
+        message="not done after 3 s",
+        around=lambda: proxy(lambda number, method, path: "never ends" if "/operations/" in path else ""),
+        options={"url": f"unix:{PROXY}", "operation_timeout": 3, "request_timeout": 2},
+    )
+
+
+def only(number: int, verdict: str) -> Rule:
+    """A rule for one request."""
+    return lambda place, method, path: verdict if place == number else ""
+
+
+def requests_of(start: Callable[[], dict[str, Any]]) -> int:
+    """How many requests a run makes."""
+    wipe()
+    declared = start()
+    with proxy(lambda number, method, path: "") as seen:
+        modules.run("inx_container", {**declared, "url": f"unix:{PROXY}"})
+        return len(seen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
