@@ -63,10 +63,10 @@ def endpoint_from(params: Mapping[str, Any]) -> Endpoint:
             raise FleetError(f"The url {url!r} needs {name!r}.", "It is what Incus knows this user by.")
     for name, path in given.items():
         _check_pem(name, path)
-    return Endpoint(address=url.rstrip("/"), **given, **timeouts)
+    return replace(Endpoint(address=url.rstrip("/"), **given), **timeouts)
 
 
-def _timeouts_from(params: Mapping[str, Any]) -> dict[str, int]:
+def _timeouts_from(params: Mapping[str, Any]) -> dict[str, Any]:
     # An operation is waited for with requests that Incus answers in half of their time.
     least = {"request_timeout": 2, "operation_timeout": 1}
     for name, seconds in least.items():
