@@ -450,8 +450,9 @@ def _return_to(host: Host, container: Container, fallback: Generation) -> None:
             raise UnhealthyError(f"{name} does not say what it runs.")
         _switch(host, container, good, "switch")
     except UnhealthyError:
-        # If it has never been left, it goes on.
-        if running_system(host, name) != good or not _is_healthy(host, container, good):
+        # If it has never been left it goes on, unless a switch that hangs may leave it yet.
+        stays = running_system(host, name) == good and not host.incus.runs_commands(name)
+        if not stays or not _is_healthy(host, container, good):
             _boot_anew(host, container, force=True)
     verify(host.incus, container, good)
     _note_good(host, container, good)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import re
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,9 @@ class Fault:
 def main() -> int:
     """Try all faults; 0 if the harness worked, whatever was lost."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--step", type=int, default=1, help="meddle with each so-manyth request alone")
+    parser.add_argument("--real", type=int, default=0, help="how many of the real faults; 0 is all")
+    parser.add_argument("--requests", type=int, default=0, help="how many of the requests of a run; 0 is all")
+    parser.add_argument("--seed", type=int, default=time.time_ns())
     parser.add_argument("--rows", type=Path, required=True, help="where the rows of the report go")
     parser.add_argument("--only", help="a pattern of the parts to try")
     arguments = parser.parse_args()
@@ -69,7 +73,10 @@ def main() -> int:
     wipe()
     build_systems()
     rows: dict[str, dict[str, Any]] = {}
-    for fault in (*single_faults(), *faults_of_requests(arguments.step)):
+    print(f"seed {arguments.seed}", flush=True)
+    chance = random.Random(arguments.seed)  # noqa: S311 - it is to be repeated
+    real = some(list(real_faults()), arguments.real, chance)
+    for fault in chain(real, faults_of_requests(arguments.requests, chance)):
         if arguments.only is None or re.search(arguments.only, fault.part):
             part = f"others fail: {fault.part} (Incus {host.incus_version()})"
             row = rows.setdefault(part, {"part": part, "tried": 0, "survived": 0, "lost": 0})
@@ -82,6 +89,12 @@ def main() -> int:
     wipe()
     remove_small_pool()
     return 0
+
+
+def some(choices: Sequence[Any], number: int, chance: random.Random) -> list[Any]:
+    """So many of the choices in their order; all with 0."""
+    chosen = chance.sample(range(len(choices)), min(number or len(choices), len(choices)))
+    return [choices[place] for place in sorted(chosen)]
 
 
 def tried(fault: Fault) -> list[str]:
@@ -152,8 +165,14 @@ def newer() -> dict[str, Any]:
 def stopped() -> dict[str, Any]:
     """A container that was stopped is to be started with a new system."""
     declared = newer()
-    host.ask("incus", "stop", "web")
+    stop()
     return declared
+
+
+def stop() -> None:
+    """Stop the container; its monitor takes a moment longer than Incus."""
+    host.ask("incus", "stop", "web")
+    host.until("its monitor ends", lambda: not init_of("web"))
 
 
 def new_in_small_pool() -> dict[str, Any]:
@@ -173,7 +192,7 @@ def newer_in_small_pool() -> dict[str, Any]:
 def stopped_in_small_pool() -> dict[str, Any]:
     """One that was stopped is to be started."""
     declared = newer_in_small_pool()
-    host.ask("incus", "stop", "web")
+    stop()
     return declared
 
 
@@ -303,6 +322,7 @@ def at(patterns: Sequence[str], *command: str) -> Meddle:
             del left[0]
             if not left:
                 sh(*command)
+                time.sleep(0.2)
 
     return meddle
 
@@ -359,10 +379,11 @@ def held() -> Iterator[None]:
         hold.unlink()
 
 
-def single_faults() -> Iterator[Fault]:
+def real_faults() -> Iterator[Fault]:
     """Faults of the real Incus, the real Nix and the real host."""
     for name, unit in (("restarted", "restart"), ("stopped", "stop")):
-        command = ("systemctl", unit, *(("incus.socket",) if unit == "stop" else ()), "incus.service")
+        units = ("incus.socket", "incus.service") if unit == "stop" else ("incus.service",)
+        command = ("systemctl", "--no-block", unit, *units)
         for what, start, patterns in (
             ("a creation", new, ("POST /1.0/instances", "/wait")),
             ("a start", stopped, ("PUT .*/state", "/wait")),
@@ -428,7 +449,7 @@ def single_faults() -> Iterator[Fault]:
     )
 
 
-def faults_of_requests(step: int) -> Iterator[Fault]:
+def faults_of_requests(requests: int, chance: random.Random) -> Iterator[Fault]:
     """Faults of single requests, simulated."""
     for what, start in (("a creation", new), ("an update", newer)):
         count = requests_of(start)
@@ -438,7 +459,7 @@ def faults_of_requests(step: int) -> Iterator[Fault]:
             ("cut after", "the connection is cut after a request"),
             ("half", "half an answer"),
         ):
-            for number in range(1 + len(verdict) % step, count + 1, step):
+            for number in some(range(1, count + 1), requests, chance):
                 yield Fault(
                     part=f"{words}, in {what} (simulated)",
                     start=start,
