@@ -189,6 +189,7 @@ class StoreMount:
     name: str = STORE_PROFILE
     state: Literal["present", "absent"] = "present"
     daemon: bool = True
+    database: bool = False
     localtime: bool = False
     self_update: bool = False
     shared_paths: tuple[str, ...] = ()
@@ -374,6 +375,7 @@ def store_mount_from(params: Mapping[str, Any]) -> StoreMount:
         name=name,
         state=params["state"],
         daemon=params["daemon"],
+        database=params["database"],
         localtime=params["localtime"],
         self_update=params["self_update"],
         shared_paths=tuple(path.rstrip("/") for path in params["shared_paths"]),

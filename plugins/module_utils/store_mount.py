@@ -17,7 +17,8 @@ from .values import Value, same_value, value_text
 
 #: Names as inx-container has them, so that its profile is taken over as it is.
 _STORE = {"nixstore": STORE_DIR}
-_DAEMON = {"nixsocket": DAEMON_SOCKET_DIR, "nixdb": DB_DIR}
+_DAEMON = {"nixsocket": DAEMON_SOCKET_DIR}
+_DATABASE = {"nixdb": DB_DIR}
 _LOCALTIME = {"localtime": LOCALTIME}
 _SHARED_PREFIX = "shared-"
 _DESCRIPTION = "The host's Nix store, read-only (inx.fleet)"
@@ -55,7 +56,7 @@ def check_removal(found: Profile) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    return name in {**_STORE, **_DAEMON, **_LOCALTIME} or name.startswith(_SHARED_PREFIX)
+    return name in {**_STORE, **_DAEMON, **_DATABASE, **_LOCALTIME} or name.startswith(_SHARED_PREFIX)
 
 
 def _shared_paths(declared: StoreMount) -> dict[str, str]:
@@ -63,6 +64,8 @@ def _shared_paths(declared: StoreMount) -> dict[str, str]:
     shared = dict(_STORE)
     if declared.daemon:
         shared.update(_DAEMON)
+    if declared.database:
+        shared.update(_DATABASE)
     if declared.localtime:
         shared.update(_LOCALTIME)
     for path in declared.shared_paths:
@@ -76,8 +79,8 @@ def _shared_paths(declared: StoreMount) -> dict[str, str]:
 
 
 def _expected_count(declared: StoreMount) -> int:
-    own = len(_STORE) + (len(_DAEMON) if declared.daemon else 0) + (len(_LOCALTIME) if declared.localtime else 0)
-    return own + len(declared.shared_paths)
+    own = (True, declared.daemon, declared.database, declared.localtime)
+    return sum(own) + len(declared.shared_paths)
 
 
 def _share(path: str, stored: Mapping[str, str], *, exclusive: bool) -> Mapping[str, str]:

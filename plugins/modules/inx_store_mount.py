@@ -10,8 +10,8 @@ module: inx_store_mount
 short_description: Manage the Incus profile that shares the host's Nix store
 version_added: 0.1.0
 description:
-  - Creates, corrects or removes the Incus profile through which containers see the host's C(/nix/store), the socket of
-    its Nix daemon and the daemon's database, all read-only and with shifted ids.
+  - Creates, corrects or removes the Incus profile through which containers see the host's C(/nix/store) and the socket
+    of its Nix daemon, both read-only and with shifted ids.
   - Checks first that the host has what it shares.
 author:
   - inx.fleet contributors (@inx-fleet)
@@ -35,10 +35,17 @@ options:
     default: present
   daemon:
     description:
-      - Share the socket and the database of the Nix daemon, so that containers can build through it. Without it they
-        see the store, and have no way to the daemon.
+      - Share the socket of the Nix daemon, so that containers can build through it. Without it they see the store, and
+        have no way to the daemon.
     type: bool
     default: true
+  database:
+    description:
+      - Share the database of the store as well. No client of the daemon needs it, and a container that can read it can
+        hold its locks, and so keep all of Nix on the host waiting for as long as it likes.
+      - A profile that inx-container made shares it. Without this option it does so no more.
+    type: bool
+    default: false
   localtime:
     description:
       - Share C(/etc/localtime) through the profile rather than through each container.
@@ -69,7 +76,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Share the store, the daemon and its database
+- name: Share the store and the daemon
   inx.fleet.inx_store_mount:
 
 - name: A profile for containers that build nothing
@@ -139,7 +146,7 @@ def check_host(declared: StoreMount, incus: Incus) -> None:
             f"There is no Nix daemon at {DAEMON_SOCKET_DIR}/socket.",
             "Start it (systemctl enable --now nix-daemon.socket), or declare 'daemon: false'.",
         )
-    if declared.daemon and not os.path.isdir(DB_DIR):
+    if declared.database and not os.path.isdir(DB_DIR):
         raise FleetError(f"This host has no {DB_DIR}.", install)
     if not incus.server.idmapped_mounts:
         raise FleetError(
@@ -195,6 +202,7 @@ def main() -> None:
             "name": {"type": "str", "default": STORE_PROFILE},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "daemon": {"type": "bool", "default": True},
+            "database": {"type": "bool", "default": False},
             "localtime": {"type": "bool", "default": False},
             "self_update": {"type": "bool", "default": False},
             "shared_paths": {"type": "list", "elements": "path", "default": []},

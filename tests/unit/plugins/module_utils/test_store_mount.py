@@ -16,14 +16,24 @@ from ansible_collections.inx.fleet.plugins.module_utils.store_mount import check
 MINE = {"type": "disk", "source": "/srv", "path": "/srv"}
 
 
-def test_the_store_the_socket_and_the_database_are_shared_read_only() -> None:
+def test_the_store_and_the_socket_are_shared_read_only() -> None:
     devices = wanted_profile(StoreMount(), None).devices
+    assert {name: keys["path"] for name, keys in devices.items()} == {
+        "nixstore": "/nix/store",
+        "nixsocket": "/nix/var/nix/daemon-socket",
+    }
+
+
+def test_the_database_is_shared_on_demand_and_else_taken_away() -> None:
+    made = wanted_profile(StoreMount(database=True), None)
+    devices = made.devices
     assert {name: keys["path"] for name, keys in devices.items()} == {
         "nixstore": "/nix/store",
         "nixsocket": "/nix/var/nix/daemon-socket",
         "nixdb": "/nix/var/nix/db",
     }
     assert all(keys["readonly"] == "true" and keys["shift"] == "true" for keys in devices.values())
+    assert "nixdb" not in wanted_profile(StoreMount(), made).devices
 
 
 @pytest.mark.parametrize(
