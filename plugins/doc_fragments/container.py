@@ -189,7 +189,8 @@ options:
       - Whether the container may write its own profile directory, so that C(nixos-rebuild switch) works inside.
       - If this is not given, a new container may not, unless its store profile says otherwise, and an existing one
         keeps what it has.
-      - Root in the container can then write files into that directory on the host.
+      - Root in the container can then write files into that directory on the host. What that allows is in
+        C(docs/security.md).
     type: bool
   volatile_root:
     description:

@@ -151,7 +151,7 @@ def _print(report: Report) -> None:
         store_path = change.after or change.before
         sys.stdout.write(f"{change.verb} {change.container}:{where} {store_path} ({change.reason})\n")
     sys.stdout.flush()
-    for line in (*report.limits, *report.problems):
+    for line in (*report.removed, *report.limits, *report.problems):
         _tell(line)
 
 

@@ -11,12 +11,13 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import TypeAlias, TypeVar
 
 from .errors import FleetError
+from .gc_hazards import remove_hazards
 from .gcroots import Change, Look, Roots, plan_roots, with_changes
 from .gcroots_dir import apply_changes, auto_links, in_store, kept_roots, locked_roots, remove_left
 from .gcroots_look import Answers, Bounds, Questions, look_into
@@ -69,9 +70,11 @@ class Report:
 
     ``unknown`` is the number of links that no running container and not the host
     has, ``missing`` what was looked for in stopped containers and is not there.
+    ``removed`` tells of what would have stopped Nix's collection.
     """
 
     changes: tuple[Change, ...] = ()
+    removed: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     links: int = 0
@@ -88,23 +91,26 @@ def sync(ask_incus: AskIncus, limits: Limits, scope: Scope, *, check: bool = Fal
     sync holds the roots for too long, or they cannot be written.
     """
     deadline = time.monotonic() + limits.timeout
-    report = Report()
     with nullcontext() if check else locked_roots(limits.timeout):
         if not check and scope.links is None:
             remove_left()
-        # Under the lock: what was created, rooted and stopped while it was waited for is no deleted container.
-        fleet = ask_incus()
-        kept = _chosen(kept_roots(), scope.only)
-        for number, paths in enumerate(_batches(auto_links(scope.links))):
-            if number and time.monotonic() >= deadline:
-                left = f"The sync ended after {limits.timeout:.0f} s; the links after the first {report.links} wait."
-                return _joined(report, Report(limits=(left,)))
-            whole = number == 0 and scope.links is None
-            part = _sync_paths(
-                fleet, limits, scope, kept=kept, paths=paths, deadline=deadline, whole=whole, check=check
-            )
-            kept = with_changes(kept, part.changes)
-            report = _joined(report, part)
+        report = _sync_all(ask_incus, limits, scope, deadline=deadline, check=check)
+        return replace(report, removed=tuple(remove_hazards(scope.links, check=check)))
+
+
+def _sync_all(ask_incus: AskIncus, limits: Limits, scope: Scope, *, deadline: float, check: bool) -> Report:
+    report = Report()
+    # Under the lock: what was created, rooted and stopped while it was waited for is no deleted container.
+    fleet = ask_incus()
+    kept = _chosen(kept_roots(), scope.only)
+    for number, paths in enumerate(_batches(auto_links(scope.links))):
+        if number and time.monotonic() >= deadline:
+            left = f"The sync ended after {limits.timeout:.0f} s; the links after the first {report.links} wait."
+            return _joined(report, Report(limits=(left,)))
+        whole = number == 0 and scope.links is None
+        part = _sync_paths(fleet, limits, scope, kept=kept, paths=paths, deadline=deadline, whole=whole, check=check)
+        kept = with_changes(kept, part.changes)
+        report = _joined(report, part)
     return report
 
 

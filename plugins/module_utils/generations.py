@@ -14,11 +14,11 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import shutil
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from .declared import store_object
+from .declared import PROFILES_DIR, store_object
 from .errors import FleetError
 from .locks import locked_directory
 from .observed import Generations
@@ -27,6 +27,8 @@ _GENERATION = re.compile(r"system-(\d{1,9})-link\Z")
 _HALF_MADE = re.compile(r"\..+\.[0-9a-f]{16}\Z")
 _PROFILE = "system"
 _TEST = "test"
+# More levels than inodes that a container can make in the time that it takes.
+_MAX_LEVELS = 1_000_000
 
 
 def read_generations(profile_dir: str) -> Generations:
@@ -99,6 +101,8 @@ def link_test(profile_dir: str, system: str) -> None:
 def make_profile(profile_dir: str) -> bool:
     """Make the directory of a profile, or another of links; True when it was not there."""
     with explained(profile_dir):
+        if os.path.dirname(profile_dir) == PROFILES_DIR:
+            make_profiles_dir()
         try:
             os.makedirs(profile_dir)
         except FileExistsError:
@@ -106,10 +110,56 @@ def make_profile(profile_dir: str) -> bool:
     return True
 
 
+def make_profiles_dir() -> None:
+    """Make the directory of all profiles, through which nobody else may come; OSError when that cannot be.
+
+    A program that root in a container with self_update leaves in its profile belongs to the host's root, and may be
+    set to run as such for whoever starts it (setuid).
+    """
+    with suppress(FileExistsError):
+        os.makedirs(PROFILES_DIR, mode=0o750)
+    found = os.stat(PROFILES_DIR)
+    if found.st_mode & stat.S_IRWXO and os.geteuid() in (0, found.st_uid):
+        os.chmod(PROFILES_DIR, stat.S_IMODE(found.st_mode) & ~stat.S_IRWXO)
+
+
 def remove_profile(profile_dir: str) -> None:
     """Remove the directory with all that it holds."""
     with explained(profile_dir), suppress(FileNotFoundError):
-        shutil.rmtree(profile_dir)
+        remove_tree(profile_dir)
+
+
+def remove_tree(path: str, *, dir_fd: int | None = None) -> None:
+    """Remove a directory that a container may have filled: no link is followed, and no depth is too deep.
+
+    shutil.rmtree holds a descriptor for each level, and fails at a thousand. Here what is below comes up, level by
+    level. Raises OSError when somebody fills it as fast.
+    """
+    top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    try:
+        for _level in range(_MAX_LEVELS):
+            names = os.listdir(top)
+            if not names:
+                break
+            for name in names:
+                _remove_entry(top, name)
+    finally:
+        os.close(top)
+    os.rmdir(path, dir_fd=dir_fd)
+
+
+def _remove_entry(top: int, name: str) -> None:
+    """Remove a file, or a directory when what it holds was moved beside it."""
+    try:
+        os.unlink(name, dir_fd=top)
+    except IsADirectoryError:
+        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+        try:
+            for below in os.listdir(directory):
+                os.rename(below, f".{secrets.token_hex(16)}", src_dir_fd=directory, dst_dir_fd=top)
+        finally:
+            os.close(directory)
+        os.rmdir(name, dir_fd=top)
 
 
 def _name(number: int) -> str:

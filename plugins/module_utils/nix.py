@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 from .declared import PROFILES_DIR, File, NixOptions, Source, StorePath
 from .errors import FleetError
+from .generations import make_profiles_dir
 from .locks import locked_directory, open_directory
 from .observed import System
 from .text import plain, tail
@@ -214,7 +215,7 @@ def kept(systems: Collection[System]) -> Iterator[None]:
 
 def _own_directory() -> tuple[str, int]:
     """A new directory and the lock that tells that its run goes on."""
-    os.makedirs(PROFILES_DIR, exist_ok=True)
+    make_profiles_dir()
     with locked_directory(PROFILES_DIR):
         _remove_left()
         directory = tempfile.mkdtemp(prefix=_RUN, dir=PROFILES_DIR)

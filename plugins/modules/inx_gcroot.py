@@ -253,10 +253,10 @@ def main() -> None:
         report = run(module)
     except FleetError as error:
         module.fail_json(msg=str(error))
-    for line in (*report.limits, *report.problems):
+    for line in (*report.removed, *report.limits, *report.problems):
         module.warn(line)
     result: dict[str, Any] = {
-        "changed": bool(report.changes),
+        "changed": bool(report.changes or report.removed),
         "changes": [change_result(change) for change in report.changes],
         "links": report.links,
         "containers": report.containers,

@@ -4,9 +4,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from ansible_collections.inx.fleet.plugins.module_utils.generations import read_generations, replace_link
+import pytest
+
+from ansible_collections.inx.fleet.plugins.module_utils import generations
+from ansible_collections.inx.fleet.plugins.module_utils.generations import (
+    make_profile,
+    read_generations,
+    remove_profile,
+    remove_tree,
+    replace_link,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.observed import Generations
 
 
@@ -51,3 +61,42 @@ def test_a_link_that_a_killed_run_left_half_made_goes_with_the_next_one(tmp_path
     replace_link(str(tmp_path), "system", "system-2-link")
     assert sorted(path.name for path in tmp_path.iterdir()) == [f".file.{'0' * 16}", "system"]
     assert (tmp_path / "system").readlink() == Path("system-2-link")
+
+
+def test_a_directory_deeper_than_there_are_descriptors_is_removed(tmp_path: Path) -> None:
+    top, here = tmp_path / "web", os.getcwd()
+    top.mkdir()
+    os.chdir(top)
+    try:
+        for _level in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.chdir(here)
+    remove_profile(str(top))
+    assert not top.exists()
+
+
+def test_no_link_is_followed_when_a_directory_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "file").write_text("kept")
+    (tmp_path / "web" / "below").mkdir(parents=True)
+    (tmp_path / "web" / "below" / "link").symlink_to(tmp_path / "kept")
+    (tmp_path / "web" / "link").symlink_to("../kept")
+    (tmp_path / "web" / "file").write_text("gone")
+    remove_tree(str(tmp_path / "web"))
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    (tmp_path / "web").symlink_to("kept")
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+        remove_tree(str(tmp_path / "web"))
+    assert (tmp_path / "kept" / "file").exists()
+
+
+def test_nobody_else_comes_through_to_the_profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generations, "PROFILES_DIR", str(tmp_path / "profiles"))
+    assert make_profile(str(tmp_path / "profiles" / "web"))
+    assert (tmp_path / "profiles").stat().st_mode & 0o777 == 0o750
+    (tmp_path / "profiles").chmod(0o775)
+    assert not make_profile(str(tmp_path / "profiles" / "web"))
+    assert (tmp_path / "profiles").stat().st_mode & 0o777 == 0o770
+    assert (tmp_path / "profiles" / "web").stat().st_mode & 0o755 == 0o755
