@@ -93,7 +93,7 @@ def _volume(host: Host, plan: Plan, step: Step) -> None:
         elif step.before["volumes"][place] is None:
             host.incus.create_volume(pool, name, config)
         else:
-            host.incus.update_volume(pool, name, config)
+            host.incus.update_volume(pool, name, step.before["volumes"][place], config)
 
 
 def _create(host: Host, plan: Plan, step: Step) -> None:

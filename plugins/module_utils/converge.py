@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from .apply import Host, RolledBackError, apply_step, check_system
-from .declared import LOCALTIME, Container, ContainerSet, profile_dir
+from .declared import LOCALTIME, Container, ContainerSet, lxc_name, profile_dir
 from .desired import VOLATILE_ROOT
 from .errors import ConflictError, FleetError
 from .generations import read_generations
@@ -25,6 +25,7 @@ from .nix import kept
 from .observed import Instance, Observed, System
 from .placement import placed
 from .plan import BUILDING, DISRUPTIVE, Plan, Step, is_rebuilt, plan_set
+from .run_locks import Locks
 from .schedule import Slots, run_jobs
 
 # A container that was started a moment ago has not made /run/current-system yet.
@@ -61,13 +62,47 @@ class Outcome:
 Systems = Mapping[str, "System | FleetError | None"]
 
 
-def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool) -> list[Outcome]:
+def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool, lock_timeout: int) -> list[Outcome]:
     """Bring containers to what is declared, or say what that would take: the purged ones, then the declared ones.
 
-    Raises FleetError when nothing can be planned at all; what ails one container is in its outcome's ``error``.
+    Another run that works on one of those that change is waited for. Raises FleetError when nothing can be planned at
+    all; what ails one container is in its outcome's ``error``.
     """
+    locks = Locks(_title(declared), lock_timeout)
     declared, refused, located = _placed(host, declared)
     evaluated = _evaluate(host, declared, check)
+    if check:
+        return _converge(host, declared, evaluated, refused, located, None, diff=diff) or []
+    with locks:
+        locks.take_free(_lxc_names(declared.containers))
+        while True:
+            outcomes = _converge(host, declared, evaluated, refused, located, locks, diff=diff)
+            if outcomes is not None:
+                return outcomes
+
+
+def _title(declared: ContainerSet) -> str:
+    """A run, for others that wait for it."""
+    if declared.name is None:
+        return "inx_container"
+    return f"inx_containers with the set {declared.name}"
+
+
+def _lxc_names(containers: Iterable[Container]) -> list[str]:
+    return [lxc_name(container.project, container.name) for container in containers]
+
+
+def _converge(
+    host: Host,
+    declared: ContainerSet,
+    evaluated: Systems,
+    refused: Mapping[str, FleetError],
+    located: Mapping[str, str | None],
+    locks: Locks | None,
+    *,
+    diff: bool,
+) -> list[Outcome] | None:
+    """Observe, plan and apply; without ``locks`` only plan. None when it had to wait, and is to look again."""
     busy = host.incus.settle(_names_here(host, declared))
     before = observe(host, declared)
     evaluated = {**evaluated, **refused, **busy, **_moved(located, before)}
@@ -76,17 +111,28 @@ def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool) -> 
         for name, system in evaluated.items()
         if isinstance(system, System) and system.path != before[name].generations.system
     ]
-    with nullcontext() if check else kept(unrecorded):
+    with nullcontext() if locks is None else kept(unrecorded):
         systems = _with_validity(host, evaluated, unrecorded)
         plans = plan_set(declared, systems, before)
-        if check:
+        if locks is None:
             outcomes = [_outcome(plan, before[plan.container.name], steps=plan.steps) for plan in plans]
         else:
-            outcomes = _apply(host, declared, plans, before)
+            if locks.hold(_lxc_names(plan.container for plan in plans if plan.steps)):
+                return None
+            outcomes = _apply(host, declared, _without_held(plans, locks), before)
         if not diff:
             return outcomes
         differences = _closure_differences(host, outcomes, before)
         return [replace(outcome, closure_difference=differences.get(outcome.name, ())) for outcome in outcomes]
+
+
+def _without_held(plans: Sequence[Plan], locks: Locks) -> list[Plan]:
+    """The plans, less the steps for containers that another run holds."""
+    names = _lxc_names(plan.container for plan in plans)
+    return [
+        replace(plan, steps=(), error=locks.refused[name]) if plan.steps and name in locks.refused else plan
+        for name, plan in zip(names, plans, strict=True)
+    ]
 
 
 def _outcome(plan: Plan, observed: Observed, steps: tuple[Step, ...] = ()) -> Outcome:

@@ -11,6 +11,7 @@ request for all of them.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -43,7 +44,7 @@ _TRUST = {
 _LINK_TIMEOUT = 10
 # An operation is waited for in slices, so that a lost answer is noticed.
 _WAIT_SLICE = 30
-_NOTE_TRIES = 5
+_CHANGE_TRIES = 5
 # Incus: internal/server/db/operationtype/operation_type.go. While one of these goes on, an instance is in between.
 _TRANSITIONS = frozenset(
     f"{verb} instance"
@@ -56,10 +57,12 @@ _COMMAND = "Executing command"
 # Incus: a member that is emptied for maintenance, or is coming back from it.
 _EVACUATED = ("Evacuating", "Evacuated", "Restoring")
 _OUTPUT_LIMIT = 64 * 1024
+_CHUNK = 16 * 1024
 # Incus: shared/api/status_code.go
 _RUNNING = 103
 _PENDING = 105
 _SUCCESS = 200
+_PRECONDITION_FAILED = 412
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,10 +179,15 @@ class Incus:
         """Whether there is anything at ``path`` in an instance but an empty directory."""
         with _explained(f"look at {path} of {name}"):
             try:
-                answer = self._client.api.instances[name].files.get(params={"path": path}, is_api=False)
+                answer = self._client.api.instances[name].files.get(params={"path": path}, is_api=False, stream=True)
             except pylxd.exceptions.NotFound:
                 return False
-            return answer.headers.get("X-Incus-type") != "directory" or bool(answer.json()["metadata"])
+            with answer:
+                if answer.headers.get("X-Incus-type") != "directory":
+                    return True
+                listed = _first_bytes(answer)
+            # However long the list is, its first name is enough.
+            return len(listed) >= _OUTPUT_LIMIT or bool(json.loads(listed)["metadata"])
 
     def instance(self, name: str) -> Instance | None:
         """One instance with its state; None when there is none of that name."""
@@ -287,26 +295,42 @@ class Incus:
             self._wait(answer, timeout)
 
     def update_instance(self, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-        """Read the instance, write what ``change`` makes of it if that differs, and refuse if somebody wrote meanwhile.
+        """Read the instance and write what ``change`` makes of it if that differs.
 
-        ``change`` gets and returns the writable part (InstancePut); it may raise ConflictError.
+        What somebody writes in between is not lost.
+
+        ``change`` gets and returns the writable part (InstancePut), once more for each such write. It may raise
+        ConflictError.
         """
-        node = self._client.api.instances[name]
         with _explained(f"update {name}"):
-            answer = node.get()
-            found = _writable(answer.json()["metadata"])
+            self._change(self._client.api.instances[name], lambda found: change(_writable(found)), {})
+
+    def _change(
+        self, node: Any, change: Callable[[dict[str, Any]], dict[str, Any]], params: Mapping[str, Any]
+    ) -> None:
+        """Write what ``change`` makes of what is there. If somebody wrote in between, it is asked again."""
+        for left in reversed(range(_CHANGE_TRIES)):
+            # pylxd adds to the parameters.
+            answer = node.get(params=dict(params))
+            found = answer.json()["metadata"]
             body = change(found)
-            if body == found:
+            if all(found.get(key) == value for key, value in body.items()):
                 return
-            self._wait(node.put(json=body, headers={"If-Match": answer.headers["ETag"]}))
+            unchanged = {"If-Match": answer.headers["ETag"]}
+            try:
+                self._wait(node.put(json=body, params=dict(params), headers=unchanged))
+            except pylxd.exceptions.LXDAPIException as error:
+                if error.response.status_code != _PRECONDITION_FAILED or not left:
+                    raise
+            else:
+                return
 
     def note(self, name: str, notes: Mapping[str, str], unless: Mapping[str, str] | None = None) -> None:
         """Set config keys of the collection's own on an instance; an empty value removes its key.
 
         Nothing is done if its config has all that is in ``unless``.
 
-        Nobody else sets them, so a write of somebody else in between is only a reason to try again. (Incus's
-        PATCH takes a description that is left out for an empty one: cmd/incusd/instance_patch.go.)
+        (Incus's PATCH takes a description that is left out for an empty one: cmd/incusd/instance_patch.go.)
         """
 
         def noted(body: dict[str, Any]) -> dict[str, Any]:
@@ -315,13 +339,7 @@ class Incus:
             config = {**body["config"], **notes}
             return {**body, "config": {key: value for key, value in config.items() if value != "" or key not in notes}}
 
-        for left in reversed(range(_NOTE_TRIES)):
-            try:
-                return self.update_instance(name, noted)
-            except ConflictError:
-                if not left:
-                    raise
-        return None
+        self.update_instance(name, noted)
 
     def set_state(self, name: str, action: str, stop_timeout: int = 0, force: bool = False) -> None:
         """Start, stop, restart or unfreeze; ``stop_timeout`` seconds are left to a clean stop."""
@@ -446,14 +464,20 @@ class Incus:
         with _explained(f"create the volume {pool}/{name}"):
             self._wait(self._volumes(pool).post(json=body, params=self._here))
 
-    def update_volume(self, pool: str, name: str, config: Mapping[str, str]) -> None:
-        """Set config keys of a custom volume, leaving all else; refuse if somebody wrote in between."""
-        node = self._volumes(pool)[name]
+    def update_volume(self, pool: str, name: str, before: Mapping[str, str], config: Mapping[str, str]) -> None:
+        """Set config keys of a custom volume that are as they were ``before``, leaving all else.
+
+        Raises ConflictError when somebody has set one of them meanwhile.
+        """
+
+        def changed(found: dict[str, Any]) -> dict[str, Any]:
+            for key in config:
+                if found["config"].get(key) != before.get(key):
+                    raise ConflictError(f"{key} was changed by somebody else meanwhile.", "Run again.")
+            return {"description": found["description"], "config": {**found["config"], **config}}
+
         with _explained(f"set {', '.join(config)} of the volume {pool}/{name}"):
-            answer = node.get(params=self._here)
-            found = answer.json()["metadata"]
-            body = {"description": found["description"], "config": {**found["config"], **config}}
-            self._wait(node.put(json=body, params=self._here, headers={"If-Match": answer.headers["ETag"]}))
+            self._change(self._volumes(pool)[name], changed, self._here)
 
     def delete_volume(self, pool: str, name: str) -> None:
         """Delete a custom volume that nothing uses."""
@@ -535,7 +559,7 @@ def _explained(action: str) -> Iterator[None]:
     try:
         yield
     except pylxd.exceptions.LXDAPIException as error:
-        if error.response.status_code == 412:
+        if error.response.status_code == _PRECONDITION_FAILED:
             raise ConflictError(
                 f"Could not {action}: it was changed by somebody else at the same moment.", "Run again."
             ) from error
@@ -567,9 +591,13 @@ def _link_by_api(node: Any, params: dict[str, str]) -> str | None:
 
 
 def _first_bytes(answer: Any) -> bytes:
-    for chunk in answer.iter_content(_OUTPUT_LIMIT):
-        return bytes(chunk)
-    return b""
+    """As much of a body as is wanted, and no more of it in memory."""
+    first = b""
+    for chunk in answer.iter_content(_CHUNK):
+        first += chunk
+        if len(first) >= _OUTPUT_LIMIT:
+            break
+    return first[:_OUTPUT_LIMIT]
 
 
 def _identity(info: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -48,6 +48,13 @@ options:
       - Seconds that each call of nix may take.
     type: int
     default: 3600
+  lock_timeout:
+    description:
+      - Seconds to wait for another run that works on the same containers on this host, before it is said who that is and
+        those containers are left as they are.
+      - A run that changes nothing waits for nobody, and neither does check mode.
+    type: int
+    default: 300
 """
 
 EXAMPLES = r"""
@@ -210,6 +217,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.module import (
     CONTAINER_OPTIONS,
     INCUS_OPTIONS,
+    LOCK_OPTIONS,
     NIX_OPTIONS,
     open_host,
     require_pylxd,
@@ -218,13 +226,19 @@ from ansible_collections.inx.fleet.plugins.module_utils.result import container_
 
 
 def main() -> None:
-    options: dict[str, Any] = {**INCUS_OPTIONS, **NIX_OPTIONS, **CONTAINER_OPTIONS}
+    options: dict[str, Any] = {**INCUS_OPTIONS, **NIX_OPTIONS, **LOCK_OPTIONS, **CONTAINER_OPTIONS}
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     require_pylxd(module)
     try:
         container = container_from(module.params)
         declared = ContainerSet(containers=(container,), project=container.project)
-        outcomes = converge(open_host(module), declared, check=module.check_mode, diff=module._diff)
+        outcomes = converge(
+            open_host(module),
+            declared,
+            check=module.check_mode,
+            diff=module._diff,
+            lock_timeout=module.params["lock_timeout"],
+        )
     except FleetError as error:
         module.fail_json(msg=str(error))
     _end_with(module, outcomes[0])

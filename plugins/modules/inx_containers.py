@@ -97,6 +97,13 @@ options:
       - Seconds that each call of nix may take.
     type: int
     default: 3600
+  lock_timeout:
+    description:
+      - Seconds to wait for another run that works on the same containers on this host, before it is said who that is and
+        those containers are left as they are.
+      - A run that changes nothing waits for nobody, and neither does check mode.
+    type: int
+    default: 300
 """
 
 EXAMPLES = r"""
@@ -194,6 +201,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.converge import Outcome,
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.module import (
     INCUS_OPTIONS,
+    LOCK_OPTIONS,
     MEMBER_OPTIONS,
     NIX_OPTIONS,
     container_set,
@@ -208,6 +216,7 @@ def main() -> None:
     options: dict[str, Any] = {
         **INCUS_OPTIONS,
         **NIX_OPTIONS,
+        **LOCK_OPTIONS,
         "containers": {
             "type": "list",
             "elements": "dict",
@@ -227,7 +236,13 @@ def main() -> None:
     require_pylxd(module)
     try:
         declared = container_set(module.params)
-        outcomes = converge(open_host(module), declared, check=module.check_mode, diff=module._diff)
+        outcomes = converge(
+            open_host(module),
+            declared,
+            check=module.check_mode,
+            diff=module._diff,
+            lock_timeout=module.params["lock_timeout"],
+        )
     except FleetError as error:
         module.fail_json(msg=str(error))
     _end_with(module, outcomes)
