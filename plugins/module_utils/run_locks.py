@@ -101,6 +101,9 @@ class Locks:
                 break
             # Whoever had it has removed the file meanwhile.
             os.close(descriptor)
+        # For others of the group that the directory belongs to; not if the file is one of theirs.
+        with suppress(PermissionError):
+            os.fchmod(descriptor, 0o660)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(self._note).encode(), 0)
         self._held[name] = descriptor
