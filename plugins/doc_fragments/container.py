@@ -142,6 +142,16 @@ options:
       - Lines of C(raw.lxc) are kept beside the one line that this collection needs there.
     type: dict
     default: {}
+  secret_config:
+    description:
+      - Configuration as in O(config), with values that are never shown, neither in results, diffs, errors and
+        check mode, nor in the logs of Ansible on both sides. Only that they come, change or go is told.
+      - Which keys they are is noted on the instance, as C(user.inx.secret). They stay secret in later runs that do not
+        name them, until O(config) does.
+      - Ansible hides the values wherever else they appear in a result, so what is as short as V(1) hides much.
+      - Who may use Incus can see them, and so can root in the container.
+    type: dict
+    default: {}
   devices:
     description:
       - Devices of the instance by name, each a dictionary of its keys. Only the keys that are named count. A device

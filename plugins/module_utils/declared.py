@@ -128,7 +128,9 @@ class Container:
     keep_generations: int | None = None
     nix: NixOptions = field(default_factory=NixOptions)
     activation: Activation = "switch"
+    #: With the secret ones among it, which ``secrets`` names.
     config: Mapping[str, Value] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
     devices: Mapping[str, Device | None] = field(default_factory=dict)
     profiles: tuple[str, ...] | None = None
     store_profile: str = STORE_PROFILE
@@ -245,6 +247,7 @@ def container_from(params: Mapping[str, Any]) -> Container:
         nix=_nix_options_from(params),
         activation=params["activation"],
         config=_config_from(params, name),
+        secrets=frozenset(params["secret_config"]),
         devices=_devices_from(params, name),
         profiles=None if params["profiles"] is None else tuple(params["profiles"]),
         store_profile=params["store_profile"],
@@ -485,7 +488,13 @@ def _nix_options_from(params: Mapping[str, Any]) -> NixOptions:
 
 
 def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
-    config: dict[str, Value] = dict(params["config"])
+    twice = sorted(set(params["config"]) & set(params["secret_config"]))
+    if twice:
+        raise FleetError(f"{name}: {', '.join(twice)}: both in config and in secret_config.", "Keep one of them.")
+    config: dict[str, Value] = {**params["config"], **params["secret_config"]}
+    for key in params["secret_config"]:
+        if key.split() != [key]:
+            raise FleetError(f"{name}: secret_config: {key!r} is no config key.")
     for key, value in config.items():
         if key.startswith("volatile."):
             raise FleetError(f"{name}: config key {key!r} belongs to Incus.", "Remove it from the declaration.")

@@ -30,6 +30,8 @@ SELF_UPDATE = "user.inx.self_update"
 SET = "user.inx.set"
 #: On an instance: its declared tags, with commas between.
 TAGS = "user.inx.tags"
+#: On an instance: the config keys with values that are told nobody, with spaces between.
+SECRET = "user.inx.secret"
 #: On an instance: "rebuild" when its root is emptied at every start.
 VOLATILE_ROOT = "user.inx.volatile_root"
 
@@ -47,7 +49,8 @@ class Change:
 
 def creation(declared: Container, observed: Observed) -> dict[str, Any]:
     """The body that creates the instance (InstancesPost, without its source)."""
-    config = {key: value_text(value) for key, value in _declared_config(declared).items() if value is not None}
+    wanted_config = _declared_config(declared, {})
+    config = {key: value_text(value) for key, value in wanted_config.items() if value is not None}
     config["raw.lxc"] = _raw_lxc(declared, "", observed)
     devices: dict[str, dict[str, str]] = {}
     for name, wanted in _wanted_devices(declared, None, observed).items():
@@ -91,7 +94,7 @@ def change(declared: Container, instance: Instance, observed: Observed) -> Chang
 
 def _config_change(declared: Container, instance: Instance, observed: Observed) -> dict[str, str | None]:
     change: dict[str, str | None] = {}
-    for key, value in _declared_config(declared).items():
+    for key, value in _declared_config(declared, instance.config).items():
         if key != "raw.lxc" and not _same_config(key, value, instance.config.get(key)):
             change[key] = None if value is None else value_text(value)
     stored = instance.config.get("raw.lxc", "")
@@ -101,8 +104,18 @@ def _config_change(declared: Container, instance: Instance, observed: Observed) 
     return change
 
 
-def _declared_config(declared: Container) -> Mapping[str, Value]:
+def recorded_secrets(config: Config) -> frozenset[str]:
+    """The keys that an instance says are secret."""
+    return frozenset(config.get(SECRET, "").split())
+
+
+def _declared_config(declared: Container, stored: Config) -> Mapping[str, Value]:
     own: dict[str, Value] = {}
+    # What was a secret stays one for as long as it is there, unless it is declared to be none.
+    kept = {key for key in recorded_secrets(stored) if key in stored and key not in declared.config}
+    secrets = kept | {key for key in declared.secrets if declared.config[key] is not None}
+    if secrets or SECRET in stored:
+        own[SECRET] = " ".join(sorted(secrets)) or None
     if declared.set_name is not None:
         own[SET] = declared.set_name
     if declared.tags is not None:

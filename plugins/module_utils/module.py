@@ -67,6 +67,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
     "move_timeout": {"type": "int", "default": 3600},
     "activation": {"type": "str", "choices": ["switch", "boot", "test"], "default": "switch"},
     "config": {"type": "dict", "default": {}},
+    "secret_config": {"type": "dict", "default": {}, "no_log": True},
     "devices": {"type": "dict", "default": {}},
     "profiles": {"type": "list", "elements": "str"},
     "store_profile": {"type": "str", "default": STORE_PROFILE},
@@ -153,7 +154,13 @@ def declared_containers(params: Mapping[str, Any]) -> list[Container]:
 
 
 def _member(params: Mapping[str, Any], entry: Mapping[str, Any]) -> Container:
-    declared = _combined(params["defaults"], given_options(entry))
+    if "secret_config" in params["defaults"]:
+        raise FleetError(
+            "'secret_config' is among the defaults, whose values Ansible does not hide.",
+            "Give it beside them, as an option of the module.",
+        )
+    defaults = {**params["defaults"], "secret_config": params.get("secret_config") or {}}
+    declared = _combined(defaults, given_options(entry))
     result = ArgumentSpecValidator(MEMBER_OPTIONS).validate(declared)
     if result.error_messages:
         problem = f"{entry['name']}: {' '.join(result.error_messages)}"

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .converge import Outcome
 from .errors import FleetError
 from .plan import Step
+from .secret_config import hidden, secret_keys
 
 
 def container_result(outcome: Outcome) -> dict[str, Any]:
@@ -30,7 +32,7 @@ def container_result(outcome: Outcome) -> dict[str, Any]:
     return {
         "changed": outcome.changed,
         "container": container,
-        "steps": steps_result(outcome.steps),
+        "steps": steps_result(told_steps(outcome)),
         "packages": list(outcome.closure_difference),
         "restart_required": outcome.plan.restart_required,
     }
@@ -79,6 +81,16 @@ def _previous_generation(outcome: Outcome) -> int | None:
     return max(older, default=None)
 
 
+def told_steps(outcome: Outcome) -> list[Step]:
+    """The steps without the values that are told nobody."""
+    instance = outcome.observed.instance
+    keys = secret_keys(outcome.plan.container, outcome.steps, {} if instance is None else instance.config)
+    return [
+        replace(step, before=hidden(step.before, keys, old=True), after=hidden(step.after, keys, old=False))
+        for step in outcome.steps
+    ]
+
+
 def steps_result(steps: Sequence[Step]) -> list[dict[str, Any]]:
     """Steps as the modules return them."""
     return [
@@ -91,7 +103,7 @@ def differences(outcome: Outcome) -> dict[str, Any]:
     """The outcome as Ansible's diff: two dictionaries of what changes, and the packages as nix names them."""
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
-    for step in outcome.steps:
+    for step in told_steps(outcome):
         _merge(before, step.before, keep=True)
         _merge(after, step.after, keep=False)
     diff: dict[str, Any] = {

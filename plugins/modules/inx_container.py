@@ -81,6 +81,13 @@ EXAMPLES = r"""
         path: /var/lib/shop
         shift: true
 
+- name: A password in the environment of its first process, which nobody is shown
+  inx.fleet.inx_container:
+    name: shop-1
+    flake: github:example/systems#shop
+    secret_config:
+      environment.DB_PASSWORD: "{{ vault_db_password }}"
+
 - name: Without flakes
   inx.fleet.inx_container:
     name: db

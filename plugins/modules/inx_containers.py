@@ -53,6 +53,12 @@ options:
         first. Dictionaries are combined key by key.
     type: dict
     default: {}
+  secret_config:
+    description:
+      - What holds for all containers besides their own O(containers[].secret_config). O(defaults) cannot have it, since
+        Ansible would show it there.
+    type: dict
+    default: {}
   set:
     description:
       - Name of the set, for hosts with more than one.
@@ -224,6 +230,7 @@ def main() -> None:
             "options": without_defaults(MEMBER_OPTIONS),
         },
         "defaults": {"type": "dict", "default": {}},
+        "secret_config": {"type": "dict", "default": {}, "no_log": True},
         "set": {"type": "str", "default": "main"},
         "only": {"type": "list", "elements": "str"},
         "only_tags": {"type": "list", "elements": "str"},

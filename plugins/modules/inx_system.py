@@ -82,7 +82,9 @@ systems:
   type: dict
   sample: {"web": "/nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11"}
 containers:
-  description: O(containers) as it was given, with C(system) in the place of what it was built from.
+  description:
+    - O(containers) as it was given, with C(system) in the place of what it was built from, and without
+      O(containers[].secret_config).
   returned: always
   type: list
   elements: dict
@@ -107,6 +109,8 @@ from ansible_collections.inx.fleet.plugins.module_utils.result import errors_by_
 from ansible_collections.inx.fleet.plugins.module_utils.system_roots import ROOTS_DIR, Built, build_systems
 
 _SOURCE = ("flake", "file", "attribute")
+# What Ansible would return as stars.
+_SECRET = ("secret_config",)
 
 
 def main() -> None:
@@ -146,7 +150,7 @@ def _end_with(module: AnsibleModule, built: Built) -> None:
 
 
 def _with_system(entry: Mapping[str, Any], systems: Mapping[str, str]) -> dict[str, Any]:
-    given = given_options(entry)
+    given = {key: value for key, value in given_options(entry).items() if key not in _SECRET}
     if entry["name"] not in systems:
         return given
     return {key: value for key, value in given.items() if key not in _SOURCE} | {"system": systems[entry["name"]]}
