@@ -43,7 +43,7 @@ from .plan import (
     rollback_step,
     takes_a_restart,
 )
-from .text import tail, utc
+from .text import quoted, utc
 
 #: How many systems that were found bad an instance keeps in mind.
 _FAILED_KEPT = 8
@@ -303,7 +303,7 @@ def _switch(host: Host, container: Container, system: str, action: str) -> None:
         now = running_system(host, name)
         raise UnhealthyError(
             f"{name}: '{action}' to {system} failed with code {done.code}; it runs {now or 'an unknown system'} now. "
-            f"It said:\n{tail(done.stdout + done.stderr)}",
+            f"It said:\n{quoted(done.stdout + done.stderr)}",
         )
 
 

@@ -72,11 +72,13 @@ def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool, loc
     declared, refused, located = _placed(host, declared)
     evaluated = _evaluate(host, declared, check)
     if check:
-        return _converge(host, declared, evaluated, refused, located, None, diff=diff) or []
+        return _converge(host, declared, evaluated, refused=refused, located=located, locks=None, diff=diff) or []
     with locks:
         locks.take_free(_lxc_names(declared.containers))
         while True:
-            outcomes = _converge(host, declared, evaluated, refused, located, locks, diff=diff)
+            outcomes = _converge(
+                host, declared, evaluated, refused=refused, located=located, locks=locks, diff=diff
+            )
             if outcomes is not None:
                 return outcomes
 
@@ -96,10 +98,10 @@ def _converge(
     host: Host,
     declared: ContainerSet,
     evaluated: Systems,
+    *,
     refused: Mapping[str, FleetError],
     located: Mapping[str, str | None],
     locks: Locks | None,
-    *,
     diff: bool,
 ) -> list[Outcome] | None:
     """Observe, plan and apply; without ``locks`` only plan. None when it had to wait, and is to look again."""

@@ -43,7 +43,15 @@ _NIX_SETTING = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _WORD = re.compile(r"[A-Za-z0-9._-]{1,63}\Z")
 # Nix: src/libstore/store-api.cc, openStore; what is a path or a word there is a store of this host.
 _STORE_URL = re.compile(r"[a-z0-9+.-]+://[^\s\x00-\x1f\x7f]+\Z")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+# ssh would take a host that begins so for an option.
+_DASHED_HOST = re.compile(r"[a-z0-9+.-]+://([^/@]*@)?-")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Nix: src/libflake/flakeref.cc; a path without a slash in front is one from where nix is called.
+_RELATIVE_URL = re.compile(r"(path|([a-z]+\+)?file):(?!/)")
+# Of Incus (shared/validate/validate.go, and cmd/incusd/api_project.go, projectValidateName), without a limit of ours.
+_PROJECT = re.compile(r"(?!\.{1,2}\Z)[^/\s'\"`*\x00-\x1f\x7f]+\Z")
+# What only the daemon's own configuration can say: a client that sends it has no effect.
+_OF_THE_DAEMON = ("trusted-users", "allowed-users")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +230,13 @@ def container_name(name: str) -> str:
     return name
 
 
+def project_name(name: str) -> str:
+    """Return ``name`` when Incus would take it as a project's name; it is a part of a path here."""
+    if not _PROJECT.match(name):
+        raise FleetError(f"{name!r} is not a name that Incus takes for a project.", "See 'incus project list'.")
+    return name
+
+
 def container_from(params: Mapping[str, Any]) -> Container:
     """Make a Container of the parameters of inx_container (its argument spec gives their shape).
 
@@ -239,7 +254,7 @@ def container_from(params: Mapping[str, Any]) -> Container:
         )
     return Container(
         name=name,
-        project=params["project"],
+        project=project_name(params["project"]),
         state=state,
         source=source,
         generation=None if state == "absent" else _generation_from(params, name),
@@ -289,7 +304,7 @@ def container_set_from(params: Mapping[str, Any], containers: Sequence[Container
     chosen = _chosen(params, containers)
     return ContainerSet(
         containers=tuple(replace(container, set_name=name) for container in chosen),
-        project=params["project"],
+        project=project_name(params["project"]),
         name=name,
         purge=params["purge"],
         purge_limit=params["purge_limit"],
@@ -412,12 +427,12 @@ def _flake_from(text: str, name: str) -> Flake:
     advice = "Write REF or REF#ATTR, for example /etc/nixos#web or github:owner/repo#web."
     if not reference or _UNPRINTABLE.search(text) or " " in text or reference.startswith("-"):
         raise FleetError(f"{name}: {text!r} is not a flake reference.", advice)
-    if reference.startswith((".", "~")):
+    if reference.startswith((".", "~")) or _RELATIVE_URL.match(reference):
         raise FleetError(
             f"{name}: the flake reference {text!r} is relative, and the module has no directory to start from.",
             "Give the absolute path that the flake has on the host.",
         )
-    if hash_sign and (not attribute or any(char in attribute for char in '#"\\$')):
+    if hash_sign and (not attribute or any(char in attribute for char in '#"\\$^')):
         raise FleetError(f"{name}: {attribute!r} is not a name in nixosConfigurations.", advice)
     return Flake(reference=reference, attribute=attribute or name)
 
@@ -426,7 +441,7 @@ def _file_from(path: str, attribute: str | None, name: str) -> File:
     if not path.startswith("/") or _UNPRINTABLE.search(path):
         raise FleetError(f"{name}: file {path!r} is not an absolute path.", "Give the path that it has on the host.")
     attribute = attribute or "config.system.build.toplevel"
-    if attribute.startswith("-") or _UNPRINTABLE.search(attribute) or " " in attribute:
+    if attribute.startswith("-") or _UNPRINTABLE.search(attribute) or " " in attribute or "^" in attribute:
         raise FleetError(f"{name}: {attribute!r} is not an attribute path.", "Write it as nix does: a.b.c")
     return File(path=path, attribute=attribute)
 
@@ -437,7 +452,7 @@ def _store_path_from(path: str, copy_from: str | None, name: str) -> StorePath:
             f"{name}: system {path!r} is not a store path.",
             "Give a path right below /nix/store, as 'readlink -f result' prints it.",
         )
-    if copy_from is not None and not _STORE_URL.match(copy_from):
+    if copy_from is not None and (not _STORE_URL.match(copy_from) or _DASHED_HOST.match(copy_from)):
         raise FleetError(
             f"{name}: copy_from {copy_from!r} is not the URL of a Nix store.",
             "Write for example ssh-ng://root@builder.example.org, or https://cache.example.org.",
@@ -472,9 +487,12 @@ def _nix_options_from(params: Mapping[str, Any]) -> NixOptions:
     for key, value in settings:
         if not _NIX_SETTING.match(key) or _UNPRINTABLE.search(value):
             raise FleetError(f"nix_options: {key!r} is not a setting of nix.conf.", "See 'nix config show' for them.")
+        if key.removeprefix("extra-") in _OF_THE_DAEMON:
+            raise FleetError(f"nix_options: {key!r} is the daemon's to know.", "Set it in nix.conf on the host.")
     overrides = tuple(sorted((key, str(value)) for key, value in params["override_inputs"].items()))
     for key, value in overrides:
-        if key.startswith("-") or value.startswith("-") or _UNPRINTABLE.search(key + value):
+        plain = key != "" and value != "" and not _UNPRINTABLE.search(key + value)
+        if key.startswith("-") or value.startswith("-") or not plain:
             raise FleetError(f"override_inputs: {key!r}: {value!r} is not an input and a flake reference.")
     if params["builders"] is not None and "\x00" in params["builders"]:
         raise FleetError("builders holds a NUL character.", "Write it as in nix.conf.")
@@ -496,6 +514,8 @@ def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
         if key.split() != [key]:
             raise FleetError(f"{name}: secret_config: {key!r} is no config key.")
     for key, value in config.items():
+        if not key or _UNPRINTABLE.search(key):
+            raise FleetError(f"{name}: {key!r} is no config key.", "See 'incus config show' for those that are set.")
         if key.startswith("volatile."):
             raise FleetError(f"{name}: config key {key!r} belongs to Incus.", "Remove it from the declaration.")
         if isinstance(value, (list, tuple, Mapping)):
@@ -511,6 +531,8 @@ def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
 def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device | None]:
     devices: Mapping[str, Any] = params["devices"]
     for device, keys in devices.items():
+        if not device or "/" in device or _UNPRINTABLE.search(device):
+            raise FleetError(f"{name}: {device!r} is no name for a device.", "Use letters, digits, dots and dashes.")
         if device == "nixprofiles":
             raise FleetError(f"{name}: the device 'nixprofiles' is made by this module.", "Use 'self_update' for it.")
         if device.startswith((TMPFS_DEVICE, PERSIST_DEVICE)):

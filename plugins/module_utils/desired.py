@@ -31,7 +31,7 @@ SET = "user.inx.set"
 #: On an instance: its declared tags, with commas between.
 TAGS = "user.inx.tags"
 #: On an instance: the config keys with values that are told nobody, with spaces between.
-SECRET = "user.inx.secret"
+HIDDEN_KEYS = "user.inx.secret"
 #: On an instance: "rebuild" when its root is emptied at every start.
 VOLATILE_ROOT = "user.inx.volatile_root"
 
@@ -106,7 +106,7 @@ def _config_change(declared: Container, instance: Instance, observed: Observed) 
 
 def recorded_secrets(config: Config) -> frozenset[str]:
     """The keys that an instance says are secret."""
-    return frozenset(config.get(SECRET, "").split())
+    return frozenset(config.get(HIDDEN_KEYS, "").split())
 
 
 def _declared_config(declared: Container, stored: Config) -> Mapping[str, Value]:
@@ -114,8 +114,8 @@ def _declared_config(declared: Container, stored: Config) -> Mapping[str, Value]
     # What was a secret stays one for as long as it is there, unless it is declared to be none.
     kept = {key for key in recorded_secrets(stored) if key in stored and key not in declared.config}
     secrets = kept | {key for key in declared.secrets if declared.config[key] is not None}
-    if secrets or SECRET in stored:
-        own[SECRET] = " ".join(sorted(secrets)) or None
+    if secrets or HIDDEN_KEYS in stored:
+        own[HIDDEN_KEYS] = " ".join(sorted(secrets)) or None
     if declared.set_name is not None:
         own[SET] = declared.set_name
     if declared.tags is not None:

@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
+from .text import message
+
 
 class FleetError(Exception):
     """Something the user can act on.
 
-    ``str(error)`` is one message: what is wrong, and after it what to do.
+    ``str(error)`` is one message: what is wrong, and after it what to do. Some of it may be words of Incus, of nix or
+    of a container: whatever they are, a terminal can be shown them.
     """
 
     def __init__(self, problem: str, advice: str = "") -> None:
+        problem, advice = message(problem), message(advice)
         super().__init__(f"{problem} {advice}".strip())
         self.problem = problem
         self.advice = advice

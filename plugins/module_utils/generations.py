@@ -17,6 +17,7 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from heapq import nlargest
 
 from .declared import PROFILES_DIR, store_object
 from .errors import FleetError
@@ -27,19 +28,31 @@ _GENERATION = re.compile(r"system-(\d{1,9})-link\Z")
 _HALF_MADE = re.compile(r"\..+\.[0-9a-f]{16}\Z")
 _PROFILE = "system"
 _TEST = "test"
+# A container with self_update can make as many as there are inodes.
+_MAX_GENERATIONS = 1000
 # More levels than inodes that a container can make in the time that it takes.
 _MAX_LEVELS = 1_000_000
 
 
 def read_generations(profile_dir: str) -> Generations:
-    """What the profile directory holds. Raises FleetError when it cannot be read."""
+    """What the profile directory holds, the newest generations if there are very many.
+
+    Raises FleetError when it cannot be read.
+    """
     try:
-        names = os.listdir(profile_dir)
+        with os.scandir(profile_dir) as entries:
+            found = (int(match[1]) for entry in entries if (match := _GENERATION.match(entry.name)))
+            numbers = set(nlargest(_MAX_GENERATIONS, found))
     except FileNotFoundError:
         return Generations(directory=False)
     except OSError as error:
         raise FleetError(f"{profile_dir} cannot be read: {error.strerror}.", "Become root.") from error
-    return generations_from({name: _link(f"{profile_dir}/{name}") for name in names})
+    boots = _link(f"{profile_dir}/{_PROFILE}")
+    current = _GENERATION.match(os.path.basename(boots))
+    if current is not None:
+        numbers.add(int(current[1]))
+    links = {_name(number): _link(f"{profile_dir}/{_name(number)}") for number in numbers}
+    return generations_from({**links, _PROFILE: boots})
 
 
 def generations_from(links: Mapping[str, str]) -> Generations:

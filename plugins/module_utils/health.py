@@ -19,7 +19,7 @@ from .declared import Container, Health
 from .errors import FleetError, LateError, UnhealthyError
 from .incus import Execution, Incus
 from .observed import Instance
-from .text import tail
+from .text import quoted, tail
 
 # A short look into a container, in seconds: it is made again until the time for all of it is over.
 _LOOK_TIMEOUT = 20
@@ -75,7 +75,7 @@ def _run_command(incus: Incus, name: str, health: Health, deadline: float) -> No
     pause = _FIRST_POLL
     while (done := _execute(incus, name, health, deadline)).code != 0:
         if time.monotonic() + pause >= deadline:
-            said = tail(done.stdout + done.stderr, _JOURNAL_LINES)
+            said = quoted(done.stdout + done.stderr, _JOURNAL_LINES)
             raise UnhealthyError(
                 f"{shlex.join(health.command)!r} still ended with code {done.code} after {health.timeout} s."
                 + (f" It said:\n{said}" if said else "")
@@ -173,7 +173,7 @@ def _journal_parts(incus: Incus, name: str, system: str) -> Iterator[str]:
     units = [unit for unit in _failed_units(incus, name, system) if not unit.startswith(("(", "-"))]
     for unit in units[:_FAILED_UNITS_SHOWN]:
         yield f"The journal of {unit}:"
-        yield tail(_say(incus, name, [*journalctl, f"--unit={unit}"]), _JOURNAL_LINES)
+        yield quoted(_say(incus, name, [*journalctl, f"--unit={unit}"]), _JOURNAL_LINES)
     if not units:
         yield "The last errors in the journal:"
-        yield tail(_say(incus, name, [*journalctl, "--priority=err"]), _JOURNAL_LINES)
+        yield quoted(_say(incus, name, [*journalctl, "--priority=err"]), _JOURNAL_LINES)

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from itertools import islice
 from typing import Any
 
 from .declared import lxc_name, store_object
@@ -24,6 +26,7 @@ from .endpoint import Endpoint, local_endpoint
 from .errors import ConflictError, FleetError, LateError, RefusedError
 from .observed import Cluster, Fleet, Instance, Profile, Server, Volume
 from .rootfs import container_root, read_link, running_containers
+from .text import shown
 
 try:
     import pylxd
@@ -63,6 +66,9 @@ _RUNNING = 103
 _PENDING = 105
 _SUCCESS = 200
 _PRECONDITION_FAILED = 412
+# Of a container, and of each interface: beyond that it is no use to anybody.
+_INTERFACES = 100
+_ADDRESSES = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -679,13 +685,19 @@ def _volume(entry: Mapping[str, Any]) -> Volume:
 
 
 def _addresses(network: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The global addresses by interface. Root in the container makes as many of both as it likes, and names them."""
     found = {
-        interface: tuple(
-            str(entry["address"]) for entry in seen.get("addresses") or () if entry.get("scope") == "global"
-        )
-        for interface, seen in network.items()
+        shown(str(interface)): tuple(islice(_global_addresses(seen), _ADDRESSES))
+        for interface, seen in islice(network.items(), _INTERFACES)
     }
     return {interface: addresses for interface, addresses in found.items() if addresses}
+
+
+def _global_addresses(seen: Mapping[str, Any]) -> Iterator[str]:
+    for entry in seen.get("addresses") or ():
+        if entry.get("scope") == "global":
+            with suppress(ValueError):
+                yield str(ip_address(entry.get("address")))
 
 
 def _writable(entry: Mapping[str, Any]) -> dict[str, Any]:

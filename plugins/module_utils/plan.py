@@ -51,6 +51,8 @@ Action: TypeAlias = Literal[
     "forget",
     "delete",
 ]
+# More digits are no generation's, see generations.py.
+_LAST_GENERATION = 999_999_999
 #: Steps that put a system into the store; they are done for the whole set before any other.
 BUILDING = frozenset(("build", "copy"))
 #: Steps during which a container that ran does not do its work.
@@ -362,6 +364,11 @@ def next_generation(found: Generations, path: str) -> int:
     Nix: src/libstore/profiles.cc, createGeneration.
     """
     newest = max(found.paths, default=0)
+    if newest >= _LAST_GENERATION and found.paths[newest] != path:
+        raise FleetError(
+            f"Its profile has a generation {newest}, and none can come after that.",
+            f"If that is not one of yours, remove system-{newest}-link.",
+        )
     return newest if found.paths.get(newest) == path else newest + 1
 
 

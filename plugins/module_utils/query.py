@@ -21,15 +21,21 @@ else:
     JMESPATH_IMPORT_ERROR = None
 
 _ADVICE = "See https://jmespath.org."
+_LONGEST = 10_000
 
 
 def compiled(expression: str) -> Callable[[Any], Any]:
     """What the expression finds in data, as a function. Raises FleetError when it is no expression, or on the data."""
+    if len(expression) > _LONGEST:
+        raise FleetError(f"query: {len(expression)} characters are too many for one expression.", _ADVICE)
     try:
         query = jmespath.compile(expression)
+        called = set(_functions(query.parsed))
     except jmespath.exceptions.JMESPathError as error:
         raise FleetError(f"query: {expression!r} is no JMESPath expression: {_first_line(error)}.", _ADVICE) from error
-    unknown = sorted(set(_functions(query.parsed)) - set(jmespath.functions.Functions.FUNCTION_TABLE))
+    except RecursionError as error:
+        raise FleetError("query: it is too deep for one expression.", _ADVICE) from error
+    unknown = sorted(called - set(jmespath.functions.Functions.FUNCTION_TABLE))
     if unknown:
         raise FleetError(f"query: {expression!r}: JMESPath has no function {', '.join(unknown)}.", _ADVICE)
 
@@ -39,6 +45,8 @@ def compiled(expression: str) -> Callable[[Any], Any]:
         except jmespath.exceptions.JMESPathError as error:
             problem = f"query: {expression!r} does not fit what was found: {_misfit(error)}."
             raise FleetError(problem, _ADVICE) from error
+        except RecursionError as error:
+            raise FleetError("query: it is too deep for one expression.", _ADVICE) from error
 
     return search
 

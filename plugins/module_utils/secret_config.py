@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .declared import Container
-from .desired import SECRET, recorded_secrets
+from .desired import HIDDEN_KEYS, recorded_secrets
 from .observed import Config
 from .plan import Step
 
@@ -23,11 +23,11 @@ _NEW = "(new secret)"
 
 
 def secret_keys(declared: Container, steps: Iterable[Step], config: Config) -> frozenset[str]:
-    """The keys whose values are to be hidden in the steps of a run; ``config`` is the instance's as it was seen last."""
+    """The keys whose values are to be hidden in the steps of a run; ``config`` is that of the instance, seen last."""
     found = declared.secrets | recorded_secrets(config)
     for step in steps:
         for side in (step.before, step.after):
-            found |= recorded_secrets({SECRET: (side.get("config") or {}).get(SECRET) or ""})
+            found |= recorded_secrets({HIDDEN_KEYS: (side.get("config") or {}).get(HIDDEN_KEYS) or ""})
     return found
 
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
+# A store path takes 250 characters at most, and an error of nix names a few.
+_LINE = 2000
+_MESSAGE = 100_000
 # CSI sequences (colours, cursor) and OSC sequences (titles, links).
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\)?")
 
@@ -19,9 +22,19 @@ def plain(text: str) -> str:
 
 
 def tail(text: str, lines: int = 30) -> str:
-    """The last lines of a text, with no character in it that a terminal would act on."""
+    """The last lines of a text, with no character in it that a terminal would act on, and no line without an end."""
     kept = plain(text).strip().splitlines()[-lines:]
-    return "\n".join(shown(line) for line in kept)
+    return "\n".join(shown(line if len(line) <= _LINE else f"{line[:_LINE]} ...") for line in kept)
+
+
+def quoted(text: str, lines: int = 30) -> str:
+    """The tail of what a container says, each line marked as such: none can be taken for one of ours."""
+    return "\n".join(f"| {line}" for line in tail(text, lines).splitlines())
+
+
+def message(text: str) -> str:
+    """A text of several lines with no character that a terminal would act on; its beginning, if it is very long."""
+    return "\n".join(shown(line) for line in text[:_MESSAGE].split("\n"))
 
 
 def shown(text: str) -> str:

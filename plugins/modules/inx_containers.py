@@ -105,8 +105,8 @@ options:
     default: 3600
   lock_timeout:
     description:
-      - Seconds to wait for another run that works on the same containers on this host, before it is said who that is and
-        those containers are left as they are.
+      - Seconds to wait for another run that works on the same containers on this host. After that it is said who that
+        is, and those containers are left as they are.
       - A run that changes nothing waits for nobody, and neither does check mode.
     type: int
     default: 300

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""With real locks: two in one process are as much apart as those of two processes, since flock goes by the open file."""
+"""With real locks: two in one process are as far apart as those of two processes, since flock goes by the file."""
 
 from __future__ import annotations
 
