@@ -85,7 +85,7 @@ in
 
         systemd.tmpfiles.rules = [
           # Who may use Incus is root on this host anyway, so the group that may is the one that records generations.
-          # Closed to others: what a container with self_update leaves in its profile belongs to root, a setuid program too.
+          # Closed to others: what a container with self_update leaves in its profile is root's, a setuid program too.
           "d /nix/var/nix/profiles/inx-container 2770 root incus-admin -"
           # Where the modules of the collection look for pylxd.
           "L+ /opt/inx-fleet - - - - ${python}"
@@ -131,7 +131,7 @@ in
         systemd.services.nix-gc.serviceConfig = {
           # The "+" is for the line below.
           ExecStartPre = "+${command} sync --max-roots ${maxRoots}";
-          # nix-collect-garbage --delete-old would work in there, as root, at what a container with self_update has laid.
+          # nix-collect-garbage --delete-old would work in there as root, at what a container with self_update has laid.
           ReadOnlyPaths = [ "-/nix/var/nix/profiles/inx-container" ];
         };
       })

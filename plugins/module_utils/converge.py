@@ -105,7 +105,8 @@ def _converge(
     diff: bool,
 ) -> list[Outcome] | None:
     """Observe, plan and apply; without ``locks`` only plan. None when it had to wait, and is to look again."""
-    busy = host.incus.settle(_names_here(host, declared))
+    # What another run has in hand is waited for by the lock.
+    busy = host.incus.settle(_names_here(host, declared, locks))
     before = observe(host, declared)
     evaluated = {**evaluated, **refused, **busy, **_moved(located, before)}
     unrecorded = [
@@ -172,11 +173,16 @@ def _moved(located: Mapping[str, str | None], before: Mapping[str, Observed]) ->
 # Observing
 
 
-def _names_here(host: Host, declared: ContainerSet) -> list[str] | None:
-    """The containers that this run may change; None is any, for a purge."""
+def _names_here(host: Host, declared: ContainerSet, locks: Locks | None) -> list[str] | None:
+    """The containers that this run may change now; None is any, for a purge."""
     if declared.purge:
         return None
-    return [container.name for container in declared.containers if container.target == host.incus.server.member]
+    return [
+        container.name
+        for container in declared.containers
+        if container.target == host.incus.server.member
+        and (locks is None or lxc_name(container.project, container.name) in locks)
+    ]
 
 
 def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None = None) -> dict[str, Observed]:

@@ -53,6 +53,10 @@ class Locks:
         """Give all back."""
         self._give_back(list(self._held))
 
+    def __contains__(self, name: object) -> bool:
+        """Whether this run holds a container."""
+        return name in self._held
+
     def take_free(self, names: Iterable[str]) -> None:
         """Take those that nobody holds, and that this user can: without a change, none will be needed."""
         with suppress(FleetError):
