@@ -77,7 +77,7 @@ def record(command: Sequence[str]) -> tuple[int, list[Line]]:
         sys.stdout.flush()
         *whole, rest = (rest + chunk).split("\n")
         lines += [Line(seconds=time.monotonic() - start, text=text.rstrip("\r")) for text in whole]
-    _, status = os.waitpid(child, 0)
+    status = os.waitpid(child, 0)[1]
     return os.waitstatus_to_exitcode(status), lines
 
 
