@@ -18,7 +18,7 @@ version() {
     ansible-playbook flake.yml -e "version=$1" "${@:2}"
 }
 
-ansible-playbook ssh.yml "$@"
+ansible-playbook ../../../../examples/build_host.yml -e @fleet.yml "$@"
 version 1 "$@"
 site --check "$@"
 ansible-playbook nothing.yml "$@"

@@ -1,0 +1,36 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+{
+  description = "The systems of one host's containers";
+
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
+    inx.url = "github:inx-fleet/inx.fleet";
+    inx.inputs.nixpkgs.follows = "nixpkgs";
+  };
+
+  outputs =
+    { nixpkgs, inx, ... }:
+    let
+      system =
+        name: module:
+        nixpkgs.lib.nixosSystem {
+          system = "x86_64-linux";
+          modules = [
+            inx.nixosModules.container
+            ./common.nix
+            module
+            { networking.hostName = name; }
+          ];
+        };
+    in
+    {
+      # A container runs the system of its name.
+      nixosConfigurations = {
+        db = system "db" ./db.nix;
+        web = system "web" ./web.nix;
+      };
+    };
+}
