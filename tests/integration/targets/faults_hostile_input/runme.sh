@@ -5,6 +5,7 @@
 
 # What a whole run of ansible-playbook says, at its most talkative: no secret, and nothing that a terminal would act on.
 set -eu
+export ANSIBLE_ROLES_PATH=..
 
 said=$(mktemp)
 trap 'ansible-playbook clean.yml "$@"; rm -f "$said"' EXIT
