@@ -134,7 +134,7 @@ def said_wrong(fault: Fault, ended: modules.Ended) -> list[str]:
 def init_of(name: str) -> int:
     """The process number of a container's init by the monitor that is its parent, whether Incus answers or not."""
     for entry in os.listdir("/proc"):
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, IndexError):
             title = Path("/proc", entry, "cmdline").read_bytes().rstrip(b"\0 ").decode()
             if title.startswith("[lxc monitor]") and title.endswith(f" {name}"):
                 return int(Path("/proc", entry, "task", entry, "children").read_text().split()[0])
