@@ -26,8 +26,8 @@ notes:
     boots, such as C(inx_system_nixos_system_web_25_11).'
   - "Its variables are C(inx_name), C(inx_host) (the inventory host), C(inx_project), C(inx_location) (the member of a
     cluster), C(inx_status), C(inx_description), C(inx_ephemeral), C(inx_profiles), C(inx_set), C(inx_tags),
-    C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (what it boots next),
-    C(inx_generation), C(inx_restart_required), and C(inx_config) (its keys that begin with C(user.))."
+    C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (what it boots next, which
+    root alone may read), C(inx_generation), C(inx_restart_required), and C(inx_config) (its keys that begin with C(user.))."
   - What comes from Incus is data. It is never evaluated as a template, whatever somebody wrote into a description.
   - The members of a cluster are asked one by one, and each tells of the containers that it runs. Name all of them.
 requirements:
@@ -265,7 +265,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if code == TIMED_OUT:
             raise AnsibleError(f"Its Incus has not answered after {timeout} s.")
         if code != 0:
-            raise AnsibleError(f"Its Incus cannot be asked: {stderr.decode(errors='replace').strip()}")
+            said = stderr.decode(errors="replace").strip()
+            raise AnsibleError(f"Its Incus cannot be asked: {said} (For a user who may not use Incus, set 'sudo'.)")
         return str(stdout.decode(errors="replace"))
 
     def _tell(self, problems: Mapping[str, str]) -> None:
