@@ -27,7 +27,8 @@ notes:
   - "Its variables are C(inx_name), C(inx_host) (the inventory host), C(inx_project), C(inx_location) (the member of a
     cluster), C(inx_status), C(inx_description), C(inx_ephemeral), C(inx_profiles), C(inx_set), C(inx_tags),
     C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (what it boots next, which
-    root alone may read), C(inx_generation), C(inx_restart_required), and C(inx_config) (its keys that begin with C(user.))."
+    root alone may read), C(inx_generation), C(inx_restart_required), and C(inx_config) (its keys that begin with
+    C(user.))."
   - What comes from Incus is data. It is never evaluated as a template, whatever somebody wrote into a description.
   - The members of a cluster are asked one by one, and each tells of the containers that it runs. Name all of them.
 requirements:
