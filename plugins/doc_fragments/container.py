@@ -156,8 +156,43 @@ options:
     description:
       - Devices of the instance by name, each a dictionary of its keys. Only the keys that are named count. A device
         or key with the value V(null) is removed.
+      - A device without C(type) is the one of that name in the profiles, with the named keys on top, as C(incus config
+        device override) makes it. So C(eth0) with C(ipv4.address) alone keeps its network, and has that address.
     type: dict
     default: {}
+  publish:
+    description:
+      - Ports of the host that lead into the container, each as C([ADDRESS:]PORT[:CONTAINER_PORT]/PROTOCOL). V(80/tcp)
+        and V(8080:80/tcp) listen at every IPv4 address of the host, V(192.168.1.5:53/udp) and V([::]:80/tcp) at the one
+        that is named.
+      - Each is a proxy device of Incus, which connects to C(127.0.0.1) in the container. Services there see that
+        address in place of the client's. For others, such as those with C(nat), use O(devices).
+      - Ports that are declared no more are closed. If this is not given, what is there stays.
+    type: list
+    elements: str
+  bind_mounts:
+    description:
+      - Files and directories of the host that are seen in the container. Owners are the same numbers on both sides, so
+        that root of the container is root in there.
+      - A source has to be there. One that is declared no more is unmounted. If this is not given, what is there stays.
+    type: list
+    elements: dict
+    suboptions:
+      source:
+        description:
+          - The path on the host.
+        type: str
+        required: true
+      path:
+        description:
+          - The path in the container.
+        type: str
+        required: true
+      readonly:
+        description:
+          - Whether the container may not write there.
+        type: bool
+        default: true
   profiles:
     description:
       - Incus profiles of the instance in their order. O(store_profile) is added if it is not among them.

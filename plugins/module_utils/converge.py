@@ -201,6 +201,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     profiles, pools, has_localtime = host.incus.profiles(), host.incus.pools(), os.path.exists(LOCALTIME)
     nothing = Observed(has_tmpfs_devices=_TMPFS_DEVICES in host.incus.server.extensions)
     looks = _looks_at_storage(host, declared, pools, seen, nothing)
+    missing = {container.name: _missing_sources(container) for container in declared.containers}
     return {
         name: replace(
             looks.get(name, nothing),
@@ -209,10 +210,26 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
             pools=pools,
             generations=read_generations(profile_dir(declared.project, name)),
             has_localtime=has_localtime,
+            missing=missing.get(name, frozenset()),
             member=host.incus.server.member,
         )
         for name in wanted
     }
+
+
+def _missing_sources(declared: Container) -> frozenset[str]:
+    """The sources of bind mounts that are not there, as far as this user can tell."""
+    return frozenset(entry.source for entry in declared.bind_mounts or () if _is_missing(entry.source))
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _with_running_systems(host: Host, instances: Mapping[str, Instance]) -> dict[str, Instance]:

@@ -17,9 +17,10 @@ from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, TypeAlias
 
+from .attached import BIND_DEVICE, PUBLISH_DEVICE, BindMount, Published, bind_mounts_from, check_ports, published_from
 from .errors import FleetError
 from .values import Value, same_value, value_text
-from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, Volatile, volatile_from
+from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, Mounted, Volatile, check_distinct, volatile_from
 
 State: TypeAlias = Literal["started", "stopped", "restarted", "present", "absent"]
 Activation: TypeAlias = Literal["switch", "boot", "test"]
@@ -52,6 +53,10 @@ _RELATIVE_URL = re.compile(r"(path|([a-z]+\+)?file):(?!/)")
 _PROJECT = re.compile(r"(?!\.{1,2}\Z)[^/\s'\"`*\x00-\x1f\x7f]+\Z")
 # What only the daemon's own configuration can say: a client that sends it has no effect.
 _OF_THE_DAEMON = ("trusted-users", "allowed-users")
+# What the names of devices begin with that options make.
+_OWN_DEVICES = {
+    TMPFS_DEVICE: "tmpfs", PERSIST_DEVICE: "persist", PUBLISH_DEVICE: "publish", BIND_DEVICE: "bind_mounts",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +145,8 @@ class Container:
     config: Mapping[str, Value] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
     devices: Mapping[str, Device | None] = field(default_factory=dict)
+    publish: tuple[Published, ...] | None = None
+    bind_mounts: tuple[BindMount, ...] | None = None
     profiles: tuple[str, ...] | None = None
     store_profile: str = STORE_PROFILE
     storage_pool: str | None = None
@@ -164,6 +171,11 @@ class Container:
     #: The cluster member that is to run it; None is wherever it is, or is placed when it is new.
     target: str | None = None
     move_timeout: int = 3600
+
+    @property
+    def mounts(self) -> tuple[Mounted, ...]:
+        """All paths at which something is declared to be mounted, but those of plain devices."""
+        return (*self.volatile.mounts, *(self.bind_mounts or ()))
 
     @property
     def profile_dir(self) -> str:
@@ -252,7 +264,7 @@ def container_from(params: Mapping[str, Any]) -> Container:
             f"{name}: an ephemeral container is deleted by its stop, so it cannot be kept in state 'stopped'.",
             "Declare 'state: absent', or 'ephemeral: false'.",
         )
-    return Container(
+    container = Container(
         name=name,
         project=project_name(params["project"]),
         state=state,
@@ -264,6 +276,8 @@ def container_from(params: Mapping[str, Any]) -> Container:
         config=_config_from(params, name),
         secrets=frozenset(params["secret_config"]),
         devices=_devices_from(params, name),
+        publish=published_from(params, name),
+        bind_mounts=bind_mounts_from(params, name),
         profiles=None if params["profiles"] is None else tuple(params["profiles"]),
         store_profile=params["store_profile"],
         storage_pool=params["storage_pool"],
@@ -284,6 +298,8 @@ def container_from(params: Mapping[str, Any]) -> Container:
         target=None if params["target"] == "auto" else params["target"],
         move_timeout=_positive(params["move_timeout"], f"{name}: move_timeout"),
     )
+    check_distinct(container.mounts, name)
+    return container
 
 
 def container_set_from(params: Mapping[str, Any], containers: Sequence[Container]) -> ContainerSet:
@@ -296,6 +312,7 @@ def container_set_from(params: Mapping[str, Any], containers: Sequence[Container
     if twice:
         raise FleetError(f"Declared twice: {', '.join(twice)}.", "A name belongs to one container.")
     _check_order(containers)
+    _check_ports(containers)
     name = word(params["set"], "name for a set")
     if params["purge_limit"] < 0:
         raise FleetError(f"purge_limit is {params['purge_limit']}.", "It is a number of containers from 0.")
@@ -360,6 +377,13 @@ def _check_order(containers: Sequence[Container]) -> None:
         TopologicalSorter({container.name: container.after for container in containers}).prepare()
     except CycleError as error:
         raise FleetError(f"after: a circle: {' after '.join(error.args[1])}.", "Cut it somewhere.") from error
+
+
+def _check_ports(containers: Sequence[Container]) -> None:
+    """Refuse two containers that publish the same port of a host, unless they are told to run on different ones."""
+    for target in {container.target for container in containers}:
+        there = [container for container in containers if container.target == target and container.state != "absent"]
+        check_ports((container.name, entry) for container in there for entry in container.publish or ())
 
 
 def _share_from(text: str | None, total: int) -> int | None:
@@ -535,8 +559,9 @@ def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device |
             raise FleetError(f"{name}: {device!r} is no name for a device.", "Use letters, digits, dots and dashes.")
         if device == "nixprofiles":
             raise FleetError(f"{name}: the device 'nixprofiles' is made by this module.", "Use 'self_update' for it.")
-        if device.startswith((TMPFS_DEVICE, PERSIST_DEVICE)):
-            raise FleetError(f"{name}: the device {device!r} is named as this module's.", "Use 'tmpfs' or 'persist'.")
+        if device.startswith(tuple(_OWN_DEVICES)):
+            option = next(option for prefix, option in _OWN_DEVICES.items() if device.startswith(prefix))
+            raise FleetError(f"{name}: the device {device!r} is named as this module's.", f"Use {option!r} for it.")
         if keys is not None and not isinstance(keys, Mapping):
             raise FleetError(f"{name}: device {device!r} must be a dictionary of its keys, or null to remove it.")
         for key, value in (keys or {}).items():

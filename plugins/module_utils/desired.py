@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .attached import attached_devices
 from .declared import DAEMON_SOCKET_DIR, LOCALTIME, STORE_PROFILE, Container, Device
 from .errors import FleetError
 from .mounts import Volumes, check_mounts, check_pool, mount_devices, tmpfs_entries, volumes_change
@@ -165,19 +166,41 @@ def _wanted_devices(
         }
     if declared.storage_pool is not None or declared.root_size is not None:
         wanted["root"] = _root_device(declared, instance, from_profiles, observed)
-    wanted = {**wanted, **_with_declared_root(declared, wanted)}
+    stored = {} if instance is None else instance.devices
+    wanted.update(_declared_devices(declared, wanted.get("root"), from_profiles, stored))
     root_pool = _root_pool(wanted, instance, from_profiles)
-    return {**wanted, **mount_devices(declared, instance, root_pool, observed)}
+    _check_sources(declared, observed)
+    return {
+        **wanted,
+        **attached_devices(declared.publish, declared.bind_mounts, stored),
+        **mount_devices(declared, instance, root_pool, observed),
+    }
 
 
-def _with_declared_root(
-    declared: Container, wanted: Mapping[str, Device | None]
-) -> Mapping[str, Device | None]:
-    """The declared devices; what the options for the root disk say is in the root disk that is among them."""
-    own_root, root = declared.devices.get("root"), wanted.get("root")
-    if own_root is None or root is None:
-        return declared.devices
-    return {**declared.devices, "root": {**root, **own_root}}
+def _declared_devices(
+    declared: Container, root: Device | None, from_profiles: Devices, stored: Devices
+) -> dict[str, Device | None]:
+    """The declared devices. What the options for the root disk say is in the root disk, and one without a type is
+    the profiles' with the declared keys on top, as "incus config device override" has it."""
+    devices = dict(declared.devices)
+    for name, keys in declared.devices.items():
+        if keys is not None and name == "root" and root is not None:
+            devices[name] = {**root, **keys}
+        elif keys is not None and "type" not in keys and name in from_profiles:
+            devices[name] = {**from_profiles[name], **keys}
+        elif keys is not None and "type" not in keys and name not in stored:
+            raise FleetError(
+                f"{declared.name}: the device {name!r} has no type, and no profile has a device of that name.",
+                "Declare its 'type', such as nic, disk or proxy.",
+            )
+    return devices
+
+
+def _check_sources(declared: Container, observed: Observed) -> None:
+    for source in sorted(observed.missing):
+        raise FleetError(
+            f"{declared.name}: bind_mounts: the host has no {source}.", "Make it first, with the owner that is right."
+        )
 
 
 def _root_pool(

@@ -69,6 +69,16 @@ CONTAINER_OPTIONS: dict[str, Any] = {
     "config": {"type": "dict", "default": {}},
     "secret_config": {"type": "dict", "default": {}, "no_log": True},
     "devices": {"type": "dict", "default": {}},
+    "publish": {"type": "list", "elements": "str"},
+    "bind_mounts": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "source": {"type": "str", "required": True},
+            "path": {"type": "str", "required": True},
+            "readonly": {"type": "bool", "default": True},
+        },
+    },
     "profiles": {"type": "list", "elements": "str"},
     "store_profile": {"type": "str", "default": STORE_PROFILE},
     "storage_pool": {"type": "str"},

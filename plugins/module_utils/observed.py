@@ -156,6 +156,8 @@ class Observed:
     far_volumes: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     memory_pools: frozenset[str] = frozenset()
     occupied: frozenset[str] = frozenset()
+    #: Of the declared bind mounts, the sources that the host does not have.
+    missing: frozenset[str] = frozenset()
     has_snapshots: bool = False
     #: The cluster member that this host is; None without a cluster.
     member: str | None = None

@@ -49,17 +49,23 @@ class Mounted:
 
     prefix: ClassVar[str]
     path: str
-    size: str | None = None
-    mode: str = "0755"
 
     @property
     def device(self) -> str:
         """The name of its device."""
-        return self.prefix + _slug(self.path)
+        return self.prefix + slug(self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tmpfs(Mounted):
+class _Made(Mounted):
+    """One whose file system is made for it."""
+
+    size: str | None = None
+    mode: str = "0755"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tmpfs(_Made):
     """A path that is emptied at every start."""
 
     prefix = TMPFS_DEVICE
@@ -81,7 +87,7 @@ class Tmpfs(Mounted):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Persist(Mounted):
+class Persist(_Made):
     """A path that is kept in a volume, whatever becomes of the root."""
 
     prefix = PERSIST_DEVICE
@@ -89,7 +95,7 @@ class Persist(Mounted):
 
     def volume(self, container: str) -> str:
         """The name of its volume: found again by the next container that is called so, by liblxc's name."""
-        return f"{container}_{_slug(self.path)}"
+        return f"{container}_{slug(self.path)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +116,7 @@ class Volatile:
 def volatile_from(params: Mapping[str, Any], name: str) -> Volatile:
     """Make a Volatile of the parameters of inx_container; raises FleetError for what cannot be."""
     root: VolatileRoot | None = params["volatile_root"]
-    tmpfs = tuple(Tmpfs(**_mounted_from(entry, f"{name}: tmpfs")) for entry in params["tmpfs"] or ())
+    tmpfs = tuple(Tmpfs(**_made_from(entry, f"{name}: tmpfs")) for entry in params["tmpfs"] or ())
     if tmpfs and root not in ("rebuild", "tmpfs"):
         raise FleetError(f"{name}: 'tmpfs' is given without 'volatile_root'.", "Declare 'volatile_root: tmpfs'.")
     if root == "tmpfs" and not tmpfs:
@@ -121,27 +127,26 @@ def volatile_from(params: Mapping[str, Any], name: str) -> Volatile:
             "Keep 'ephemeral' or 'volatile_root: rebuild'.",
         )
     persist = [
-        Persist(**_mounted_from(entry, f"{name}: persist"), pool=entry["pool"]) for entry in params["persist"] or ()
+        Persist(**_made_from(entry, f"{name}: persist"), pool=entry["pool"]) for entry in params["persist"] or ()
     ]
-    volatile = Volatile(
+    return Volatile(
         root=root,
         tmpfs=tmpfs,
         persist=None if params["persist"] is None else tuple(persist),
         delete_volumes=params["delete_volumes"],
     )
-    _check_distinct([entry.path for entry in volatile.mounts], name)
-    return volatile
 
 
-def _mounted_from(entry: Mapping[str, Any], what: str) -> dict[str, Any]:
+def _made_from(entry: Mapping[str, Any], what: str) -> dict[str, Any]:
     return {
-        "path": _path_from(entry["path"], what),
+        "path": mount_path(entry["path"], what),
         "size": _size_from(entry["size"], what),
         "mode": _mode_from(entry["mode"], what),
     }
 
 
-def _path_from(text: str, what: str) -> str:
+def mount_path(text: str, what: str) -> str:
+    """A path in the container at which something can be mounted, without its last slashes; FleetError otherwise."""
     path = text.rstrip("/")
     parts = path.split("/")[1:]
     if not path.startswith("/") or any(part in ("", ".", "..") for part in parts) or _UNPRINTABLE.search(path):
@@ -164,10 +169,14 @@ def _mode_from(text: str, what: str) -> str:
     return text
 
 
-def _check_distinct(paths: Sequence[str], name: str) -> None:
+def check_distinct(mounts: Sequence[Mounted], name: str) -> None:
+    """Refuse a path at which two things are declared."""
+    paths = [entry.path for entry in mounts]
     twice = sorted({path for path in paths if paths.count(path) > 1})
     if twice:
-        raise FleetError(f"{name}: declared twice: {', '.join(twice)}.", "A path has one tmpfs, or one volume.")
+        raise FleetError(
+            f"{name}: declared twice: {', '.join(twice)}.", "A path has one tmpfs, one volume, or one bind mount."
+        )
 
 
 def is_below(path: str, directory: str) -> bool:
@@ -175,7 +184,7 @@ def is_below(path: str, directory: str) -> bool:
     return path == directory or path.startswith(f"{directory}/")
 
 
-def _slug(path: str) -> str:
+def slug(path: str) -> str:
     """A path as a part of a name in Incus. What has no such name of its own gets a digest of the path."""
     plain = path.strip("/").replace("/", "-")
     if _PLAIN_PATH.match(path) and len(plain) <= _LONGEST_SLUG:
