@@ -163,8 +163,8 @@ options:
   publish:
     description:
       - Ports of the host that lead into the container, each as C([ADDRESS:]PORT[:CONTAINER_PORT]/PROTOCOL). V(80/tcp)
-        and V(8080:80/tcp) listen at every IPv4 address of the host, V(192.168.1.5:53/udp) and V([::]:80/tcp) at the one
-        that is named.
+        and V(8080:80/tcp) listen at every IPv4 address of the host, V(192.168.1.5:53/udp) at one of them, and
+        V([::]:80/tcp) at IPv6 addresses, too.
       - Each is a proxy device of Incus, which connects to C(127.0.0.1) in the container. Services there see that
         address in place of the client's. For others, such as those with C(nat), use O(devices).
       - Ports that are declared no more are closed. If this is not given, what is there stays.

@@ -45,8 +45,8 @@ class Published:
     @property
     def device(self) -> str:
         """The name of its device."""
-        address = "" if self.address == _EVERY_ADDRESS else f"{self.address}-"
-        return PUBLISH_DEVICE + slug(f"{address}{self.port}-{self.protocol}")
+        address = "" if self.address == _EVERY_ADDRESS else self.address.strip("[]")
+        return PUBLISH_DEVICE + slug(f"{address}/{self.port}/{self.protocol}")
 
     @property
     def keys(self) -> dict[str, Value]:

@@ -11,7 +11,7 @@ the declaration alone is refused here, before anything else happens.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
@@ -353,13 +353,17 @@ def _chosen(params: Mapping[str, Any], containers: Sequence[Container]) -> list[
     chosen = [
         container
         for container in containers
-        if any(fnmatchcase(container.name, pattern) for pattern in patterns or ())
-        or any(tag in (container.tags or ()) for tag in tags or ())
+        if is_chosen(container.name, container.tags or (), patterns or (), tags or ())
     ]
     names = {container.name for container in chosen}
     return [
         replace(container, after=tuple(name for name in container.after if name in names)) for container in chosen
     ]
+
+
+def is_chosen(name: str, tags: Collection[str], only: Iterable[str], only_tags: Iterable[str]) -> bool:
+    """Whether a container is one of those that are called so, or that have one of these tags."""
+    return any(fnmatchcase(name, pattern) for pattern in only) or any(tag in tags for tag in only_tags)
 
 
 def _check_order(containers: Sequence[Container]) -> None:

@@ -22,6 +22,7 @@ from .errors import FleetError
 from .incus import PYLXD_IMPORT_ERROR, Incus
 from .nix import NIX_DIRECTORIES, Nix
 from .query import JMESPATH_IMPORT_ERROR
+from .values import combined
 
 #: Where the role inx.fleet.host puts pylxd.
 INTERPRETER = "/opt/inx-fleet/bin/python"
@@ -170,7 +171,7 @@ def _member(params: Mapping[str, Any], entry: Mapping[str, Any]) -> Container:
             "Give it beside them, as an option of the module.",
         )
     defaults = {**params["defaults"], "secret_config": params.get("secret_config") or {}}
-    declared = _combined(defaults, given_options(entry))
+    declared = combined(defaults, given_options(entry))
     result = ArgumentSpecValidator(MEMBER_OPTIONS).validate(declared)
     if result.error_messages:
         problem = f"{entry['name']}: {' '.join(result.error_messages)}"
@@ -194,15 +195,6 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nulls(entry) for entry in value]
     return {key: entry for key, entry in value.items() if entry is not None}
-
-
-def _combined(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Dictionaries are combined key by key; anything else that is given takes the place of its default."""
-    combined = {**defaults, **given}
-    for key, value in given.items():
-        if isinstance(value, Mapping) and isinstance(defaults.get(key), Mapping):
-            combined[key] = _combined(defaults[key], value)
-    return combined
 
 
 def require_pylxd(module: AnsibleModule) -> None:

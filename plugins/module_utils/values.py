@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 #: A value as declared; ``None`` means "this key must not be there".
 Value: TypeAlias = str | bool | int | float | None
@@ -65,3 +66,12 @@ def byte_count(size: str) -> int | None:
     """The bytes that a size such as "2GiB" means; None when Incus would not take it for a size."""
     match = _SIZE.match(size)
     return None if match is None else int(match[1]) * _UNITS[match[2] or "B"]
+
+
+def combined(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Dictionaries are combined key by key; anything else that is given takes the place of its default."""
+    result = {**defaults, **given}
+    for key, value in given.items():
+        if isinstance(value, Mapping) and isinstance(defaults.get(key), Mapping):
+            result[key] = combined(defaults[key], value)
+    return result

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: merge_containers
+short_description: Merge lists of containers, by their names
+version_added: 0.1.0
+description:
+  - Makes one list of several in which containers are declared, such as those of a host and of its groups. The role
+    P(inx.fleet.containers#role) uses it.
+author:
+  - inx.fleet contributors (@inx-fleet)
+options:
+  _input:
+    description:
+      - The lists, each as O(inx.fleet.inx_containers#module:containers) takes it. Where two of them declare a container
+        of the same name, the later one comes first. Dictionaries such as C(config) and C(devices) are combined key by
+        key, and other values replaced.
+      - An entry without a name, and a name that is twice in one list, are left for the module to refuse.
+    type: list
+    elements: list
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: The containers of all hosts, with what is particular to this one
+  inx.fleet.inx_containers:
+    containers: "{{ [everywhere, here] | inx.fleet.merge_containers }}"
+  vars:
+    everywhere:
+      - name: proxy
+        flake: /etc/nixos
+        config: {limits.memory: 1GiB}
+    here:
+      - name: proxy
+        config: {limits.memory: 4GiB}
+"""
+
+RETURN = r"""
+_value:
+  description: The containers, in the order in which they first appear.
+  type: list
+  elements: dict
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.inx.fleet.plugins.module_utils.values import combined
+
+
+def merge_containers(lists: Any) -> list[Any]:
+    if not _is_list(lists) or not all(_is_list(entries) for entries in lists):
+        raise AnsibleFilterError("merge_containers takes a list of lists of containers.")
+    merged: list[Any] = []
+    for entries in lists:
+        # As before this list, so that what is twice in it is not taken for a merge.
+        known = {_name(entry): index for index, entry in enumerate(merged)}
+        for entry in entries:
+            index = known.get(_name(entry)) if _name(entry) is not None else None
+            if index is None:
+                merged.append(entry)
+            else:
+                merged[index] = combined(merged[index], entry)
+    return merged
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _name(entry: Any) -> str | None:
+    return entry.get("name") if isinstance(entry, Mapping) else None
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"merge_containers": merge_containers}
