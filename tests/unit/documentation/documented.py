@@ -20,6 +20,8 @@ from ansible_collections.inx.fleet.plugins.module_utils.module import MEMBER_OPT
 COLLECTION = Path(__file__).resolve().parents[3]
 NAMESPACE = "inx.fleet."
 MODULES = sorted(path.stem for path in (COLLECTION / "plugins" / "modules").glob("*.py"))
+# What a group adds to its hosts, under a name of its own.
+_OF = "inx_containers_of_"
 ROLES = sorted(path.name for path in (COLLECTION / "roles").iterdir())
 # In the place of a template, whose value only a play can tell.
 _ANY = {"list": [], "dict": {}, "int": 1, "bool": True, "float": 1.0}
@@ -89,11 +91,16 @@ def errors_of_variables(variables: Mapping[str, Any]) -> Iterator[str]:
         prefix = f"inx_{role}"
         options = role_options(role)
         # A container's variable inx_host, which the inventory plugin sets, is none of the role host.
-        given = {name: value for name, value in variables.items() if name in options or name.startswith(f"{prefix}_")}
+        given = {
+            name: value
+            for name, value in variables.items()
+            if name in options or (name.startswith(f"{prefix}_") and not name.startswith(_OF))
+        }
         yield from _errors(options, given, f"role {role}")
-    yield from errors_of_containers(
-        variables.get("inx_containers"), variables.get("inx_containers_defaults"), "containers"
-    )
+    yield from errors_of_containers(None, variables.get("inx_containers_defaults"), "containers")
+    for name, value in variables.items():
+        if name == "inx_containers" or name.startswith(_OF):
+            yield from errors_of_containers(value, None, name)
 
 
 def _errors(options: Mapping[str, Any], given: Mapping[str, Any], where: str) -> Iterator[str]:

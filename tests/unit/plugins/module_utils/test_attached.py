@@ -77,8 +77,8 @@ def test_what_is_published_is_what_incus_is_told(text: str) -> None:
     except FleetError:
         return
     assert published is not None
-    protocol, _, place = published[0].listen.partition(":")
-    address, _, port = place.rpartition(":")
+    protocol, place = published[0].listen.split(":", 1)
+    address, port = place.rsplit(":", 1)
     assert protocol in ("tcp", "udp")
     assert 1 <= int(port) <= 65535
     assert ip_address(address.strip("[]"))
