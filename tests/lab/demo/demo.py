@@ -30,6 +30,9 @@ done
 
 def main() -> int:
     """Run the demo; each step says what it does."""
+    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        # What Ansible prints goes through this program, which is no terminal to it.
+        os.environ.setdefault("ANSIBLE_FORCE_COLOR", "1")
     title("A bare Debian 13 host: no Incus, no Nix")
     run([*LAB, "up", HOST, "--image", "bare"])
     title("A flake with two systems, at /srv/fixtures/small on that host")
