@@ -16,6 +16,8 @@ import yaml
 
 from ansible_collections.inx.fleet.tests.unit.documentation.documented import (
     COLLECTION,
+    MODULES,
+    ROLES,
     errors_of_tasks,
     errors_of_variables,
 )
@@ -42,6 +44,18 @@ def test_what_it_declares_is_taken(page: str) -> None:
             errors += errors_of_variables(part)
         errors += errors_of_tasks(block)
     assert not errors
+
+
+def test_the_index_names_every_page_of_the_guide() -> None:
+    index = (COLLECTION / "docs" / "README.md").read_text(encoding="utf-8")
+    guide = {path.name for path in (COLLECTION / "docs").glob("*.md")} - {"README.md"}
+    assert not {name for name in guide if f"]({name})" not in index}
+
+
+def test_the_readme_names_all_there_is_to_use() -> None:
+    readme = (COLLECTION / "README.md").read_text(encoding="utf-8")
+    playbooks = [path.stem for path in (COLLECTION / "playbooks").glob("*.yml")]
+    assert not {name for name in (*MODULES, *ROLES, *playbooks) if f"inx.fleet.{name}" not in readme}
 
 
 def _links(page: str) -> Iterator[tuple[str, bool]]:
