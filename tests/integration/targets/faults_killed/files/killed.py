@@ -162,7 +162,7 @@ def _lasting(census: dict[str, Any]) -> dict[str, Any]:
     lasting = {key: value for key, value in census.items() if key not in ("locks", "temporary")}
     return {
         **lasting,
-        "generations": [line for line in census["generations"] if not line.startswith("/.run-")],
+        "generations": [line for line in census["generations"] if not line.startswith(("/.run-", "/.lock-"))],
         "roots": [line for line in census["roots"] if " -> " in line],
     }
 
