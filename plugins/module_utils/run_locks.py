@@ -50,8 +50,9 @@ class Locks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give all back."""
+        """Give all back, with the files of runs that were killed: their containers may be declared no more."""
         self._give_back(list(self._held))
+        _remove_left()
 
     def __contains__(self, name: object) -> bool:
         """Whether this run holds a container."""
@@ -118,6 +119,25 @@ class Locks:
             with suppress(FileNotFoundError):
                 os.unlink(_path(name))
             os.close(self._held.pop(name))
+
+
+def _remove_left() -> None:
+    """Remove the files that nobody holds. Those of another user stay, as does all if there is no directory."""
+    with suppress(OSError):
+        for name in os.listdir(PROFILES_DIR):
+            if name.startswith(_FILE):
+                with suppress(OSError):
+                    _remove_if_free(f"{PROFILES_DIR}/{name}")
+
+
+def _remove_if_free(path: str) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(path, descriptor):
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
 
 
 def _path(name: str) -> str:
