@@ -17,8 +17,10 @@ from common import HOSTS, LAB_ID, RUN, LabError, locked, run
 
 BRIDGE = f"inx{LAB_ID}"
 _STATE = RUN / f"{LAB_ID}.json"
-_FORWARDING_BEFORE = RUN / "forwarding-before"
-_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+#: What a lab needs of this machine's kernel at least: a way out for its hosts, and more of what systemd and Incus watch
+#: files with than the 128 that all hosts have to share, since they have one root.
+_NEEDED = {"net/ipv4/ip_forward": 1, "fs/inotify/max_user_instances": 1024}
+_SYSCTL = Path("/proc/sys")
 _FIRST, _LAST = 2, 254
 
 
@@ -62,12 +64,12 @@ def release_unused() -> None:
             run(["ip", "link", "delete", BRIDGE])
         run(["nft", "-f", "-"], f"table ip {BRIDGE}\ndelete table ip {BRIDGE}\n")
         _STATE.unlink(missing_ok=True)
-        _restore_forwarding()
+        _restore_settings()
 
 
 @contextmanager
 def _machine_lock() -> Iterator[None]:
-    """All labs of this machine share its addresses and its forwarding."""
+    """All labs of this machine share its addresses and its kernel's settings."""
     with locked(Path("/run/lock/inx-fleet-lab")):
         yield
 
@@ -110,7 +112,7 @@ def _routes() -> list[dict[str, str]]:
 
 
 def _bring_up(prefix: str) -> None:
-    """Bridge, address, masquerade, forwarding; each is left alone when it is there."""
+    """Bridge, address, masquerade, settings of the kernel; each is left alone when it is there."""
     if not (Path("/sys/class/net") / BRIDGE).exists():
         run(["ip", "link", "add", BRIDGE, "type", "bridge"])
     run(["ip", "address", "replace", f"{prefix}.1/24", "dev", BRIDGE])
@@ -126,19 +128,27 @@ def _bring_up(prefix: str) -> None:
     }}
     """
     run(["nft", "-f", "-"], rules)
-    if not _FORWARDING_BEFORE.exists():
-        _FORWARDING_BEFORE.write_text(_FORWARDING.read_text(encoding="utf-8"), encoding="utf-8")
-    if _FORWARDING.read_text(encoding="utf-8").strip() != "1":
-        _FORWARDING.write_text("1", encoding="utf-8")
+    for name, least in _NEEDED.items():
+        found = (_SYSCTL / name).read_text(encoding="utf-8").strip()
+        if not _before(name).exists():
+            _before(name).write_text(found, encoding="utf-8")
+        if int(found) < least:
+            (_SYSCTL / name).write_text(str(least), encoding="utf-8")
 
 
-def _restore_forwarding() -> None:
+def _before(name: str) -> Path:
+    """Where it is kept what a setting was before there was a lab."""
+    return RUN / f"{name.rpartition('/')[2]}-before"
+
+
+def _restore_settings() -> None:
     """The last lab puts back what the first one found."""
     if not RUN.exists() or any(RUN.glob("*.json")):
         return
-    if _FORWARDING_BEFORE.exists():
-        before = _FORWARDING_BEFORE.read_text(encoding="utf-8").strip()
-        if before != _FORWARDING.read_text(encoding="utf-8").strip():
-            _FORWARDING.write_text(before, encoding="utf-8")
-        _FORWARDING_BEFORE.unlink()
+    for name in _NEEDED:
+        if _before(name).exists():
+            before = _before(name).read_text(encoding="utf-8")
+            if before != (_SYSCTL / name).read_text(encoding="utf-8").strip():
+                (_SYSCTL / name).write_text(before, encoding="utf-8")
+            _before(name).unlink()
     RUN.rmdir()

@@ -57,7 +57,7 @@ play connection.yml "$work/inx.yml" -- -e "work=$work"
 play single.yml "$work/single.yml" "$work/fleet.yml"
 
 # The collection's own playbooks are for the hosts of containers.
-for playbook in site update rollback collect_garbage; do
+for playbook in site update rollback collect_garbage destroy; do
     ansible-playbook -i "$work/fleet.yml" -i "$work/inx.yml" "inx.fleet.$playbook" --list-hosts > "$work/said"
     grep metal1 "$work/said"
     if grep web.metal1 "$work/said"; then exit 1; fi

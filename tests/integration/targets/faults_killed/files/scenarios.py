@@ -278,7 +278,7 @@ SCENARIOS = (
         name="mount the store",
         module="inx_store_mount",
         prepare=profile,
-        right=_devices("nixdb", "nixsocket", "nixstore", "shared-srv"),
+        right=_devices("nixsocket", "nixstore", "shared-srv"),
     ),
     Scenario(
         name="change the store mount", module="inx_store_mount", prepare=change_profile, right=_devices("nixstore")

@@ -67,9 +67,12 @@ def _round(chance: random.Random, number: int) -> list[str]:
     arguments = {"containers": entries, "set": "soak", "purge": True, "purge_limit": _CONTAINERS}
     first = modules.run("inx_containers", arguments)
     if first.failed:
-        return [f"{first.message} (after {drifts})"]
-    problems = [*_wrong(entries, before), *_not_idle(modules.run("inx_containers", arguments))]
-    return [f"{problem} (after {drifts}, with {json.dumps(entries)})" for problem in problems]
+        problems = [first.message]
+    else:
+        problems = [*_wrong(entries, before), *_not_idle(modules.run("inx_containers", arguments))]
+    if problems:
+        print(f"after {drifts}, declared {json.dumps(entries)}", flush=True)
+    return problems
 
 
 def _not_idle(second: modules.Ended) -> list[str]:
