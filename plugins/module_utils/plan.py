@@ -10,7 +10,7 @@ normal run applies the same ones, so the two cannot disagree.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -126,16 +126,16 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
             f"{declared.name} has no system yet, and none is declared.", "Give 'flake', 'file' or 'system'."
         )
     if instance is None:
-        steps = _steps_for_new(declared, wanted, system, observed)
-        return Plan(container=declared, system=wanted, steps=tuple(steps))
+        steps = tuple(_steps_for_new(declared, wanted, system, observed))
+        return Plan(container=declared, system=wanted, steps=(*steps, *_prune_step(declared, system, observed, steps)))
     fallback = None if observed.is_elsewhere else _fallback(system, instance, observed.generations)
     if wanted is not None and _is_refused(declared, wanted, instance):
         return _plan_for_failed(declared, wanted, observed, instance, fallback)
     check_rebuild(declared, instance, observed)
     differs = change(declared, instance, observed)
     if observed.is_elsewhere:
-        steps = _steps_for_move(declared, wanted, observed, instance, differs)
-        return Plan(container=declared, system=wanted, steps=tuple(steps))
+        steps = tuple(_steps_for_move(declared, wanted, observed, instance, differs))
+        return Plan(container=declared, system=wanted, steps=(*steps, *_prune_step(declared, system, observed, steps)))
     check_volumes_are_here(declared, instance, observed)
     late = late_devices(differs.before, differs.after)
     restart_required = _keeps_running(declared, instance) and (
@@ -143,11 +143,11 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
     )
     if restart_required:
         differs = _without_devices(differs, late)
-    steps = _steps_for_existing(declared, wanted, observed, instance, differs)
+    steps = tuple(_steps_for_existing(declared, wanted, observed, instance, differs))
     return Plan(
         container=declared,
         system=wanted,
-        steps=(*steps, *_prune_step(declared, wanted, observed, instance, fallback)),
+        steps=(*steps, *_prune_step(declared, system, observed, steps)),
         warnings=tuple(_warnings(declared, instance, restart_required)),
         restart_required=restart_required,
         fallback=fallback,
@@ -385,25 +385,42 @@ def _activate_step(declared: Container, wanted: System, instance: Instance, runs
     yield _step("activate", declared.name, summary, {"running_system": runs}, after)
 
 
-def _prune_step(
-    declared: Container, wanted: System | None, observed: Observed, instance: Instance, fallback: Generation | None
-) -> Iterator[Step]:
-    """What goes is older than those to keep, and nothing that runs, boots, or may be gone back to."""
+def _prune_step(declared: Container, system: str, observed: Observed, steps: Sequence[Step]) -> Iterator[Step]:
+    """What goes is older than those to keep, and nothing that runs, boots, or may be gone back to.
+
+    That is judged by what the other steps leave, as the next run would judge it, which is to find nothing to do.
+    """
     if declared.keep_generations is None:
         return
-    found = observed.generations
-    paths, current = dict(found.paths), found.current
-    if wanted is not None and declared.activation != "test" and found.system != wanted.path:
-        current = wanted.generation or next_generation(found, wanted.path)
-        paths[current] = wanted.path
+    instance, found = _left_by(declared, observed, steps)
     in_use = (instance.running_system, instance.config.get(HEALTHY))
-    kept = {current, *sorted(paths)[-declared.keep_generations :]}
+    kept = {found.current, *sorted(found.paths)[-declared.keep_generations :]}
+    fallback = _fallback(system, instance, found)
     if fallback is not None:
         kept.add(fallback.number)
-    old = {key: path for key, path in paths.items() if key not in kept and path not in in_use}
+    old = {key: path for key, path in found.paths.items() if key not in kept and path not in in_use}
     if old:
         numbers = ", ".join(str(key) for key in sorted(old))
         yield _step("prune", declared.name, f"remove generations {numbers}", {"generations": _numbered(old)}, {})
+
+
+def _left_by(declared: Container, observed: Observed, steps: Sequence[Step]) -> tuple[Instance, Generations]:
+    """What runs, what is noted on the instance, and the generations, when steps have ended well."""
+    instance, found = observed.instance or Instance(name=declared.name), observed.generations
+    runs, notes = instance.running_system, dict(instance.config)
+    for step in steps:
+        if step.action == "record":
+            number, path = step.after["generation"], step.after["system"]
+            found = replace(found, paths={**found.paths, number: path}, current=number)
+        elif step.action == "stop":
+            runs = None
+        elif step.action in ("start", "restart", "activate"):
+            runs = step.after["running_system" if step.action == "activate" else "system"]
+            notes.pop(ACTIVATING, None)
+            if declared.health is not None and runs is not None:
+                notes[HEALTHY] = runs
+                notes[FAILED] = " ".join(path for path in failed_systems(instance) if path != runs)
+    return replace(instance, running_system=runs, config=notes), found
 
 
 def _update_step(name: str, differs: Change) -> Step:

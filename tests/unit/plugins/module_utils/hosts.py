@@ -10,6 +10,7 @@ data that the plan looks at, so that plans can be followed to their end.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.observed import (
     Profile,
     Volume,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.plan import ACTIVATING, Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.plan import ACTIVATING, HEALTHY, Plan, Step
 
 OLD = "/nix/store/00000000000000000000000000000000-nixos-system-web-1"
 NEW = "/nix/store/11111111111111111111111111111111-nixos-system-web-2"
@@ -118,7 +119,14 @@ def _running(container: Container, step: Step, observed: Observed) -> Observed:
     system = step.after.get("system", instance.running_system)
     cleared = {ACTIVATING} if "activating" in step.before else set()
     config = {key: value for key, value in instance.config.items() if key not in cleared}
+    if step.action != "unfreeze":
+        config = _proven(container, system, config)
     return replace(observed, instance=replace(instance, status="Running", running_system=system, config=config))
+
+
+def _proven(container: Container, system: str | None, config: Mapping[str, str]) -> dict[str, str]:
+    """What is noted on an instance when the system has been brought up."""
+    return {**config, HEALTHY: system} if container.health is not None and system is not None else dict(config)
 
 
 def _stopped(container: Container, step: Step, observed: Observed) -> Observed:
@@ -128,9 +136,9 @@ def _stopped(container: Container, step: Step, observed: Observed) -> Observed:
 def _activated(container: Container, step: Step, observed: Observed) -> Observed:
     instance = _instance(observed)
     config = {key: value for key, value in instance.config.items() if key != ACTIVATING}
-    return replace(
-        observed, instance=replace(instance, config=config, running_system=step.after["running_system"])
-    )
+    system = step.after["running_system"]
+    config = _proven(container, system, config)
+    return replace(observed, instance=replace(instance, config=config, running_system=system))
 
 
 def _rolled_back(container: Container, step: Step, observed: Observed) -> Observed:

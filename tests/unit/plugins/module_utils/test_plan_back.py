@@ -9,8 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.declared import Container, Health, StorePath
+from ansible_collections.inx.fleet.plugins.module_utils.declared import (
+    Activation,
+    Container,
+    Health,
+    State,
+    StorePath,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.observed import Generation, Generations, Observed, System
 from ansible_collections.inx.fleet.plugins.module_utils.plan import (
@@ -34,7 +42,7 @@ WEB = Container(name="web", health=Health())
 def host(*recorded: int, current: int, runs: int | None, **notes: str) -> Observed:
     """A container with a generation N of the system N for each number, and notes on the instance."""
     empty = empty_host()
-    seen = after(plan_container(WEB, System(path=path(current), built=True), empty), empty)
+    seen = after(plan_container(replace(WEB, health=None), System(path=path(current), built=True), empty), empty)
     assert seen.instance is not None
     config = {**seen.instance.config, **notes}
     instance = replace(seen.instance, running_system=None if runs is None else path(runs), config=config)
@@ -131,10 +139,48 @@ def test_numbers_are_those_that_nix_would_give(recorded: dict[int, int], system:
     assert next_generation(found, path(system)) == number
 
 
-def test_old_generations_go_and_what_is_in_use_stays() -> None:
+def test_old_generations_go_and_what_was_in_use_goes_with_them() -> None:
     seen = host(1, 2, 3, 4, 5, current=5, runs=2, **{HEALTHY: path(1)})
     plan = update(seen, to=6, declared=replace(WEB, keep_generations=2))
+    assert plan.steps[-1].before == {"generations": {str(number): path(number) for number in (1, 2, 3, 4)}}
+
+
+def test_old_generations_that_stay_in_use_stay() -> None:
+    seen = host(1, 2, 3, 4, 5, current=5, runs=2, **{HEALTHY: path(1)})
+    plan = update(seen, to=6, declared=replace(WEB, keep_generations=2, activation="boot"))
     assert plan.steps[-1].before == {"generations": {"3": path(3), "4": path(4)}}
+
+
+@given(
+    recorded=st.sets(st.integers(1, 6), min_size=1),
+    chosen=st.data(),
+    to=st.integers(1, 7),
+    kept=st.integers(2, 4),
+    health=st.sampled_from([None, Health()]),
+    state=st.sampled_from(["started", "stopped", "present", "restarted"]),
+    activation=st.sampled_from(["switch", "boot", "test"]),
+    is_there=st.booleans(),
+)
+def test_what_is_pruned_is_pruned_in_one_run(
+    *,
+    recorded: set[int],
+    chosen: st.DataObject,
+    to: int,
+    kept: int,
+    health: Health | None,
+    state: State,
+    activation: Activation,
+    is_there: bool,
+) -> None:
+    one_of = st.sampled_from(sorted(recorded))
+    notes = {HEALTHY: path(chosen.draw(one_of))} if chosen.draw(st.booleans()) else {}
+    runs = chosen.draw(st.none() | one_of)
+    seen = host(*recorded, current=chosen.draw(one_of), runs=runs, **notes)
+    if not is_there:
+        seen = replace(seen, instance=None)
+    declared = replace(WEB, keep_generations=kept, health=health, state=state, activation=activation)
+    again = update(after(update(seen, to, declared), seen), to, declared)
+    assert "prune" not in actions(again)
 
 
 def test_nothing_is_pruned_when_few_are_there() -> None:
