@@ -40,6 +40,7 @@ from .plan import (
     Plan,
     Step,
     failed_systems,
+    notes_of_health,
     rollback_step,
     takes_a_restart,
 )
@@ -395,8 +396,7 @@ def _note_good(host: Host, container: Container, system: str) -> None:
     instance = host.incus.instance(container.name)
     if instance is None:
         return
-    others = [path for path in failed_systems(instance) if path != system]
-    wanted = {ACTIVATING: "", HEALTHY: system, FAILED: " ".join(others)}
+    wanted = notes_of_health(instance, system)
     new = {key: value for key, value in wanted.items() if instance.config.get(key, "") != value}
     if new:
         host.incus.note(container.name, new)

@@ -24,15 +24,13 @@ from .mounts import attached_volumes, is_in_memory
 from .nix import kept
 from .observed import Instance, Observed, System
 from .placement import placed
-from .plan import BUILDING, DISRUPTIVE, Plan, Step, is_rebuilt, plan_set
+from .plan import BUILDING, DISRUPTIVE, PROVING, Plan, Step, is_rebuilt, plan_set
 from .run_locks import Locks
 from .schedule import Slots, run_jobs
 
 # A container that was started a moment ago has not made /run/current-system yet.
 _BOOT_GRACE = 5.0
 _POLL = 0.05
-# Steps that end with a container that was seen to be healthy.
-_PROVING = frozenset(("start", "restart", "activate"))
 # The API extension of tmpfs as a device.
 _TMPFS_DEVICES = "container_disk_tmpfs"
 
@@ -442,7 +440,7 @@ class _Work:
     def _prove(self, plan: Plan) -> list[str]:
         """See that a container that others come after is healthy, unless a step has just seen it."""
         name = plan.container.name
-        if name not in self._waited_for or any(step.action in _PROVING for step in plan.steps):
+        if name not in self._waited_for or any(step.action in PROVING for step in plan.steps):
             return []
         instance = self._before[name].instance
         if instance is None or instance.running_system is None:

@@ -57,6 +57,8 @@ _LAST_GENERATION = 999_999_999
 BUILDING = frozenset(("build", "copy"))
 #: Steps during which a container that ran does not do its work.
 DISRUPTIVE = frozenset(("restart", "activate", "rollback", "stop", "move"))
+#: Steps that end with a system that was seen to be healthy.
+PROVING = frozenset(("start", "restart", "activate"))
 
 # What the collection notes on an instance.
 #: A system while it is activated; found later, it tells of an activation that did not end well.
@@ -126,16 +128,16 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
             f"{declared.name} has no system yet, and none is declared.", "Give 'flake', 'file' or 'system'."
         )
     if instance is None:
-        steps = tuple(_steps_for_new(declared, wanted, system, observed))
-        return Plan(container=declared, system=wanted, steps=(*steps, *_prune_step(declared, system, observed, steps)))
+        steps = _with_prune(declared, system, observed, _steps_for_new(declared, wanted, system, observed))
+        return Plan(container=declared, system=wanted, steps=steps)
     fallback = None if observed.is_elsewhere else _fallback(system, instance, observed.generations)
     if wanted is not None and _is_refused(declared, wanted, instance):
         return _plan_for_failed(declared, wanted, observed, instance, fallback)
     check_rebuild(declared, instance, observed)
     differs = change(declared, instance, observed)
     if observed.is_elsewhere:
-        steps = tuple(_steps_for_move(declared, wanted, observed, instance, differs))
-        return Plan(container=declared, system=wanted, steps=(*steps, *_prune_step(declared, system, observed, steps)))
+        moving = _steps_for_move(declared, wanted, observed, instance, differs)
+        return Plan(container=declared, system=wanted, steps=_with_prune(declared, system, observed, moving))
     check_volumes_are_here(declared, instance, observed)
     late = late_devices(differs.before, differs.after)
     restart_required = _keeps_running(declared, instance) and (
@@ -143,11 +145,11 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
     )
     if restart_required:
         differs = _without_devices(differs, late)
-    steps = tuple(_steps_for_existing(declared, wanted, observed, instance, differs))
+    changing = _steps_for_existing(declared, wanted, observed, instance, differs)
     return Plan(
         container=declared,
         system=wanted,
-        steps=(*steps, *_prune_step(declared, system, observed, steps)),
+        steps=_with_prune(declared, system, observed, changing),
         warnings=tuple(_warnings(declared, instance, restart_required)),
         restart_required=restart_required,
         fallback=fallback,
@@ -385,6 +387,14 @@ def _activate_step(declared: Container, wanted: System, instance: Instance, runs
     yield _step("activate", declared.name, summary, {"running_system": runs}, after)
 
 
+def _with_prune(
+    declared: Container, system: str, observed: Observed, planned: Iterator[Step]
+) -> tuple[Step, ...]:
+    """The planned steps, and after them the removal of the generations that are old by then."""
+    steps = tuple(planned)
+    return (*steps, *_prune_step(declared, system, observed, steps))
+
+
 def _prune_step(declared: Container, system: str, observed: Observed, steps: Sequence[Step]) -> Iterator[Step]:
     """What goes is older than those to keep, and nothing that runs, boots, or may be gone back to.
 
@@ -414,12 +424,11 @@ def _left_by(declared: Container, observed: Observed, steps: Sequence[Step]) -> 
             found = replace(found, paths={**found.paths, number: path}, current=number)
         elif step.action == "stop":
             runs = None
-        elif step.action in ("start", "restart", "activate"):
+        elif step.action in PROVING:
             runs = step.after["running_system" if step.action == "activate" else "system"]
             notes.pop(ACTIVATING, None)
             if declared.health is not None and runs is not None:
-                notes[HEALTHY] = runs
-                notes[FAILED] = " ".join(path for path in failed_systems(instance) if path != runs)
+                notes.update(notes_of_health(instance, runs))
     return replace(instance, running_system=runs, config=notes), found
 
 
@@ -517,6 +526,12 @@ def _chosen_generation(declared: Container, observed: Observed) -> int | None:
 def failed_systems(instance: Instance | None) -> tuple[str, ...]:
     """The systems that were tried on an instance and found bad, the last one last."""
     return () if instance is None else tuple(instance.config.get(FAILED, "").split())
+
+
+def notes_of_health(instance: Instance, system: str) -> dict[str, str]:
+    """What is noted on an instance when a system was seen to be healthy; "" is no note."""
+    others = [path for path in failed_systems(instance) if path != system]
+    return {ACTIVATING: "", HEALTHY: system, FAILED: " ".join(others)}
 
 
 def _fallback(system: str, instance: Instance, found: Generations) -> Generation | None:
