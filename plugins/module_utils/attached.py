@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import FleetError
 from .values import Value
-from .volatile import Mounted, mount_path, slug
+from .volatile import UNPRINTABLE, Mounted, mount_path, slug
 
 # What devices of the collection begin with: all else is somebody else's.
 PUBLISH_DEVICE = "inx-publish-"
@@ -25,7 +25,6 @@ _PUBLISHED = re.compile(
     r"(?:(?P<address>\d+(?:\.\d+){3}|\[[0-9a-f:.]+\]):)?(?P<port>\d{1,5})(?::(?P<inner>\d{1,5}))?/(?P<protocol>tcp|udp)",
     re.IGNORECASE,
 )
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +144,7 @@ def _is_address(text: str | None) -> bool:
 
 def _source_from(text: str, name: str) -> str:
     path = text.rstrip("/")
-    if not path.startswith("/") or ".." in path.split("/") or _UNPRINTABLE.search(path):
+    if not path.startswith("/") or ".." in path.split("/") or UNPRINTABLE.search(path):
         raise FleetError(
             f"{name}: bind_mounts: the source {text!r} is no path below /.", "Write it absolute, as the host has it."
         )

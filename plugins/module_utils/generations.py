@@ -21,7 +21,7 @@ from heapq import nlargest
 
 from .declared import PROFILES_DIR, store_object
 from .errors import FleetError
-from .locks import locked_directory
+from .locks import locked_directory, open_directory
 from .observed import Generations
 
 _GENERATION = re.compile(r"system-(\d{1,9})-link\Z")
@@ -148,7 +148,7 @@ def remove_tree(path: str, *, dir_fd: int | None = None) -> None:
     shutil.rmtree holds a descriptor for each level, and fails at a thousand. Here what is below comes up, level by
     level. Raises OSError when somebody fills it as fast.
     """
-    top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
+    top = open_directory(path, dir_fd)
     try:
         for _level in range(_MAX_LEVELS):
             names = os.listdir(top)
@@ -166,7 +166,7 @@ def _remove_entry(top: int, name: str) -> None:
     try:
         os.unlink(name, dir_fd=top)
     except IsADirectoryError:
-        directory = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=top)
+        directory = open_directory(name, top)
         try:
             for below in os.listdir(directory):
                 os.rename(below, f".{secrets.token_hex(16)}", src_dir_fd=directory, dst_dir_fd=top)

@@ -44,10 +44,8 @@ class Seen:
         return None if self.generations is None else self.generations.system
 
 
-def container_info(seen: Seen, differences: Differences | None = None) -> dict[str, Any]:
-    """A container as inx_container_info returns it; ``differences`` are told if they were asked for."""
-    instance, found = seen.instance, seen.generations
-    pending = restart_pending(instance)
+def instance_facts(instance: Instance) -> dict[str, Any]:
+    """What Incus has of a container, and everybody is told alike."""
     return {
         "name": instance.name,
         "project": instance.project,
@@ -57,6 +55,15 @@ def container_info(seen: Seen, differences: Differences | None = None) -> dict[s
         "ephemeral": instance.ephemeral,
         "profiles": list(instance.profiles),
         "set": instance.config.get(SET),
+    }
+
+
+def container_info(seen: Seen, differences: Differences | None = None) -> dict[str, Any]:
+    """A container as inx_container_info returns it; ``differences`` are told if they were asked for."""
+    instance, found = seen.instance, seen.generations
+    pending = restart_pending(instance)
+    return {
+        **instance_facts(instance),
         "addresses": {interface: list(addresses) for interface, addresses in instance.addresses.items()},
         "disk": dict(instance.disk),
         "system": seen.system,

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from .declared import PROFILES_DIR, lxc_name
-from .desired import SET, TAGS, shares_store
+from .desired import TAGS, shares_store
 from .errors import FleetError
 from .generations import generations_from
 from .incus import instance_from, server_from
+from .info import instance_facts
 from .observed import Generations, Instance
 from .plan import restart_pending
 from .query import compiled
@@ -80,15 +81,8 @@ def _facts(host: str, instance: Instance, generations: Generations) -> Facts:
     addresses = {interface: list(found) for interface, found in sorted(instance.addresses.items())}
     config = instance.expanded_config
     return {
-        "name": instance.name,
+        **instance_facts(instance),
         "host": host,
-        "project": instance.project,
-        "location": instance.location,
-        "status": instance.status,
-        "description": instance.description,
-        "ephemeral": instance.ephemeral,
-        "profiles": list(instance.profiles),
-        "set": instance.config.get(SET),
         "tags": instance.config[TAGS].split(",") if instance.config.get(TAGS) else [],
         "addresses": addresses,
         "address": _first(addresses),

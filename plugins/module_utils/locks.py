@@ -33,9 +33,9 @@ def take_lock(descriptor: int, kind: int, timeout: float, problem: str) -> None:
             return
 
 
-def open_directory(path: str) -> int:
-    """A descriptor of a directory that is to be locked, and is no link; OSError when there is none."""
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def open_directory(path: str, dir_fd: int | None = None) -> int:
+    """A descriptor of a directory, which can be locked, and is no link; OSError when there is none."""
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
 
 
 @contextmanager

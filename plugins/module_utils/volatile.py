@@ -37,7 +37,8 @@ _TAKEN = (
     "/nix/var/nix/db",
     "/nix/var/nix/profiles",
 )
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+#: What no path that is declared may hold.
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 _MODE = re.compile(r"[0-7]{4}\Z")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9./]+\Z")
 _LONGEST_SLUG = 40
@@ -149,7 +150,7 @@ def mount_path(text: str, what: str) -> str:
     """A path in the container at which something can be mounted, without its last slashes; FleetError otherwise."""
     path = text.rstrip("/")
     parts = path.split("/")[1:]
-    if not path.startswith("/") or any(part in ("", ".", "..") for part in parts) or _UNPRINTABLE.search(path):
+    if not path.startswith("/") or any(part in ("", ".", "..") for part in parts) or UNPRINTABLE.search(path):
         raise FleetError(f"{what}: {text!r} is no path below /.", "Write it absolute and plain, as /var/lib/db.")
     for taken in _TAKEN:
         if is_below(path, taken):
