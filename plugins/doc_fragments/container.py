@@ -391,5 +391,17 @@ options:
     default: false
 """
 
+    # For modules that change containers.
+    LOCK = r"""
+options:
+  lock_timeout:
+    description:
+      - Seconds to wait for another run that works on the same containers on this host. After that it is said who that
+        is, and those containers are left as they are.
+      - A run that changes nothing waits for nobody, and neither does check mode.
+    type: int
+    default: 300
+"""
+
     # Annotated, or ansible-test takes it for a text of its own.
     SET: str = _of_entries(DOCUMENTATION)

@@ -41,7 +41,7 @@ INCUS_OPTIONS: dict[str, Any] = {
 #: The options of the doc fragment inx.fleet.incus for modules that call nix.
 NIX_OPTIONS: dict[str, Any] = {"build_timeout": {"type": "int", "default": 3600}}
 
-#: The option of modules that change containers, for which other runs may have to be waited.
+#: The option of the doc fragment inx.fleet.container.lock, for modules that change containers.
 LOCK_OPTIONS: dict[str, Any] = {"lock_timeout": {"type": "int", "default": 300}}
 
 #: A container as inx_container takes it, and as an entry of a set.

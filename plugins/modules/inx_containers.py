@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - inx.fleet.attributes.actiongroup_inx
   - inx.fleet.incus
   - inx.fleet.container.set
+  - inx.fleet.container.lock
 attributes:
   check_mode:
     details:
@@ -103,13 +104,6 @@ options:
       - Seconds that each call of nix may take.
     type: int
     default: 3600
-  lock_timeout:
-    description:
-      - Seconds to wait for another run that works on the same containers on this host. After that it is said who that
-        is, and those containers are left as they are.
-      - A run that changes nothing waits for nobody, and neither does check mode.
-    type: int
-    default: 300
 """
 
 EXAMPLES = r"""
