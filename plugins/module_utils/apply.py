@@ -25,7 +25,7 @@ from .generations import (
     remove_profile,
     select_generation,
 )
-from .health import journal, verify
+from .health import journal, system_of_start, verify
 from .incus import Incus
 from .nix import Nix
 from .observed import Generation
@@ -201,7 +201,8 @@ def _start(host: Host, plan: Plan, step: Step) -> list[str]:
     emptied = plan.container.volatile.root == "rebuild" or "rebuild" in before
 
     def boot() -> list[str]:
-        _start_instance(host, plan.container.name, emptied=emptied)
+        if not _start_instance(host, plan.container.name, emptied=emptied):
+            _catch_up(host, plan.container, system)
         if "moving" in step.before or "move" in before:
             host.incus.note(plan.container.name, {MOVING: ""})
         return verify(host.incus, plan.container, system)
@@ -237,12 +238,28 @@ def _rebuild(host: Host, plan: Plan, step: Step) -> None:
     host.incus.rebuild_instance(plan.container.name)
 
 
-def _start_instance(host: Host, name: str, *, emptied: bool) -> None:
-    """Start it, and note which start its root was emptied for: after any other one it is not empty."""
-    host.incus.set_state(name, "start")
+def _start_instance(host: Host, name: str, *, emptied: bool) -> bool:
+    """Start it, and note which start its root was emptied for: after any other one it is not empty.
+
+    False when somebody else has started it meanwhile, as Incus does when it comes up.
+    """
+    ours = True
+    try:
+        host.incus.set_state(name, "start")
+    except RefusedError:
+        if not _runs(host, name):
+            raise
+        ours = False
     found = host.incus.instance(name) if emptied else None
     if found is not None:
         host.incus.note(name, {EMPTIED: found.last_started})
+    return ours
+
+
+def _catch_up(host: Host, container: Container, system: str) -> None:
+    """Switch to ``system`` if somebody else's start came before it was recorded."""
+    if system_of_start(host.incus, container) != system:
+        _switch(host, container, system, "switch")
 
 
 def _stop(host: Host, plan: Plan, step: Step) -> None:

@@ -45,6 +45,16 @@ def wait_until_up(incus: Incus, container: Container, system: str) -> list[str]:
     return warnings
 
 
+def system_of_start(incus: Incus, container: Container) -> str:
+    """The system that runs in a container that is being started, once it says so; UnhealthyError if it never does."""
+    name = container.name
+
+    def look() -> str:
+        return incus.running_system(_running_instance(incus, name)) or ""
+
+    return _poll(name, container.wait.timeout, "it does not say what it runs", look)
+
+
 def verify(incus: Incus, container: Container, system: str) -> list[str]:
     """Wait until ``system`` is up and does what ``health`` asks for, and return warnings.
 

@@ -15,6 +15,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,9 @@ from starts import build_systems, expect, fresh, web, wipe, with_web
 
 SMALL = f"{host.HERE}/small"
 _UNREACHABLE = "the connection to Incus failed|no Incus socket at|Incus says"
+_INCUS = ("incus.socket", "incus.service")
+#: What shuts the containers down when the host goes down, or Incus's socket is stopped.
+_SHUTDOWN = "incus-startup.service"
 #: No wait for a fault may be longer than this.
 _PATIENCE = 120
 
@@ -214,10 +218,12 @@ def done_and_undone(do: list[str], undo: list[str]) -> Iterator[None]:
         sh(*undo)
 
 
-def incus_stopped() -> AbstractContextManager[None]:
-    """Incus is stopped, and nothing starts it."""
-    units = ["incus.socket", "incus.service"]
-    return done_and_undone(["systemctl", "stop", *units], ["systemctl", "start", *units])
+@contextmanager
+def incus_stopped() -> Iterator[None]:
+    """Incus is stopped, its containers run on, and nothing starts it."""
+    with containers_kept(), incus_started_after():
+        sh("systemctl", "stop", *_INCUS)
+        yield
 
 
 @contextmanager
@@ -226,7 +232,28 @@ def incus_started_after() -> Iterator[None]:
     try:
         yield
     finally:
-        sh("systemctl", "start", "incus.socket", "incus.service")
+        sh("systemctl", "start", *_INCUS, _SHUTDOWN)
+
+
+@contextmanager
+def containers_kept() -> Iterator[None]:
+    """A stop of Incus's socket stops a unit too that shuts the containers down; not while this lasts."""
+    drop_in = Path("/run/systemd/system", f"{_SHUTDOWN}.d", "kept.conf")
+    drop_in.parent.mkdir(parents=True)
+    drop_in.write_text("[Service]\nExecStop=\n", encoding="ascii")
+    sh("systemctl", "daemon-reload")
+    try:
+        yield
+    finally:
+        shutil.rmtree(drop_in.parent)
+        sh("systemctl", "daemon-reload")
+
+
+@contextmanager
+def kept_and_started_after() -> Iterator[None]:
+    """Both."""
+    with containers_kept(), incus_started_after():
+        yield
 
 
 @contextmanager
@@ -381,9 +408,11 @@ def held() -> Iterator[None]:
 
 def real_faults() -> Iterator[Fault]:
     """Faults of the real Incus, the real Nix and the real host."""
-    for name, unit in (("restarted", "restart"), ("stopped", "stop")):
-        units = ("incus.socket", "incus.service") if unit == "stop" else ("incus.service",)
-        command = ("systemctl", "--no-block", unit, *units)
+    for name, command, around in (
+        ("restarted", ("restart", "incus.service"), incus_started_after),
+        ("stopped", ("stop", *_INCUS), kept_and_started_after),
+        ("shut down", ("stop", *_INCUS), incus_started_after),
+    ):
         for what, start, patterns in (
             ("a creation", new, ("POST /1.0/instances", "/wait")),
             ("a start", stopped, ("PUT .*/state", "/wait")),
@@ -394,10 +423,19 @@ def real_faults() -> Iterator[Fault]:
                 part=f"Incus {name} in {what}",
                 start=start,
                 message=_UNREACHABLE,
-                around=incus_started_after,
-                meddle=at(patterns, *command),
+                around=around,
+                meddle=at(patterns, "systemctl", "--no-block", *command),
                 may_succeed=True,
+                stays=name != "shut down",
             )
+    for moment, pattern in (("its start", "PUT .*/state"), ("its new system", "os.(symlink|rename) .*/web/system")):
+        yield Fault(
+            part=f"started by somebody else before {moment}",
+            start=stopped,
+            message="nothing: it must not fail",
+            meddle=at((pattern,), "incus", "start", "web"),
+            may_succeed=True,
+        )
     yield Fault(part="Incus stopped before", start=newer, message="no Incus socket|connection", around=incus_stopped)
     yield Fault(
         part="Incus frozen",

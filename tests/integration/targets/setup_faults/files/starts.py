@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,9 @@ def wipe() -> None:
     for volume in host.query("/1.0/storage-pools/default/volumes/custom"):
         host.ask("incus", "storage", "volume", "delete", "default", volume.rpartition("/")[2])
     subprocess.run(["incus", "profile", "delete", "killed"], capture_output=True, check=False)
-    for place in (host.PROFILES, host.ROOTS, host.SYSTEMS):
-        shutil.rmtree(place, ignore_errors=True)
+    # What they are in stays, with its owner and mode: the role host made it, and others use it after us.
+    places = [place for place in (host.PROFILES, host.ROOTS, host.SYSTEMS) if os.path.isdir(place)]
+    host.ask("find", *places, "-mindepth", "1", "-delete")
     for link in Path(host.AUTO).iterdir():
         if os.readlink(link).startswith("/root/killed/"):
             link.unlink()
