@@ -58,6 +58,7 @@ A figure is a multiple of the floor, with the seconds behind it. The seconds are
 
 - *Floor*: the requests to Incus that have to be made, side by side, and one `nix build`, in one Python process. It
   plans and compares nothing.
+- *Inside the module* is its work, from its arguments to its answer, beside the same of the floor.
 - *The module alone* is `inx_containers`, run on the host with its arguments, from the start of Python to its end, from
   an archive as Ansible makes it. Its memory in a run without changes: {memory}.
 - *ansible-playbook* is the whole command with one task of `inx_containers`, with its start and ssh.
@@ -106,18 +107,18 @@ def _ways(figures: Figures) -> list[str]:
 
 def _floor_table(figures: Figures) -> Iterator[str]:
     ways = _ways(figures)
-    yield from _head(["", "containers", *(_WAY_NAMES[way] for way in ways)])
+    yield from _head(["", "containers", "floor", "inside the module", *(_WAY_NAMES[way] for way in ways[1:])])
     for phase, size in _rows(figures):
-        floor = figures.get(("floor", size, phase))
-        cells = [_beside_floor(figures.get((way, size, phase)), floor) for way in ways]
-        yield f"| {_PHASE_NAMES[phase]} | {size} | {' | '.join(cells)} |"
+        floor = figures["floor", size, phase]
+        inside = _beside_floor(figures.get(("module", size, phase)), floor, "inside")
+        cells = [_beside_floor(figures.get((way, size, phase)), floor) for way in ways[1:]]
+        yield f"| {_PHASE_NAMES[phase]} | {size} | {floor['seconds']:.2f} s | {' | '.join([inside, *cells])} |"
 
 
-def _beside_floor(figure: Mapping[str, Any] | None, floor: Mapping[str, Any] | None) -> str:
+def _beside_floor(figure: Mapping[str, Any] | None, floor: Mapping[str, Any], time: str = "seconds") -> str:
     if figure is None:
         return "–"  # noqa: RUF001 - a dash for what there is not
-    seconds = f"{figure['seconds']:.2f} s"
-    return seconds if floor in (None, figure) else f"**{figure['seconds'] / floor['seconds']:.1f}** ({seconds})"
+    return f"**{figure[time] / floor[time]:.1f}** ({figure[time]:.2f} s)"
 
 
 def _tool_table(figures: Figures) -> Iterator[str]:
