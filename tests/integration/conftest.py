@@ -22,6 +22,7 @@ from ansible_collections.inx.fleet.tests.integration.lab_targets import (
     install_fixtures,
     provision,
     remove_left_hosts,
+    remove_old_logs,
     throw_away,
 )
 
@@ -30,6 +31,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Once for a run, and not in each of its workers."""
     if not hasattr(session.config, "workerinput"):
         remove_left_hosts()
+        remove_old_logs()
         REPORT.unlink(missing_ok=True)
 
 

@@ -36,7 +36,7 @@ RUN = "test" if KEEP_HOSTS else os.environ.setdefault("INX_FLEET_RUN", f"run{os.
 _UP_TIMEOUT = 1200
 _TARGET_TIMEOUT = 7200 if faults.LONG else 1800
 # Of what a failed command said.
-_LINES = 40
+_LINES = 60
 _LINE = 3000
 
 
@@ -137,7 +137,7 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def run(command: Sequence[str], timeout: int, environment: Mapping[str, str] | None = None, log: str = "") -> str:
-    """Run a command and return what it said. It can be followed in the cache under logs/."""
+    """Run a command and return what it said. It can be followed in the cache under logs/, and is kept if it fails."""
     path = CACHE / "logs" / f"{log or 'lab'}-{os.getpid()}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8", errors="replace") as output:
@@ -156,15 +156,28 @@ def run(command: Sequence[str], timeout: int, environment: Mapping[str, str] | N
         except subprocess.TimeoutExpired:
             ending, succeeded = f"was not done after {timeout} s", False
     said = path.read_text(encoding="utf-8", errors="replace")
-    path.unlink()
     if not succeeded:
-        raise RunError(f"{shlex.join(command)} {ending}. It said last:\n{_end_of(said)}")
+        raise RunError(f"{shlex.join(command)} {ending}. In {path} it said:\n{_telling_part(said)}")
+    path.unlink()
     return said
 
 
-def _end_of(said: str) -> str:
-    """The last lines, short enough to be read in the log of a CI: a result of Ansible is a line however long."""
-    return "\n".join(line[:_LINE] for line in said.splitlines()[-_LINES:])
+def _telling_part(said: str) -> str:
+    """What tells of the failure: Ansible's first error or else the end, short enough for the log of a CI.
+
+    What is removed after an error comes behind it, and a result of Ansible is a line however long.
+    """
+    lines = said.splitlines()
+    error = next((number for number, line in enumerate(lines) if line.startswith(("[ERROR]", "fatal:"))), len(lines))
+    first = max(0, min(error - _LINES // 4, len(lines) - _LINES))
+    return "\n".join(line[:_LINE] for line in lines[first : first + _LINES])
+
+
+def remove_old_logs() -> None:
+    """Remove what runs that have ended left under logs/."""
+    for path in (CACHE / "logs").glob("*.log"):
+        if not Path("/proc", path.stem.rpartition("-")[2]).exists():
+            path.unlink()
 
 
 def remove_left_hosts() -> None:
