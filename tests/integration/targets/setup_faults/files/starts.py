@@ -26,8 +26,9 @@ def wipe() -> None:
         host.ask("incus", "storage", "volume", "delete", "default", volume.rpartition("/")[2])
     subprocess.run(["incus", "profile", "delete", "killed"], capture_output=True, check=False)
     # What they are in stays, with its owner and mode: the role host made it, and others use it after us.
-    places = [place for place in (host.PROFILES, host.ROOTS, host.SYSTEMS) if os.path.isdir(place)]
-    host.ask("find", *places, "-mindepth", "1", "-delete")
+    for place in (host.PROFILES, host.ROOTS, host.SYSTEMS):
+        if os.path.isdir(place):
+            host.ask("find", place, "-mindepth", "1", "-delete")
     for link in Path(host.AUTO).iterdir():
         if os.readlink(link).startswith("/root/killed/"):
             link.unlink()
