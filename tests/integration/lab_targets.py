@@ -98,7 +98,7 @@ def cases() -> Iterator[Case]:
     only_target, only_incus = os.environ.get("INX_FLEET_TARGET") or "*", os.environ.get("INX_FLEET_INCUS")
     for path in sorted(TARGETS.iterdir()):
         if _is_test(path) and fnmatchcase(path.name, only_target):
-            target = read_target(path)
+            target = read_target(path, short=not (only_incus or faults.LONG))
             for incus in target.incus:
                 if only_incus in (None, "", incus):
                     yield Case(target=target, incus=incus)
@@ -110,8 +110,8 @@ def _is_test(path: Path) -> bool:
     return has_tasks and not path.name.startswith("setup_")
 
 
-def read_target(path: Path) -> Target:
-    """A target with its meta/lab.yml."""
+def read_target(path: Path, *, short: bool = False) -> Target:
+    """A target with its meta/lab.yml: on the versions for a short run of all, or on all that it is for."""
     described = path / "meta" / "lab.yml"
     wishes: dict[str, Any] = (yaml.safe_load(described.read_text(encoding="utf-8")) if described.exists() else {}) or {}
     unknown = set(wishes) - {"images", "hosts", "fixture", "incus", "incus_short", "provision"}
@@ -123,7 +123,7 @@ def read_target(path: Path) -> Target:
         images=images,
         hosts=int(wishes.get("hosts", len(images) or 1)),
         fixtures=_texts(wishes.get("fixture", "small")),
-        incus=(() if faults.LONG else _texts(wishes.get("incus_short")))
+        incus=(_texts(wishes.get("incus_short")) if short else ())
         or _texts(wishes.get("incus"))
         or tuple(INCUS_SOURCES),
         provision=bool(wishes.get("provision", "bare" not in images)),
