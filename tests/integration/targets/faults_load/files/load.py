@@ -73,7 +73,8 @@ def _removed(size: int) -> list[str]:
 
 def _run(arguments: dict[str, Any]) -> modules.Ended:
     ended = modules.run("inx_containers", {"set": "load", **arguments}, patience=1800)
-    print(f"{ended.seconds:7.1f} s, {ended.memory:4.0f} MiB in its largest process", flush=True)
+    changed = sum(one["changed"] for one in ended.result.get("containers", ()))
+    print(f"{changed} changed in {ended.seconds:.1f} s, {ended.memory:.0f} MiB in the largest process", flush=True)
     return ended
 
 
