@@ -96,8 +96,9 @@ def lab_hosts(case: Case, shared_host: Callable[[Case], str], tmp_path: Path) ->
     try:
         for name, image in zip(names, case.own_images, strict=True):
             bring_up(name, image)
-            if case.target.provision:
-                provision([name], case.incus, tmp_path)
+        if case.target.provision:
+            provision(names, case.incus, tmp_path)
+        for name in names:
             install_fixtures(name, case.target.fixtures)
         yield names
     finally:
