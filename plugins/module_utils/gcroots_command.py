@@ -171,11 +171,16 @@ def _watch(limits: Limits) -> None:
     quick = replace(limits, container_timeout=min(limits.container_timeout, _QUICK_TIMEOUT))
     missing: set[tuple[str, str]] = set()
     last_whole = next_whole = time.monotonic()
+    pause = _WHOLE_SYNC_PAUSE
     while True:
         if time.monotonic() >= next_whole:
-            missing = set(_attempt(_fleet, patient, Scope(missing=missing)).missing)
+            report = _attempt(_fleet, patient, Scope(missing=missing))
+            missing = set(report.missing)
             last_whole = time.monotonic()
-            next_whole = last_whole + _WHOLE_SYNC_EVERY
+            # What kept it from all of its work may be over soon, or never.
+            incomplete = report.problems or report.limits
+            next_whole = last_whole + (pause if incomplete else _WHOLE_SYNC_EVERY)
+            pause = min(2 * pause, _WHOLE_SYNC_EVERY) if incomplete else _WHOLE_SYNC_PAUSE
         if not select.select([events], [], [], max(0.0, next_whole - time.monotonic()))[0]:
             continue
         time.sleep(_GATHER)

@@ -30,7 +30,7 @@ from .gcroots_dir import is_plain
 from .rootfs import (
     Running,
     container_root,
-    is_init_of,
+    has_ended,
     open_directory,
     read_link,
     store_path_behind,
@@ -61,9 +61,11 @@ class Questions:
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """The looks by container, what kept others from being looked at, and limits that were hit."""
+    """The looks by container, those that stopped meanwhile, what kept others from being looked at, and limits that
+    were hit."""
 
     looks: Mapping[str, Look] = field(default_factory=dict)
+    ended: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
 
@@ -82,6 +84,7 @@ class Bounds:
 def look_into(questions: Sequence[Questions], bounds: Bounds) -> Answers:
     """Look into running containers."""
     looks: dict[str, Look] = {}
+    ended: list[str] = []
     problems: list[str] = []
     limits: list[str] = []
     remaining = list(questions)
@@ -94,10 +97,12 @@ def look_into(questions: Sequence[Questions], bounds: Bounds) -> Answers:
             name = asked.container.name
             if isinstance(answer, str):
                 problems.append(f"{name} keeps its roots and gets no new ones: {answer}")
+            elif answer["ended"]:
+                ended.append(name)
             else:
                 looks[name] = _look_of(asked, answer, settled=asked.container.age >= bounds.settle)
                 limits += [f"{name}: the search ended after {SCAN_ENTRIES} entries."] if answer["cut"] else []
-    return Answers(looks=looks, problems=tuple(problems), limits=tuple(limits))
+    return Answers(looks=looks, ended=tuple(ended), problems=tuple(problems), limits=tuple(limits))
 
 
 #: What the child says of a container (_answer), or why it could not.
@@ -190,14 +195,15 @@ def _answer(question: Questions, max_new: int) -> dict[str, Any]:
             # A root is dropped only for what a look at its very link says.
             kept = dict(_looked_up(root, enumerate(question.kept)))
             scanned, cut = _searched(root, question.scan)
-        # Its file systems go when it stops, and then nothing that is missing is gone.
-        if not is_init_of(container.name, container.pid):
-            return {"problem": "it stopped meanwhile."}
     except FleetError as error:
-        return {"problem": str(error)}
+        return {"ended": True} if has_ended(container.name, container.pid) else {"problem": str(error)}
+    # Its file systems go when it stops, and then nothing that is missing is gone.
+    if has_ended(container.name, container.pid):
+        return {"ended": True}
     first = len(question.new)
     found = [(first + index, store) for index, store in kept.items() if store is not None]
     return {
+        "ended": False,
         "found": new[:max_new] + found,
         "gone": [first + index for index, store in kept.items() if store is None],
         "scanned": scanned[:max_new],

@@ -28,6 +28,9 @@ from .rootfs import Running, running_containers, store_path_behind
 _SYSTEM_LINKS = ("/run/booted-system", "/run/current-system")
 # Links are held and looked up so many at a time, however many there are.
 _BATCH = 20_000
+# What Incus may take to call a container stopped whose init has ended, in seconds.
+_STOPPING = 3
+_POLL = 0.1
 
 _Entry = TypeVar("_Entry")
 
@@ -69,7 +72,8 @@ class Report:
     """What a sync did, or would do; ``limits`` and ``problems`` are for the administrator.
 
     ``unknown`` is the number of links that no running container and not the host
-    has, ``missing`` what was looked for in stopped containers and is not there.
+    has, ``missing`` what was looked for in stopped containers and is not there,
+    ``ended`` the containers that stopped while they were looked at.
     ``removed`` tells of what would have stopped Nix's collection.
     """
 
@@ -80,6 +84,7 @@ class Report:
     links: int = 0
     unknown: int = 0
     missing: tuple[tuple[str, str], ...] = ()
+    ended: tuple[str, ...] = ()
     containers: int = 0
 
 
@@ -107,11 +112,33 @@ def _sync_all(ask_incus: AskIncus, limits: Limits, scope: Scope, *, deadline: fl
         if number and time.monotonic() >= deadline:
             left = f"The sync ended after {limits.timeout:.0f} s; the links after the first {report.links} wait."
             return _joined(report, Report(limits=(left,)))
-        whole = number == 0 and scope.links is None
-        part = _sync_paths(fleet, limits, scope, kept=kept, paths=paths, deadline=deadline, whole=whole, check=check)
+        sync_paths = partial(
+            _sync_paths,
+            limits=limits,
+            paths=paths,
+            deadline=deadline,
+            whole=number == 0 and scope.links is None,
+            check=check,
+        )
+        part = sync_paths(fleet, scope=scope, kept=kept)
         kept = with_changes(kept, part.changes)
         report = _joined(report, part)
-    return report
+        if part.ended and fleet is not None:
+            # What they have is read as that of stopped ones.
+            fleet = _when_stopped(ask_incus, part.ended, deadline)
+            part = sync_paths(fleet, scope=replace(scope, only=part.ended), kept=_chosen(kept, part.ended))
+            kept = with_changes(kept, part.changes)
+            report = _joined(replace(report, ended=()), replace(part, links=0, unknown=0))
+    told = [f"{name} keeps its roots and gets no new ones: it stopped meanwhile." for name in report.ended]
+    return replace(report, problems=(*report.problems, *told))
+
+
+def _when_stopped(ask_incus: AskIncus, names: Collection[str], deadline: float) -> Fleet | None:
+    """The fleet, in which containers whose init has ended are stopped, or soon: one may be starting anew."""
+    until = min(deadline, time.monotonic() + _STOPPING)
+    while (fleet := ask_incus()) is not None and not fleet.stopped.issuperset(names) and time.monotonic() < until:
+        time.sleep(_POLL)
+    return fleet
 
 
 def root_one(fleet: Fleet, limits: Limits, name: str, path: str, *, check: bool) -> Report:
@@ -142,6 +169,8 @@ def _look_at(fleet: Fleet, limits: Limits, name: str, path: str) -> Look:
         return Look(links={path: store_path_behind(partial(fleet.read_stopped, name), path)})
     deadline = time.monotonic() + limits.timeout
     answers = look_into([Questions(container=container, kept=[path])], _bounds(limits, deadline))
+    if name in answers.ended:
+        raise FleetError(f"{name} stopped meanwhile.", "Run again.")
     if name not in answers.looks:
         raise FleetError(" ".join((*answers.problems, *answers.limits)))
     return answers.looks[name]
@@ -175,9 +204,9 @@ def _batches(links: Iterator[str]) -> Iterator[list[str]]:
 
 def _sync_paths(
     fleet: Fleet | None,
+    *,
     limits: Limits,
     scope: Scope,
-    *,
     kept: Mapping[str, Roots],
     paths: Sequence[str],
     deadline: float,
@@ -217,6 +246,7 @@ def _sync_paths(
         links=len(paths),
         unknown=len(unknown),
         missing=searched.missing,
+        ended=answers.ended,
         containers=len(running),
     )
 
@@ -299,5 +329,6 @@ def _joined(first: Report, second: Report) -> Report:
         links=first.links + second.links,
         unknown=first.unknown + second.unknown,
         missing=first.missing + second.missing,
+        ended=first.ended + second.ended,
         containers=max(first.containers, second.containers),
     )

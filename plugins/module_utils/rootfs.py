@@ -207,6 +207,11 @@ def is_init_of(name: str, pid: int) -> bool:
     return len(numbers) == 2 and numbers[1] == "1" and _monitored(status.get("PPid", "").strip()) == name
 
 
+def has_ended(name: str, pid: int) -> bool:
+    """Whether the init ``pid`` of a container has come to its end: it has no root any more when it is a zombie."""
+    return _status(str(pid)).get("State", "").split()[:1] == ["Z"] or not is_init_of(name, pid)
+
+
 def _title(pid: str) -> str | None:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
