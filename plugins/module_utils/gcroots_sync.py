@@ -22,7 +22,7 @@ from .gcroots import Change, Look, Roots, plan_roots, with_changes
 from .gcroots_dir import apply_changes, auto_links, in_store, kept_roots, locked_roots, remove_left
 from .gcroots_look import Answers, Bounds, Questions, look_into
 from .observed import Fleet
-from .rootfs import Running, running_containers, store_path_behind
+from .rootfs import Running, has_ended, running_containers, store_path_behind
 
 # What a container runs: a root wherever Nix runs (NixOS links both from gcroots), but not from the host's view.
 _SYSTEM_LINKS = ("/run/booted-system", "/run/current-system")
@@ -133,10 +133,13 @@ def _sync_all(ask_incus: AskIncus, limits: Limits, scope: Scope, *, deadline: fl
     return replace(report, problems=(*report.problems, *told))
 
 
-def _when_stopped(ask_incus: AskIncus, names: Collection[str], deadline: float) -> Fleet | None:
-    """The fleet, in which containers whose init has ended are stopped, or soon: one may be starting anew."""
+def _when_stopped(ask_incus: AskIncus, names: Sequence[str], deadline: float) -> Fleet | None:
+    """The fleet, once it has containers whose init has ended as stopped, unless they are gone or run anew."""
     until = min(deadline, time.monotonic() + _STOPPING)
-    while (fleet := ask_incus()) is not None and not fleet.stopped.issuperset(names) and time.monotonic() < until:
+    while (fleet := ask_incus()) is not None and time.monotonic() < until:
+        alive = {name for name, container in running_containers().items() if not has_ended(name, container.pid)}
+        if not set(names) & fleet.running - alive:
+            break
         time.sleep(_POLL)
     return fleet
 
@@ -220,9 +223,12 @@ def _sync_paths(
         _bounds(limits, deadline),
     )
     looks = dict(answers.looks)
+    ended = set(answers.ended)
     unknown = _unknown(paths, answers)
     searched = _Searched()
     if fleet is not None:
+        # Incus takes one for running that has nothing to look at any more, or not yet.
+        ended |= _chosen(dict.fromkeys(fleet.running - running.keys()), scope.only).keys()
         stopped = [name for name in sorted(fleet.stopped - running.keys()) if scope.only is None or name in scope.only]
         until = min(deadline, time.monotonic() + limits.stopped_timeout)
         # Those that nobody else has come first: the others are safe with whoever has them.
@@ -246,7 +252,7 @@ def _sync_paths(
         links=len(paths),
         unknown=len(unknown),
         missing=searched.missing,
-        ended=answers.ended,
+        ended=tuple(sorted(ended)),
         containers=len(running),
     )
 

@@ -268,11 +268,10 @@ class Incus:
             everywhere = self._get(api.instances, **{"recursion": 1, "all-projects": "true"})
         found = [entry for entry in everywhere if _location(entry) == self.server.member]
         places = {lxc_name(entry["project"], entry["name"]): (entry["project"], entry["name"]) for entry in found}
-        stopped = {
-            lxc_name(entry["project"], entry["name"])
-            for entry in found
-            if entry["type"] == "container" and entry["status"] == "Stopped"
-        }
+
+        def containers(*statuses: str) -> frozenset[str]:
+            chosen = [entry for entry in found if entry["type"] == "container" and entry["status"] in statuses]
+            return frozenset(lxc_name(entry["project"], entry["name"]) for entry in chosen)
 
         def read_stopped(lxc: str, path: str) -> str | None:
             project, name = places[lxc]
@@ -280,7 +279,12 @@ class Incus:
                 return _link_by_api(api.instances[name], {"path": path, "project": project})
             return None
 
-        return Fleet(names=frozenset(places), stopped=frozenset(stopped), read_stopped=read_stopped)
+        return Fleet(
+            names=frozenset(places),
+            running=containers("Running", "Frozen"),
+            stopped=containers("Stopped"),
+            read_stopped=read_stopped,
+        )
 
     # Changing instances
 

@@ -172,9 +172,11 @@ class Observed:
 class Fleet:
     """What Incus knows and /proc does not: all instances, and the links of containers that do not run.
 
+    ``running`` and ``stopped`` are what it takes containers for, a moment after they are.
     ``read_stopped`` gives the target of the link at a path in a stopped container, None if it is no link.
     """
 
     names: frozenset[str]
+    running: frozenset[str]
     stopped: frozenset[str]
     read_stopped: Callable[[str, str], str | None]

@@ -17,7 +17,7 @@ import errno
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from .declared import store_object
@@ -208,8 +208,16 @@ def is_init_of(name: str, pid: int) -> bool:
 
 
 def has_ended(name: str, pid: int) -> bool:
-    """Whether the init ``pid`` of a container has come to its end: it has no root any more when it is a zombie."""
-    return _status(str(pid)).get("State", "").split()[:1] == ["Z"] or not is_init_of(name, pid)
+    """Whether the init ``pid`` of a container has come to its end.
+
+    Its root is gone first, before the rest of its namespace and itself (kernel/exit.c, do_exit).
+    """
+    with suppress(PermissionError):
+        try:
+            os.readlink(f"/proc/{pid}/root")
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+    return not is_init_of(name, pid)
 
 
 def _title(pid: str) -> str | None:
