@@ -262,6 +262,7 @@ def _variables(incus: str) -> dict[str, Any]:
 
 def journal(name: str) -> str:
     """What Incus and the Nix daemon said last on a host."""
-    command = [*LAB, "ssh", name, "--", "journalctl -u incus -u nix-daemon --no-pager -n 50"]
+    look = "journalctl -u incus -u nix-daemon --no-pager -n 500 | grep -v dnsmasq | tail -n 40"
+    command = [*LAB, "ssh", name, "--", look]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     return f"--- journal of {name}\n{done.stdout}{done.stderr}"
