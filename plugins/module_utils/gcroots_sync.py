@@ -111,7 +111,8 @@ def _sync_all(ask_incus: AskIncus, limits: Limits, scope: Scope, *, deadline: fl
     for number, paths in enumerate(_batches(auto_links(scope.links))):
         if number and time.monotonic() >= deadline:
             left = f"The sync ended after {limits.timeout:.0f} s; the links after the first {report.links} wait."
-            return _joined(report, Report(limits=(left,)))
+            report = _joined(report, Report(limits=(left,)))
+            break
         sync_paths = partial(
             _sync_paths,
             limits=limits,
@@ -137,7 +138,8 @@ def _when_stopped(ask_incus: AskIncus, names: Sequence[str], deadline: float) ->
     """The fleet, once it has containers whose init has ended as stopped, unless they are gone or run anew."""
     until = min(deadline, time.monotonic() + _STOPPING)
     while (fleet := ask_incus()) is not None and time.monotonic() < until:
-        alive = {name for name, container in running_containers().items() if not has_ended(name, container.pid)}
+        awaited = _chosen(running_containers(), names)
+        alive = {name for name, container in awaited.items() if not has_ended(name, container.pid)}
         if not set(names) & fleet.running - alive:
             break
         time.sleep(_POLL)
@@ -219,7 +221,7 @@ def _sync_paths(
     """Sync one batch of links, sorted; ``whole`` adds what runs, the roots that are there, and what a scan finds."""
     running = _chosen(running_containers(), scope.only)
     answers = look_into(
-        [_questions(container, kept.get(name, {}), paths, scope, whole) for name, container in sorted(running.items())],
+        [_questions(container, kept.get(name, {}), paths, scope, whole) for name, container in running.items()],
         _bounds(limits, deadline),
     )
     looks = dict(answers.looks)
@@ -228,8 +230,8 @@ def _sync_paths(
     searched = _Searched()
     if fleet is not None:
         # Incus takes one for running that has nothing to look at any more, or not yet.
-        ended |= _chosen(dict.fromkeys(fleet.running - running.keys()), scope.only).keys()
-        stopped = [name for name in sorted(fleet.stopped - running.keys()) if scope.only is None or name in scope.only]
+        ended.update(_chosen_names(fleet.running - running.keys(), scope.only))
+        stopped = _chosen_names(fleet.stopped - running.keys(), scope.only)
         until = min(deadline, time.monotonic() + limits.stopped_timeout)
         # Those that nobody else has come first: the others are safe with whoever has them.
         in_order = dict.fromkeys((*unknown, *paths))
@@ -280,7 +282,13 @@ def _has_below(paths: Sequence[str], directory: str) -> bool:
 
 
 def _chosen(found: Mapping[str, _Entry], only: Collection[str] | None) -> dict[str, _Entry]:
-    return {name: entry for name, entry in found.items() if only is None or name in only}
+    """Those that a sync is about, by name."""
+    return {name: found[name] for name in _chosen_names(found, only)}
+
+
+def _chosen_names(names: Iterable[str], only: Collection[str] | None) -> list[str]:
+    """The names that a sync is about, in their order."""
+    return sorted(name for name in names if only is None or name in only)
 
 
 def _unknown(paths: Sequence[str], answers: Answers) -> list[str]:

@@ -110,7 +110,7 @@ def _is_test(path: Path) -> bool:
     return has_tasks and not path.name.startswith("setup_")
 
 
-def read_target(path: Path, *, short: bool = False) -> Target:
+def read_target(path: Path, *, short: bool) -> Target:
     """A target with its meta/lab.yml: on the versions for a short run of all, or on all that it is for."""
     described = path / "meta" / "lab.yml"
     wishes: dict[str, Any] = (yaml.safe_load(described.read_text(encoding="utf-8")) if described.exists() else {}) or {}
@@ -176,8 +176,13 @@ def _telling_part(said: str) -> str:
 def remove_old_logs() -> None:
     """Remove what runs that have ended left under logs/."""
     for path in (CACHE / "logs").glob("*.log"):
-        if not Path("/proc", path.stem.rpartition("-")[2]).exists():
+        if _is_over(path.stem.rpartition("-")[2]):
             path.unlink()
+
+
+def _is_over(pid: str) -> bool:
+    """Whether a run has ended, by the process that its hosts or a log of its are named after."""
+    return not Path("/proc", pid).exists()
 
 
 def remove_left_hosts() -> None:
@@ -185,7 +190,7 @@ def remove_left_hosts() -> None:
     listed = subprocess.run([*LAB, "list"], stdout=subprocess.PIPE, text=True, check=True).stdout
     for line in listed.splitlines():
         owner = re.match(r"run(\d+)-", line)
-        if owner and not Path(f"/proc/{owner[1]}").exists():
+        if owner and _is_over(owner[1]):
             throw_away(line.split()[0])
 
 

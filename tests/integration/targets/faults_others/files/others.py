@@ -209,19 +209,9 @@ def sh(*command: str) -> None:
 
 
 @contextmanager
-def done_and_undone(do: list[str], undo: list[str]) -> Iterator[None]:
-    """A fault that one command makes and another takes away."""
-    sh(*do)
-    try:
-        yield
-    finally:
-        sh(*undo)
-
-
-@contextmanager
 def incus_stopped() -> Iterator[None]:
     """Incus is stopped, its containers run on, and nothing starts it."""
-    with containers_kept(), incus_started_after():
+    with kept_and_started_after():
         sh("systemctl", "stop", *_INCUS)
         yield
 
@@ -334,10 +324,15 @@ def small_pool_full() -> Iterator[None]:
         os.unlink(f"{SMALL}/.full")
 
 
-def bridge_gone() -> AbstractContextManager[None]:
+@contextmanager
+def bridge_gone() -> Iterator[None]:
     """The bridge of the containers is not there under its name."""
-    link = ["ip", "link", "set", "dev"]
-    return done_and_undone([*link, "incusbr0", "name", "gone0"], [*link, "gone0", "name", "incusbr0"])
+    link = ("ip", "link", "set", "dev")
+    sh(*link, "incusbr0", "name", "gone0")
+    try:
+        yield
+    finally:
+        sh(*link, "gone0", "name", "incusbr0")
 
 
 def at(patterns: Sequence[str], *command: str) -> Meddle:
