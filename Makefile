@@ -2,10 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-PYTHON ?= python3
+# Debian's own, which is built with all optimizations, before one that is first in PATH.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 LAB = $(PYTHON) tests/lab/lab.py
 IN_TREE = $(PYTHON) tests/environment.py
-PYTEST = $(IN_TREE) pytest -n 2
+# One worker for the host of each Incus version, and one for the targets that have hosts of their own.
+PYTEST = $(IN_TREE) pytest -n 3
 
 # For one lab host: make lab-up NAME=a IMAGE=incus-7.0
 NAME ?= dev

@@ -13,7 +13,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class Target:
     hosts: int = 1
     fixtures: tuple[str, ...] = ()
     incus: tuple[str, ...] = tuple(INCUS_SOURCES)
+    #: By version, the parts of it that run there; all of them if nothing is said.
+    parts: Mapping[str, list[str]] = field(default_factory=dict)
     #: Whether the role inx.fleet.host is applied before. It is not to hosts of a "bare" image, unless this says so.
     provision: bool = True
 
@@ -111,10 +113,10 @@ def _is_test(path: Path) -> bool:
 
 
 def read_target(path: Path, *, short: bool) -> Target:
-    """A target with its meta/lab.yml: on the versions for a short run of all, or on all that it is for."""
+    """A target with its meta/lab.yml: what a short run of all does of it, or the whole of it on each version."""
     described = path / "meta" / "lab.yml"
     wishes: dict[str, Any] = (yaml.safe_load(described.read_text(encoding="utf-8")) if described.exists() else {}) or {}
-    unknown = set(wishes) - {"images", "hosts", "fixture", "incus", "incus_short", "provision"}
+    unknown = set(wishes) - {"images", "hosts", "fixture", "incus", "incus_short", "parts_short", "provision"}
     if unknown:
         raise ValueError(f"{described}: nobody knows what {', '.join(sorted(unknown))} means")
     images = _texts(wishes.get("images"))
@@ -126,8 +128,20 @@ def read_target(path: Path, *, short: bool) -> Target:
         incus=(_texts(wishes.get("incus_short")) if short else ())
         or _texts(wishes.get("incus"))
         or tuple(INCUS_SOURCES),
+        parts=_parts(path, wishes.get("parts_short", {})) if short else {},
         provision=bool(wishes.get("provision", "bare" not in images)),
     )
+
+
+def _parts(path: Path, by_version: Mapping[str, list[str]]) -> Mapping[str, list[str]]:
+    """What each version of Incus runs of a target, checked to be all of it when taken together."""
+    if by_version:
+        defaults = yaml.safe_load((path / "defaults" / "main.yml").read_text(encoding="utf-8"))
+        named = {part for parts in by_version.values() for part in parts}
+        if named != set(defaults["parts"]):
+            odd = ", ".join(sorted(named ^ set(defaults["parts"])))
+            raise ValueError(f"{path}/meta/lab.yml: parts_short should have each part of the target. Look at {odd}")
+    return by_version
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -197,6 +211,9 @@ def remove_left_hosts() -> None:
 def bring_up(name: str, image: str) -> None:
     """Make a lab host, or boot the one that is there when hosts are kept."""
     run([*LAB, "up", name, "--image", image], _UP_TIMEOUT, log=f"up-{name}")
+    compile_once = Path(__file__).with_name("compile_once.py").read_text(encoding="utf-8")
+    install = f"cat > /etc/python3.13/sitecustomize.py <<'END'\n{compile_once}END"
+    run([*LAB, "ssh", name, "--", install], _UP_TIMEOUT, log=f"up-{name}")
 
 
 def install_fixtures(name: str, fixtures: Sequence[str]) -> None:
@@ -213,23 +230,26 @@ def throw_away(*names: str) -> None:
 def provision(names: Sequence[str], incus: str, directory: Path) -> None:
     """Apply the role host, as a user does."""
     play = [{"hosts": "all", "gather_facts": True, "roles": ["inx.fleet.host"]}]
-    _ansible(play, names, incus, directory, log=f"provision-{names[0]}")
+    _ansible(play, names, _variables(incus), directory, log=f"provision-{names[0]}")
 
 
 def run_target(case: Case, names: Sequence[str], directory: Path) -> None:
     """Run a target on hosts: its runme.sh if it has one, else its role."""
     if (case.target.directory / "runme.sh").exists():
-        inventory, variables = _write_inputs(names, case.incus, directory)
+        inventory, variables = _write_inputs(names, _variables(case.incus), directory)
         command = ["bash", "-eu", "runme.sh", "-e", f"@{variables}", *_extra()]
         in_target = ["env", "-C", str(case.target.directory), *command]
         run(in_target, _TARGET_TIMEOUT, {"ANSIBLE_INVENTORY": str(inventory)}, log=case.label)
         return
-    play = [{"hosts": "all", "gather_facts": True, "roles": [case.target.name]}]
-    _ansible(play, names, case.incus, directory, log=case.label)
+    play = [{"hosts": "all", "gather_facts": False, "roles": [case.target.name]}]
+    values = _variables(case.incus)
+    if case.target.parts:
+        values["parts"] = case.target.parts[case.incus]
+    _ansible(play, names, values, directory, log=case.label)
 
 
-def _ansible(play: Sequence[Any], names: Sequence[str], incus: str, directory: Path, log: str) -> None:
-    inventory, variables = _write_inputs(names, incus, directory)
+def _ansible(play: Sequence[Any], names: Sequence[str], values: Mapping[str, Any], directory: Path, log: str) -> None:
+    inventory, variables = _write_inputs(names, values, directory)
     playbook = directory / "play.yml"
     playbook.write_text(yaml.safe_dump(list(play)), encoding="utf-8")
     command = ["ansible-playbook", "-i", str(inventory), "-e", f"@{variables}", *_extra(), str(playbook)]
@@ -241,12 +261,12 @@ def _extra() -> list[str]:
     return ["-e", extra] if extra else []
 
 
-def _write_inputs(names: Sequence[str], incus: str, directory: Path) -> tuple[Path, Path]:
+def _write_inputs(names: Sequence[str], values: Mapping[str, Any], directory: Path) -> tuple[Path, Path]:
     inventory = directory / "inventory.yml"
     answer = subprocess.run([*LAB, "inventory", *names], stdout=subprocess.PIPE, text=True, check=True)
     inventory.write_text(answer.stdout, encoding="utf-8")
     variables = directory / "variables.json"
-    variables.write_text(json.dumps(_variables(incus)), encoding="utf-8")
+    variables.write_text(json.dumps(values), encoding="utf-8")
     return inventory, variables
 
 
@@ -256,6 +276,8 @@ def _variables(incus: str) -> dict[str, Any]:
         "inx_host_incus_source": INCUS_SOURCES[incus],
         # The lab's hosts reach no cache, and each build would wait for it.
         "inx_host_nix_settings": {"substituters": ""},
+        # What `raw` runs is no person at a terminal.
+        "ansible_ssh_use_tty": False,
         "fixture_small": "/srv/fixtures/small",
         "fixture_full": "/srv/fixtures/full",
         # For what only the lab can do to a host: {{ inx_lab }} restart --hard {{ inventory_hostname }}
