@@ -65,7 +65,8 @@ A figure is a multiple of the floor, with the seconds behind it. The seconds are
 - *`lxd_container`* is that of community.general. It builds no system and switches to none: it creates and starts
   containers whose systems and profiles are there already, and does not wait for them to come up.
 - *inx-container*, the shell tool, looks at the system alone and not at the instance, and does not wait for a container
-  that it has started.
+  that it has started. It writes the profile that all of them share each time, and Incus then goes through every
+  instance with that profile: its loop grows with the square of the containers.
 - Cold creation is from the flake to containers that run their systems, which nobody has built before.
 
 What bounds it:
