@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -102,11 +102,26 @@ def _create(host: Host, plan: Plan, step: Step) -> None:
     made = make_profile(directory)
     try:
         host.incus.create_instance(step.after)
+    except LateError:
+        raise
     except FleetError:
         if made:
             with suppress(OSError):
                 os.rmdir(directory)
+        for pool, name in _new_volumes(plan):
+            with suppress(FleetError):
+                host.incus.delete_volume(pool, name)
         raise
+
+
+def _new_volumes(plan: Plan) -> Iterator[tuple[str, str]]:
+    """The volumes that the plan makes, which nothing has been written to before its container starts."""
+    for step in plan.steps:
+        if step.action == "volume":
+            for place in step.after["volumes"]:
+                if step.before["volumes"][place] is None:
+                    pool, name = place.split("/", 1)
+                    yield pool, name
 
 
 def _update(host: Host, plan: Plan, step: Step) -> None:
@@ -426,7 +441,7 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
     problem = "\n".join([f"{name}: {bad} is not healthy: {why.problem.removeprefix(f'{name}: ')}", *said])
     if plan.fallback is None or container.health is None or not container.health.rollback:
         host.incus.note(name, {ACTIVATING: bad})
-        reason = "There is no generation to go back to" if plan.fallback is None else "'rollback' is false"
+        reason = _why_it_stays(host, container, bad)
         return FleetError(f"{problem}\n{reason}, so {name} was left as it is.", why.advice)
     number, good = plan.fallback.number, plan.fallback.system
     known: list[str] = []
@@ -455,12 +470,19 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
     )
 
 
+def _why_it_stays(host: Host, container: Container, bad: str) -> str:
+    if container.health is None or not container.health.rollback:
+        return "'rollback' is false"
+    instance = host.incus.instance(container.name)
+    if instance is not None and instance.config.get(HEALTHY) == bad:
+        return "This system was healthy before"
+    return "There is no generation to go back to"
+
+
 def _return_to(host: Host, container: Container, fallback: Generation) -> None:
     """Make a generation current, and run its system; by a new boot if it cannot be switched to."""
     name, good = container.name, fallback.system
     select_generation(container.profile_dir, fallback.number)
-    if not _runs(host, name) and container.state not in ("started", "restarted"):
-        return
     try:
         # A system that is half up is no place to switch from.
         if running_system(host, name) is None:

@@ -170,6 +170,9 @@ def _wanted_devices(
     wanted.update(_declared_devices(declared, wanted.get("root"), from_profiles, stored))
     root_pool = _root_pool(wanted, instance, from_profiles)
     _check_sources(declared, observed)
+    for device in declared.devices.values():
+        pool = (device or {}).get("pool")
+        check_pool(declared, None if pool is None else str(pool), observed)
     return {
         **wanted,
         **attached_devices(declared.publish, declared.bind_mounts, stored),

@@ -171,6 +171,7 @@ def test_a_system_must_come_from_somewhere() -> None:
         (replace(WEB, profiles=("default", "gone")), "no Incus profile 'gone'"),
         (replace(WEB, profiles=()), "no root disk"),
         (replace(WEB, storage_pool="gone"), "no storage pool 'gone'"),
+        (replace(WEB, devices={"root": {"type": "disk", "path": "/", "pool": "gone"}}), "no storage pool 'gone'"),
         (replace(WEB, config={"security.privileged": True}), "allow_privileged"),
         (replace(WEB, config={"raw.idmap": "uid 0 1000"}), "allow_privileged"),
         (replace(WEB, config={"raw.idmap": "both 0-10 1000-1010"}), "allow_privileged"),
