@@ -256,9 +256,7 @@ def container_from(params: Mapping[str, Any]) -> Container:
     """
     name = container_name(params["name"])
     state: State = params["state"]
-    source = _source_from(params, name)
-    if source is not None and state == "absent":
-        source = None
+    source = None if state == "absent" else _source_from(params, name)
     if params["ephemeral"] and state == "stopped":
         raise FleetError(
             f"{name}: an ephemeral container is deleted by its stop, so it cannot be kept in state 'stopped'.",
@@ -339,25 +337,32 @@ def word(text: str, what: str) -> str:
 
 def _chosen(params: Mapping[str, Any], containers: Sequence[Container]) -> list[Container]:
     """Those that 'only' and 'only_tags' choose, which come after no other then; all if neither is given."""
+    chosen = chosen_containers(params, containers)
+    if params["only"] is None and params["only_tags"] is None:
+        return chosen
+    if params["purge"]:
+        raise FleetError("'purge' looks at the whole set, and 'only' at a part of it.", "Keep one of them.")
+    names = {container.name for container in chosen}
+    return [
+        replace(container, after=tuple(name for name in container.after if name in names)) for container in chosen
+    ]
+
+
+def chosen_containers(params: Mapping[str, Any], containers: Sequence[Container]) -> list[Container]:
+    """Those that 'only' and 'only_tags' choose, or all if neither is given; FleetError for a choice of none."""
     patterns, tags = params["only"], params["only_tags"]
     if patterns is None and tags is None:
         return list(containers)
-    if params["purge"]:
-        raise FleetError("'purge' looks at the whole set, and 'only' at a part of it.", "Keep one of them.")
     for pattern in patterns or ():
         if not any(fnmatchcase(container.name, pattern) for container in containers):
             raise FleetError(f"only: no declared container is called {pattern!r}.", "Name one, or a pattern as web-*.")
     for tag in tags or ():
         if not any(tag in (container.tags or ()) for container in containers):
             raise FleetError(f"only_tags: no declared container has the tag {tag!r}.", "See their 'tags'.")
-    chosen = [
+    return [
         container
         for container in containers
         if is_chosen(container.name, container.tags or (), patterns or (), tags or ())
-    ]
-    names = {container.name for container in chosen}
-    return [
-        replace(container, after=tuple(name for name in container.after if name in names)) for container in chosen
     ]
 
 
@@ -376,6 +381,11 @@ def _check_order(containers: Sequence[Container]) -> None:
                 raise FleetError(
                     f"{container.name}: after: {other} is declared {by_name[other].state}, so it never gets healthy.",
                     f"Declare {other} started, or remove it from 'after'.",
+                )
+            if not by_name[other].wait.conditions and by_name[other].health is None:
+                raise FleetError(
+                    f"{container.name}: after: nobody waits until {other} is up, so nothing can come after it.",
+                    f"Declare 'wait: true' or 'health' for {other}, or remove it from 'after'.",
                 )
     try:
         TopologicalSorter({container.name: container.after for container in containers}).prepare()

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .apply import check_system
@@ -31,10 +31,13 @@ class Built:
     after: Mapping[str, str] = field(default_factory=dict)
 
 
-def build_systems(nix: Nix, containers: Sequence[Container], directory: str, *, check: bool) -> Built:
+def build_systems(
+    nix: Nix, containers: Sequence[Container], others: Collection[str], directory: str, *, check: bool
+) -> Built:
     """Evaluate, build and root the systems of containers, with one nix process for all, or say what that would do.
 
-    The root of a container that failed stays as it was. Those of containers that are not among them go.
+    The root of a container that failed stays as it was, and so do those of ``others``, which are declared as well.
+    All other roots go.
     """
     declared = {one.name: (one.source, one.nix) for one in containers if one.source is not None}
     before = read_roots(directory)
@@ -43,7 +46,7 @@ def build_systems(nix: Nix, containers: Sequence[Container], directory: str, *, 
     systems = {name: system for name, system in evaluated.items() if isinstance(system, System)}
     failed = {name: error for name, error in evaluated.items() if isinstance(error, FleetError)}
     if check:
-        return built_from(systems, failed, before)
+        return built_from(systems, failed, before, others)
     with kept(list(systems.values())):
         valid = nix.valid_paths([system.path for system in systems.values()])
         missing = [(systems[name], declared[name][1]) for name in systems if systems[name].path not in valid]
@@ -55,15 +58,20 @@ def build_systems(nix: Nix, containers: Sequence[Container], directory: str, *, 
                 check_system(system.path)
             except FleetError as error:
                 failed[name] = error
-        built = built_from(systems, failed, before)
+        built = built_from(systems, failed, before, others)
         write_roots(directory, built)
     return built
 
 
-def built_from(systems: Mapping[str, System], failed: Mapping[str, FleetError], before: Mapping[str, str]) -> Built:
+def built_from(
+    systems: Mapping[str, System],
+    failed: Mapping[str, FleetError],
+    before: Mapping[str, str],
+    others: Collection[str] = (),
+) -> Built:
     """What came of it, and the links that are right then."""
     good = {name: system.path for name, system in systems.items() if name not in failed}
-    stay = {name: path for name, path in before.items() if name in failed}
+    stay = {name: path for name, path in before.items() if name in failed or name in others}
     return Built(systems=good, failed=failed, before=before, after={**stay, **good})
 
 

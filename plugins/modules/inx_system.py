@@ -51,6 +51,17 @@ options:
       - What the containers share, as in O(inx.fleet.inx_containers#module:defaults).
     type: dict
     default: {}
+  only:
+    description:
+      - Build for those that are called so, or that a pattern such as V(web-*) matches. Roots of others stay, and
+        RV(containers) has them without a system, for O(inx.fleet.inx_containers#module:only).
+    type: list
+    elements: str
+  only_tags:
+    description:
+      - The same for those that have one of these tags. With O(only) as well, either is enough.
+    type: list
+    elements: str
   build_timeout:
     description:
       - Seconds that each call of nix may take.
@@ -84,7 +95,7 @@ systems:
 containers:
   description:
     - O(containers) as it was given, with C(system) in the place of what it was built from, and without
-      O(containers[].secret_config).
+      O(containers[].secret_config). Those that are absent or not chosen have neither.
   returned: always
   type: list
   elements: dict
@@ -95,7 +106,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inx.fleet.plugins.module_utils.declared import word
+from ansible_collections.inx.fleet.plugins.module_utils.declared import chosen_containers, word
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.module import (
     MEMBER_OPTIONS,
@@ -124,12 +135,16 @@ def main() -> None:
             "options": without_defaults(MEMBER_OPTIONS),
         },
         "defaults": {"type": "dict", "default": {}},
+        "only": {"type": "list", "elements": "str"},
+        "only_tags": {"type": "list", "elements": "str"},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
         directory = f"{ROOTS_DIR}/{word(module.params['name'], 'name')}"
         containers = declared_containers({**module.params, "project": "default"})
-        built = build_systems(open_nix(module), containers, directory, check=module.check_mode)
+        chosen = chosen_containers(module.params, containers)
+        others = {one.name for one in containers} - {one.name for one in chosen}
+        built = build_systems(open_nix(module), chosen, others, directory, check=module.check_mode)
     except FleetError as error:
         module.fail_json(msg=str(error))
     _end_with(module, built)
@@ -151,9 +166,9 @@ def _end_with(module: AnsibleModule, built: Built) -> None:
 
 def _with_system(entry: Mapping[str, Any], systems: Mapping[str, str]) -> dict[str, Any]:
     given = {key: value for key, value in given_options(entry).items() if key not in _SECRET}
-    if entry["name"] not in systems:
-        return given
-    return {key: value for key, value in given.items() if key not in _SOURCE} | {"system": systems[entry["name"]]}
+    name = entry["name"]
+    without_source = {key: value for key, value in given.items() if key not in _SOURCE}
+    return without_source | ({"system": systems[name]} if name in systems else {})
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.declared import (
     Container,
     File,
     Flake,
+    Health,
     StorePath,
     container_from,
     container_set_from,
@@ -181,3 +183,14 @@ def test_what_is_no_store_to_copy_from(url: str) -> None:
 def test_what_is_evaluated_is_not_copied() -> None:
     with pytest.raises(FleetError, match="goes with 'system'"):
         declared(flake="/etc/nixos", copy_from="ssh-ng://build")
+
+
+def test_what_is_to_be_absent_needs_no_system() -> None:
+    assert declared(state="absent", flake="/etc/nixos", copy_from="ssh-ng://build").source is None
+
+
+def test_nothing_comes_after_what_nobody_waits_for() -> None:
+    database = declared(name="db", flake="/etc/nixos", wait=False)
+    with pytest.raises(FleetError, match="nobody waits until db is up"):
+        container_set_from(SET, [Container(name="web", after=("db",)), database])
+    container_set_from(SET, [Container(name="web", after=("db",)), replace(database, health=Health())])

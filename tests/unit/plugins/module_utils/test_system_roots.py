@@ -26,6 +26,11 @@ def test_roots_of_what_is_declared_no_more_go_and_those_of_what_failed_stay(tmp_
     assert read_roots(directory) == built.after == {"web": NEW, "db": OLD}
 
 
+def test_roots_of_what_is_not_chosen_stay() -> None:
+    built = built_from({"web": System(path=NEW)}, {}, {"web": OLD, "db": OLD, "old": OLD}, others={"db"})
+    assert built.after == {"web": NEW, "db": OLD}
+
+
 def test_without_systems_no_directory_is_made(tmp_path: Path) -> None:
     write_roots(str(tmp_path / "none"), built_from({}, {}, {}))
     assert list(tmp_path.iterdir()) == []
