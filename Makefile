@@ -68,9 +68,9 @@ lab-down: ## throw a lab host away: make lab-down NAME=a
 lab-list: ## list the lab hosts
 	@$(LAB) list
 
-bench: ## measure syncs of roots and containers on a provisioned lab host: make bench NAME=a TOOL=DIRECTORY
+bench: ## measure syncs of roots and containers on a provisioned lab host: make bench NAME=a TOOL=DIRECTORY LOOPS=100
 	@$(PYTHON) bench/gcroots.py $(NAME)
-	@$(IN_TREE) python bench/containers.py $(NAME) $(if $(TOOL),--tool $(TOOL)) --output $(CURDIR)/docs
+	@$(IN_TREE) python bench/containers.py $(NAME) $(if $(TOOL),--tool $(TOOL)) $(if $(LOOPS),--loops $(LOOPS)) --output $(CURDIR)/docs
 
 demo: ## provision a bare host and run two containers on it
 	@$(IN_TREE) python tests/lab/demo/demo.py

@@ -55,17 +55,21 @@ def test_who_waits_gets_it_and_is_told_to_look_again() -> None:
 
 
 def test_who_waits_holds_nothing_meanwhile() -> None:
+    def work_on_both(locks: Locks) -> None:
+        locks.hold(["a", "b"])
+        locks.hold([])
+
     with Locks("one", 60) as one, Locks("two", 60) as two:
         one.take_free(["a"])
         two.take_free(["b"])
         # Each wants what the other has.
-        other = threading.Thread(target=one.hold, args=[["a", "b"]])
+        other = threading.Thread(target=work_on_both, args=[one])
         other.start()
-        two.hold(["a", "b"])
-        two.hold([])
+        work_on_both(two)
         other.join(timeout=60)
         assert not other.is_alive()
         assert not one.refused
+        assert not two.refused
 
 
 def test_the_lock_of_a_process_that_was_killed_blocks_nobody(directory: Path) -> None:
