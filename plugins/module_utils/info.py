@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from .declared import STORE_DIR, profile_dir
-from .desired import INIT_LINE, PROFILES_DEVICE, SET, has_init_line, has_profiles_device
+from .desired import INIT_LINE, PROFILES_DEVICE, SET, TAGS, has_init_line, has_profiles_device
 from .observed import Generations, Instance
 from .plan import ACTIVATING, HEALTHY, RESTART, failed_systems, restart_pending
 from .text import shown, utc
@@ -55,6 +55,7 @@ def instance_facts(instance: Instance) -> dict[str, Any]:
         "ephemeral": instance.ephemeral,
         "profiles": list(instance.profiles),
         "set": instance.config.get(SET),
+        "tags": instance.config[TAGS].split(",") if instance.config.get(TAGS) else [],
     }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from .declared import PROFILES_DIR, lxc_name
-from .desired import TAGS, shares_store
+from .desired import shares_store
 from .errors import FleetError
 from .generations import generations_from
 from .incus import instance_from, server_from
@@ -83,7 +83,6 @@ def _facts(host: str, instance: Instance, generations: Generations) -> Facts:
     return {
         **instance_facts(instance),
         "host": host,
-        "tags": instance.config[TAGS].split(",") if instance.config.get(TAGS) else [],
         "addresses": addresses,
         "address": _first(addresses),
         "system": generations.system,

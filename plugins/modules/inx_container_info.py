@@ -116,6 +116,11 @@ containers:
       description: The set that it belongs to, see O(inx.fleet.inx_containers#module:set), V(null) if it is in none.
       type: str
       sample: main
+    tags:
+      description: Its tags, see O(inx.fleet.inx_containers#module:containers[].tags).
+      type: list
+      elements: str
+      sample: [canary]
     addresses:
       description: Global addresses by interface.
       type: dict

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.desired import INIT_LINE, SET
+from ansible_collections.inx.fleet.plugins.module_utils.desired import INIT_LINE, SET, TAGS
 from ansible_collections.inx.fleet.plugins.module_utils.incus import instance_from
 from ansible_collections.inx.fleet.plugins.module_utils.info import ROOTS_SHOWN, Seen, container_info, drift
 from ansible_collections.inx.fleet.plugins.module_utils.observed import Generations, Instance
@@ -37,7 +37,8 @@ def seen(**changes: Any) -> Seen:
 
 def noted(**notes: str) -> Seen:
     """The same with notes in its configuration."""
-    names = {"activating": ACTIVATING, "healthy": HEALTHY, "failed": FAILED, "restart": RESTART, "set": SET}
+    own = {"activating": ACTIVATING, "healthy": HEALTHY, "failed": FAILED, "restart": RESTART}
+    names = {**own, "set": SET, "tags": TAGS}
     return seen(config={**WEB.config, **{names[name]: value for name, value in notes.items()}})
 
 
@@ -96,8 +97,9 @@ def test_health_in_a_word(found: Seen, state: str) -> None:
 
 
 def test_the_notes_are_told() -> None:
-    info = container_info(noted(set="main", failed=f"{OLD} {NEW}", healthy=OLD))
+    info = container_info(noted(set="main", tags="canary,shop", failed=f"{OLD} {NEW}", healthy=OLD))
     assert info["set"] == "main"
+    assert info["tags"] == ["canary", "shop"]
     assert info["health"]["failed_systems"] == [OLD, NEW]
     assert (info["health"]["healthy_system"], info["health"]["activating"]) == (OLD, None)
 
