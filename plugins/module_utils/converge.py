@@ -67,7 +67,8 @@ def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool, loc
     all; what ails one container is in its outcome's ``error``.
     """
     locks = Locks(_title(declared), lock_timeout)
-    declared, refused, located = _placed(host, declared)
+    declared, misplaced, located = _placed(host, declared)
+    refused = {**misplaced, **{name: FleetError(why) for name, why in declared.unbuilt.items()}}
     evaluated = _evaluate(host, declared, check)
     if check:
         return _converge(host, declared, evaluated, refused=refused, located=located, locks=None, diff=diff) or []

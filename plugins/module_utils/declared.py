@@ -202,6 +202,8 @@ class ContainerSet:
     purge_limit: int = 0
     parallel: int | None = None
     max_unavailable: int | None = None
+    #: Why another host could not build the systems of some, by their names: they are left as they are.
+    unbuilt: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,6 +327,7 @@ def container_set_from(params: Mapping[str, Any], containers: Sequence[Container
         purge_limit=params["purge_limit"],
         parallel=params["parallel"],
         max_unavailable=_share_from(params["max_unavailable"], len(containers)),
+        unbuilt={name: str(why) for name, why in params["unbuilt"].items()},
     )
 
 

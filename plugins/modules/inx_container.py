@@ -28,8 +28,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - Check mode evaluates the declared system, which lets nix copy sources and derivations into the store, but
-        builds nothing and touches neither the container nor its profile.
+      - Check mode evaluates the declared system, which lets nix copy sources and derivations into the store, and build
+        what the evaluation itself imports. It builds nothing else, and touches neither the container nor its profile.
   diff_mode:
     details:
       - Shows the configuration, the devices and the system. When the old and the new system are both in the store,

@@ -26,8 +26,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, but
-        builds nothing and touches neither containers nor profiles.
+      - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, and build
+        what the evaluation itself imports. It builds nothing else, and touches neither containers nor profiles.
   diff_mode:
     details:
       - One difference for each container that changes, as M(inx.fleet.inx_container) shows it.
@@ -68,7 +68,7 @@ options:
   only:
     description:
       - Work on these containers of the set alone, by name or by pattern such as V(web-*). The others are left as they
-        are, whatever is declared for them.
+        are, whatever is declared for them, and what is to come after one of them does not wait.
     type: list
     elements: str
   only_tags:
@@ -99,6 +99,13 @@ options:
         places are taken in this way, the remaining containers are left as they are.
       - If this is not given, there is no limit but O(parallel).
     type: str
+  unbuilt:
+    description:
+      - Containers whose systems could not be built on another host, with the reason, as
+        RV(inx.fleet.inx_system#module:unbuilt) has them. They are left as they are, those that come after them as well,
+        and the task fails at its end.
+    type: dict
+    default: {}
   build_timeout:
     description:
       - Seconds that each call of nix may take.
@@ -232,6 +239,7 @@ def main() -> None:
         "purge_limit": {"type": "int", "default": 3},
         "parallel": {"type": "int"},
         "max_unavailable": {"type": "str"},
+        "unbuilt": {"type": "dict", "default": {}},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     require_pylxd(module)

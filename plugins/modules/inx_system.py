@@ -24,8 +24,8 @@ extends_documentation_fragment:
 attributes:
   check_mode:
     details:
-      - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, and
-        builds nothing.
+      - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, and build
+        what the evaluation itself imports. It builds nothing else.
 notes:
   - The roots are links in C(/nix/var/nix/gcroots/inx-systems/NAME), one for each container. A new system of a container
     takes the place of the one before.
@@ -51,6 +51,12 @@ options:
       - What the containers share, as in O(inx.fleet.inx_containers#module:defaults).
     type: dict
     default: {}
+  keep_going:
+    description:
+      - Do not fail for systems that cannot be built, but return them in RV(unbuilt), to be given to
+        O(inx.fleet.inx_containers#module:unbuilt). All others are built in any case.
+    type: bool
+    default: false
   only:
     description:
       - Build for those that are called so, or that a pattern such as V(web-*) matches. Roots of others stay, and
@@ -76,12 +82,14 @@ EXAMPLES = r"""
     containers: "{{ my_containers }}"
     defaults:
       flake: /etc/nixos
+    keep_going: true
   delegate_to: builder.example.org
   register: built
 
 - name: Run what was built there
   inx.fleet.inx_containers:
     containers: "{{ built.containers }}"
+    unbuilt: "{{ built.unbuilt }}"
     defaults:
       copy_from: ssh-ng://root@builder.example.org
 """
@@ -92,10 +100,15 @@ systems:
   returned: always
   type: dict
   sample: {"web": "/nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11"}
+unbuilt:
+  description: Why the systems of some containers could not be built, by the container's name.
+  returned: always
+  type: dict
+  sample: {}
 containers:
   description:
     - O(containers) as it was given, with C(system) in the place of what it was built from, and without
-      O(containers[].secret_config). Those that are absent or not chosen have neither.
+      O(containers[].secret_config). Those that failed, are absent or are not chosen have neither.
   returned: always
   type: list
   elements: dict
@@ -135,6 +148,7 @@ def main() -> None:
             "options": without_defaults(MEMBER_OPTIONS),
         },
         "defaults": {"type": "dict", "default": {}},
+        "keep_going": {"type": "bool", "default": False},
         "only": {"type": "list", "elements": "str"},
         "only_tags": {"type": "list", "elements": "str"},
     }
@@ -154,11 +168,12 @@ def _end_with(module: AnsibleModule, built: Built) -> None:
     result: dict[str, Any] = {
         "changed": built.before != built.after,
         "systems": dict(built.systems),
+        "unbuilt": {name: str(error) for name, error in built.failed.items()},
         "containers": [_with_system(entry, built.systems) for entry in module.params["containers"]],
     }
     if module._diff:
         result["diff"] = {"before": dict(built.before), "after": dict(built.after)}
-    if built.failed:
+    if built.failed and not module.params["keep_going"]:
         total = len(built.failed) + len(built.systems)
         module.fail_json(msg=errors_by_name(built.failed, f"{len(built.failed)} of {total} systems failed:"), **result)
     module.exit_json(**result)

@@ -143,7 +143,7 @@ def test_no_declaration_becomes_an_option_of_nix(reference: str, attribute: str)
 
 SET = {
     "set": "main", "project": "default", "purge": False, "purge_limit": 3, "parallel": None, "max_unavailable": None,
-    "only": None, "only_tags": None,
+    "only": None, "only_tags": None, "unbuilt": {},
 }
 
 

@@ -321,6 +321,7 @@ def test_what_an_entry_of_a_set_leaves_out_comes_from_the_defaults() -> None:
         "purge_limit": 3,
         "parallel": None,
         "max_unavailable": None,
+        "unbuilt": {},
         "only": None,
         "only_tags": None,
     }
