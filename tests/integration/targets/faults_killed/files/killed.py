@@ -78,6 +78,9 @@ class Trial:
         chance = random.Random(f"{arguments.seed} {self.scenario.name}")  # noqa: S311 - it is to be repeated
         for moment in self._moments(arguments, chance):
             problems = self._try(moment)
+            if problems is None and moment.boundary:
+                # It was over in that time. At the boundary itself it is not.
+                problems = self._try(Moment(boundary=moment.boundary))
             if problems is None:
                 continue
             tried += 1
