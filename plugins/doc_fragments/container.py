@@ -20,6 +20,15 @@ tags:
   elements: str
 """
 
+# The choice by name is another in each module.
+_BESIDE_THE_SET = """
+  only_tags:
+    description:
+      - The same for those that have one of these tags. With O(only) as well, either is enough.
+    type: list
+    elements: str
+"""
+
 
 def _of_entries(documentation: str) -> str:
     """The same options for the entries of the list "containers".
@@ -404,4 +413,4 @@ options:
 """
 
     # Annotated, or ansible-test takes it for a text of its own.
-    SET: str = _of_entries(DOCUMENTATION)
+    SET: str = _of_entries(DOCUMENTATION) + _BESIDE_THE_SET

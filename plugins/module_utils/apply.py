@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -108,20 +108,21 @@ def _create(host: Host, plan: Plan, step: Step) -> None:
         if made:
             with suppress(OSError):
                 os.rmdir(directory)
-        for pool, name in _new_volumes(plan):
+        for place in _new_volumes(plan):
             with suppress(FleetError):
-                host.incus.delete_volume(pool, name)
+                host.incus.delete_volume(*place.split("/", 1))
         raise
 
 
-def _new_volumes(plan: Plan) -> Iterator[tuple[str, str]]:
-    """The volumes that the plan makes, which nothing has been written to before its container starts."""
-    for step in plan.steps:
-        if step.action == "volume":
-            for place in step.after["volumes"]:
-                if step.before["volumes"][place] is None:
-                    pool, name = place.split("/", 1)
-                    yield pool, name
+def _new_volumes(plan: Plan) -> list[str]:
+    """The volumes that the plan makes, as POOL/NAME. Nothing is written to them before the container starts."""
+    return [
+        place
+        for step in plan.steps
+        if step.action == "volume"
+        for place, there in step.before["volumes"].items()
+        if there is None
+    ]
 
 
 def _update(host: Host, plan: Plan, step: Step) -> None:

@@ -340,11 +340,9 @@ def word(text: str, what: str) -> str:
 
 def _chosen(params: Mapping[str, Any], containers: Sequence[Container]) -> list[Container]:
     """Those that 'only' and 'only_tags' choose, which come after no other then; all if neither is given."""
-    chosen = chosen_containers(params, containers)
-    if params["only"] is None and params["only_tags"] is None:
-        return chosen
-    if params["purge"]:
+    if params["purge"] and (params["only"] is not None or params["only_tags"] is not None):
         raise FleetError("'purge' looks at the whole set, and 'only' at a part of it.", "Keep one of them.")
+    chosen = chosen_containers(params, containers)
     names = {container.name for container in chosen}
     return [
         replace(container, after=tuple(name for name in container.after if name in names)) for container in chosen

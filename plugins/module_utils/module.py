@@ -154,6 +154,20 @@ def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+#: The containers of a set, and which of them a run is about.
+SET_OPTIONS: dict[str, Any] = {
+    "containers": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": without_defaults(MEMBER_OPTIONS),
+    },
+    "defaults": {"type": "dict", "default": {}},
+    "only": {"type": "list", "elements": "str"},
+    "only_tags": {"type": "list", "elements": "str"},
+}
+
+
 def container_set(params: Mapping[str, Any]) -> ContainerSet:
     """The set that the parameters of inx_containers declare; FleetError says what is wrong with it."""
     return container_set_from(params, declared_containers(params))

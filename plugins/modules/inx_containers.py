@@ -71,11 +71,6 @@ options:
         are, whatever is declared for them, and what is to come after one of them does not wait.
     type: list
     elements: str
-  only_tags:
-    description:
-      - The same for those that have one of these tags. With O(only) as well, either is enough.
-    type: list
-    elements: str
   purge:
     description:
       - Remove the containers that belong to the set and are declared no more, with their root disks and profiles.
@@ -209,12 +204,11 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.module import (
     INCUS_OPTIONS,
     LOCK_OPTIONS,
-    MEMBER_OPTIONS,
     NIX_OPTIONS,
+    SET_OPTIONS,
     container_set,
     open_host,
     require_pylxd,
-    without_defaults,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.result import differences, failure_table, member_result
 
@@ -223,18 +217,10 @@ def main() -> None:
     options: dict[str, Any] = {
         **INCUS_OPTIONS,
         **NIX_OPTIONS,
+        **SET_OPTIONS,
         **LOCK_OPTIONS,
-        "containers": {
-            "type": "list",
-            "elements": "dict",
-            "required": True,
-            "options": without_defaults(MEMBER_OPTIONS),
-        },
-        "defaults": {"type": "dict", "default": {}},
         "secret_config": {"type": "dict", "default": {}, "no_log": True},
         "set": {"type": "str", "default": "main"},
-        "only": {"type": "list", "elements": "str"},
-        "only_tags": {"type": "list", "elements": "str"},
         "purge": {"type": "bool", "default": False},
         "purge_limit": {"type": "int", "default": 3},
         "parallel": {"type": "int"},

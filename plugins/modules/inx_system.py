@@ -63,11 +63,6 @@ options:
         RV(containers) has them without a system, for O(inx.fleet.inx_containers#module:only).
     type: list
     elements: str
-  only_tags:
-    description:
-      - The same for those that have one of these tags. With O(only) as well, either is enough.
-    type: list
-    elements: str
   build_timeout:
     description:
       - Seconds that each call of nix may take.
@@ -122,12 +117,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.inx.fleet.plugins.module_utils.declared import chosen_containers, word
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.module import (
-    MEMBER_OPTIONS,
     NIX_OPTIONS,
+    SET_OPTIONS,
     declared_containers,
     given_options,
     open_nix,
-    without_defaults,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.result import errors_by_name
 from ansible_collections.inx.fleet.plugins.module_utils.system_roots import ROOTS_DIR, Built, build_systems
@@ -140,17 +134,9 @@ _SECRET = ("secret_config",)
 def main() -> None:
     options: dict[str, Any] = {
         **NIX_OPTIONS,
+        **SET_OPTIONS,
         "name": {"type": "str", "required": True},
-        "containers": {
-            "type": "list",
-            "elements": "dict",
-            "required": True,
-            "options": without_defaults(MEMBER_OPTIONS),
-        },
-        "defaults": {"type": "dict", "default": {}},
         "keep_going": {"type": "bool", "default": False},
-        "only": {"type": "list", "elements": "str"},
-        "only_tags": {"type": "list", "elements": "str"},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
