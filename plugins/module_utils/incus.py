@@ -24,8 +24,8 @@ from typing import Any
 from .declared import lxc_name, store_object
 from .endpoint import Endpoint, local_endpoint
 from .errors import ConflictError, FleetError, LateError, RefusedError
-from .observed import Cluster, Fleet, Instance, Profile, Server, Volume
-from .rootfs import container_root, read_link, running_containers
+from .observed import RUNNING, Cluster, Fleet, Instance, Profile, Server, Volume
+from .rootfs import container_root, read_link, running_containers, sees_processes
 from .text import shown
 
 try:
@@ -45,6 +45,9 @@ _TRUST = {
 }
 # Reading a link of a stopped container takes 40 ms; its root file system may hold it up.
 _LINK_TIMEOUT = 10
+# How long a container may take from the end of its init to what Incus calls stopped.
+_STOP_GRACE = 10
+_STOP_POLL = 0.1
 # An operation is waited for in slices, so that a lost answer is noticed.
 _WAIT_SLICE = 30
 _CHANGE_TRIES = 5
@@ -66,6 +69,7 @@ _RUNNING = 103
 _PENDING = 105
 _SUCCESS = 200
 _PRECONDITION_FAILED = 412
+_INTERNAL_ERROR = 500
 # Of a container, and of each interface: beyond that it is no use to anybody.
 _INTERFACES = 100
 _ADDRESSES = 100
@@ -198,8 +202,9 @@ class Incus:
     def instance(self, name: str) -> Instance | None:
         """One instance with its state; None when there is none of that name."""
         with _explained(f"look at {name}"):
+            node = self._client.api.instances[name]
             try:
-                found = instance_from(self._get(self._client.api.instances[name], recursion=1))
+                (found,) = self._settled(lambda: [instance_from(self._get(node, recursion=1))])
             except pylxd.exceptions.NotFound:
                 return None
         # The number of a process on another member means nothing here.
@@ -217,34 +222,61 @@ class Incus:
         Incus is not asked for their state, which takes it a hundred times as long for a hundred of
         them: their init is found in /proc, and their addresses are left out.
         """
+
+        def look() -> list[Instance]:
+            return self._with_inits(map(instance_from, self._get(self._client.api.instances, recursion=1)))
+
         with _explained("list the instances"):
-            found = self._get(self._client.api.instances, recursion=1)
-        instances = {entry["name"]: instance_from(entry) for entry in found}
-        return self._with_inits(instances)
+            return {instance.name: instance for instance in self._settled(look)}
 
     def instances_with_state(self) -> list[Instance]:
         """All instances with their addresses and disks, in one request that takes Incus its time."""
         project = self._client.project
         params = {"recursion": 2} if project is not None else {"recursion": 2, "all-projects": "true"}
         with _explained("list the instances"):
-            found = self._get(self._client.api.instances, **params)
+            found = self._settled(lambda: [*map(instance_from, self._get(self._client.api.instances, **params))])
         if not found and project is not None:
             with _explained(f"look into the project {project}"):
                 # One that is not there has no instances either, as Incus says it.
                 self._get(self._client.api.projects[project])
-        return [instance_from(entry) for entry in found]
+        return found
 
-    def _with_inits(self, instances: dict[str, Instance]) -> dict[str, Instance]:
-        running = running_containers() if any(instance.is_running for instance in instances.values()) else {}
+    def _with_inits(self, instances: Iterable[Instance]) -> list[Instance]:
+        found = list(instances)
+        running = running_containers() if any(map(self._runs_here, found)) else {}
         member = self.server.member
-        inits = {
-            name: running.get(lxc_name(instance.project, name)) if instance.location == member else None
-            for name, instance in instances.items()
-        }
-        return {
-            name: instance if (init := inits[name]) is None else replace(instance, pid=init.pid)
-            for name, instance in instances.items()
-        }
+        inits = [running.get(lxc_name(one.project, one.name)) if one.location == member else None for one in found]
+        return [one if init is None else replace(one, pid=init.pid) for one, init in zip(found, inits, strict=True)]
+
+    def _runs_here(self, instance: Instance) -> bool:
+        return instance.is_running and instance.location == self.server.member
+
+    def _settled(self, look: Callable[[], list[Instance]]) -> list[Instance]:
+        """What ``look`` sees when no container here is between the end of its init and stopped.
+
+        Until its stop is done Incus calls it running, and may have no state of it, with which it answers 500 for one
+        and Error in a list (internal/server/instance/drivers: driver_lxc.go, statusCode; driver_common.go,
+        processStartedAt).
+        """
+        deadline = time.monotonic() + _STOP_GRACE
+        while True:
+            is_last = time.monotonic() >= deadline
+            try:
+                found = look()
+            except pylxd.exceptions.LXDAPIException as error:
+                if is_last or error.response.status_code != _INTERNAL_ERROR:
+                    raise
+            else:
+                if is_last or not any(map(self._is_ending, found)):
+                    return found
+            time.sleep(_STOP_POLL)
+
+    def _is_ending(self, instance: Instance) -> bool:
+        if instance.type != "container" or instance.location != self.server.member:
+            return False
+        if instance.status == "Error":
+            return not instance.config
+        return instance.status == "Stopping" or (self._runs_here(instance) and instance.pid <= 0 and sees_processes())
 
     def running_system(self, instance: Instance) -> str | None:
         """Where /run/current-system leads inside a running instance; None when it is no link into the store."""
@@ -281,7 +313,7 @@ class Incus:
 
         return Fleet(
             names=frozenset(places),
-            running=containers("Running", "Frozen"),
+            running=containers(*RUNNING),
             stopped=containers("Stopped"),
             read_stopped=read_stopped,
         )

@@ -177,6 +177,11 @@ def running_containers() -> dict[str, Running]:
     return found
 
 
+def sees_processes() -> bool:
+    """Whether /proc shows this user the processes of others (proc(5), hidepid)."""
+    return os.access("/proc/1/status", os.R_OK)
+
+
 def _monitored(pid: str) -> str | None:
     """The container that process ``pid`` is the monitor of. Its title alone proves nothing: a process in a
     container can take it too, so it must be root's and in the host's own pid namespace."""

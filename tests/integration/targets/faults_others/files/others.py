@@ -38,11 +38,19 @@ _UNREACHABLE = "the connection to Incus failed|no Incus socket at|Incus says"
 _INCUS = ("incus.socket", "incus.service")
 #: What shuts the containers down when the host goes down, or Incus's socket is stopped.
 _SHUTDOWN = "incus-startup.service"
+#: Ends the init of a container, and is done while Incus cannot say what has become of it: a quarter of a second.
+_END = """
+for try in $(seq 10); do
+  incus start web 2> /dev/null || true
+  kill -KILL $(incus list web --format csv --columns p)
+  for look in $(seq 20); do
+    case $(incus query '/1.0/instances/web?recursion=1' 2>&1) in *Invalid\\ PID*) exit 0 ;; esac
+  done
+done
+exit 1
+"""
 #: No wait for a fault may be longer than this.
 _PATIENCE = 120
-
-#: Called in the module's process before each thing that it does, with its number and its words.
-Meddle = Callable[[int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +65,7 @@ class Fault:
     start: Callable[[], dict[str, Any]]
     message: str
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
-    meddle: Meddle | None = None
+    meddle: modules.Meddle | None = None
     may_succeed: bool = False
     stays: bool = True
     module: str = "inx_container"
@@ -203,16 +211,11 @@ def stopped_in_small_pool() -> dict[str, Any]:
 # The faults
 
 
-def sh(*command: str) -> None:
-    """Run a command for a fault."""
-    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=120)
-
-
 @contextmanager
 def incus_stopped() -> Iterator[None]:
     """Incus is stopped, its containers run on, and nothing starts it."""
     with kept_and_started_after():
-        sh("systemctl", "stop", *_INCUS)
+        host.ask("systemctl", "stop", *_INCUS)
         yield
 
 
@@ -222,7 +225,7 @@ def incus_started_after() -> Iterator[None]:
     try:
         yield
     finally:
-        sh("systemctl", "start", *_INCUS, _SHUTDOWN)
+        host.ask("systemctl", "start", *_INCUS, _SHUTDOWN)
 
 
 @contextmanager
@@ -231,12 +234,12 @@ def containers_kept() -> Iterator[None]:
     drop_in = Path("/run/systemd/system", f"{_SHUTDOWN}.d", "kept.conf")
     drop_in.parent.mkdir(parents=True)
     drop_in.write_text("[Service]\nExecStop=\n", encoding="ascii")
-    sh("systemctl", "daemon-reload")
+    host.ask("systemctl", "daemon-reload")
     try:
         yield
     finally:
         shutil.rmtree(drop_in.parent)
-        sh("systemctl", "daemon-reload")
+        host.ask("systemctl", "daemon-reload")
 
 
 @contextmanager
@@ -264,12 +267,12 @@ def incus_frozen() -> AbstractContextManager[None]:
 @contextmanager
 def full(place: str, size: str) -> Iterator[None]:
     """A directory with a small file system over it that has no room left."""
-    sh("mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "tmpfs", place)
+    host.ask("mount", "-t", "tmpfs", "-o", f"size={size},mode=1777", "tmpfs", place)
     try:
         fill(place)
         yield
     finally:
-        sh("umount", "--lazy", place)
+        host.ask("umount", "--lazy", place)
 
 
 def fill(place: str) -> None:
@@ -284,34 +287,34 @@ def full_store() -> Iterator[None]:
     """What is written to the store goes to a small file system that is full; an overlay keeps the rest in sight."""
     over = f"{host.HERE}/over"
     os.makedirs(over, exist_ok=True)
-    sh("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", over)
+    host.ask("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", over)
     try:
         for name in ("upper", "work"):
             os.mkdir(f"{over}/{name}")
         options = f"lowerdir=/nix/store,upperdir={over}/upper,workdir={over}/work"
-        sh("mount", "-t", "overlay", "-o", options, "overlay", "/nix/store")
+        host.ask("mount", "-t", "overlay", "-o", options, "overlay", "/nix/store")
         try:
             fill(over)
             yield
         finally:
-            sh("umount", "--lazy", "/nix/store")
+            host.ask("umount", "--lazy", "/nix/store")
     finally:
-        sh("umount", "--lazy", over)
+        host.ask("umount", "--lazy", over)
 
 
 def make_small_pool() -> None:
     """A storage pool of two megabytes."""
     if not os.path.ismount(SMALL):
         os.makedirs(SMALL, exist_ok=True)
-        sh("mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", SMALL)
-        sh("incus", "storage", "create", "small", "dir", f"source={SMALL}")
+        host.ask("mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", SMALL)
+        host.ask("incus", "storage", "create", "small", "dir", f"source={SMALL}")
 
 
 def remove_small_pool() -> None:
     """What make_small_pool made."""
     if os.path.ismount(SMALL):
-        sh("incus", "storage", "delete", "small")
-        sh("umount", "--lazy", SMALL)
+        host.ask("incus", "storage", "delete", "small")
+        host.ask("umount", "--lazy", SMALL)
 
 
 @contextmanager
@@ -328,28 +331,14 @@ def small_pool_full() -> Iterator[None]:
 def bridge_gone() -> Iterator[None]:
     """The bridge of the containers is not there under its name."""
     link = ("ip", "link", "set", "dev")
-    sh(*link, "incusbr0", "name", "gone0")
+    host.ask(*link, "incusbr0", "name", "gone0")
     try:
         yield
     finally:
-        sh(*link, "gone0", "name", "incusbr0")
+        host.ask(*link, "gone0", "name", "incusbr0")
 
 
-def at(patterns: Sequence[str], *command: str) -> Meddle:
-    """Run a command once, before the module does what matches the last pattern, after what matches the others."""
-    left = list(patterns)
-
-    def meddle(number: int, label: str) -> None:
-        if left and re.search(left[0], label):
-            del left[0]
-            if not left:
-                sh(*command)
-                time.sleep(0.2)
-
-    return meddle
-
-
-def in_a_build(command: str) -> Meddle:
+def in_a_build(command: str) -> modules.Meddle:
     """Run a command of the shell a while after a build has begun; $0 is the process of the module."""
 
     def meddle(number: int, label: str) -> None:
@@ -401,6 +390,11 @@ def held() -> Iterator[None]:
         hold.unlink()
 
 
+def newer_in_set() -> dict[str, Any]:
+    """The same, as one of a set."""
+    return {"set": "main", "containers": [newer()]}
+
+
 def real_faults() -> Iterator[Fault]:
     """Faults of the real Incus, the real Nix and the real host."""
     for name, command, around in (
@@ -419,7 +413,7 @@ def real_faults() -> Iterator[Fault]:
                 start=start,
                 message=_UNREACHABLE,
                 around=around,
-                meddle=at(patterns, "systemctl", "--no-block", *command),
+                meddle=modules.at(patterns, "systemctl", "--no-block", *command),
                 may_succeed=True,
                 stays=name != "shut down",
             )
@@ -428,9 +422,22 @@ def real_faults() -> Iterator[Fault]:
         start=stopped,
         message="nothing: it must not fail",
         # Before the new system is recorded. Incus 6.0 takes no other request while one is about to be sent.
-        meddle=at(("os.(symlink|rename) .*/web/system",), "incus", "start", "web"),
+        meddle=modules.at(("os.(symlink|rename) .*/web/system",), "incus", "start", "web"),
         may_succeed=True,
     )
+    for part, start, module in (
+        ("a container that is just ending", newer, "inx_container"),
+        ("one of a set that is just ending", newer_in_set, "inx_containers"),
+    ):
+        yield Fault(
+            part=part,
+            start=start,
+            module=module,
+            message="nothing: it must not fail",
+            meddle=modules.at(("GET /1.0/instances",), "sh", "-c", _END, pause=0),
+            may_succeed=True,
+            stays=False,
+        )
     yield Fault(part="Incus stopped before", start=newer, message="no Incus socket|connection", around=incus_stopped)
     yield Fault(
         part="Incus frozen",

@@ -14,18 +14,20 @@ import importlib
 import itertools
 import json
 import os
+import re
 import select
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ansible.module_utils import basic
+from host import ask
 
 _EVENTS = frozenset(
     (
@@ -35,6 +37,10 @@ _EVENTS = frozenset(
 )
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _LABEL = 160
+
+
+#: Called in the module's process before each thing that it does, with its number and its words.
+Meddle = Callable[[int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +78,7 @@ def run(
     arguments: dict[str, Any],
     *,
     kill: Moment | None = None,
-    fault: Callable[[int, str], None] | None = None,
+    fault: Meddle | None = None,
     patience: float = 240,
 ) -> Ended:
     """Run a module in a child, and kill it at a moment, or call ``fault`` in it at each boundary.
@@ -106,6 +112,23 @@ def run(
         memory=used.ru_maxrss / 1024,
         said=said[-2000:],
     )
+
+
+def at(patterns: Sequence[str], *command: str, pause: float = 0.2) -> Meddle:
+    """Run a command once, before the module does what matches the last pattern, after what matches the others.
+
+    The module goes on after ``pause`` seconds.
+    """
+    left = list(patterns)
+
+    def meddle(number: int, label: str) -> None:
+        if left and re.search(left[0], label):
+            del left[0]
+            if not left:
+                ask(*command)
+                time.sleep(pause)
+
+    return meddle
 
 
 def _watched(child: int, reading: int, kill: Moment | None, deadline: float) -> list[str]:
@@ -166,7 +189,7 @@ def _be_the_module(
         os._exit(code)
 
 
-def _watch_oneself(trace: int, kill: Moment | None, fault: Callable[[int, str], None] | None) -> None:
+def _watch_oneself(trace: int, kill: Moment | None, fault: Meddle | None) -> None:
     me, numbers = os.getpid(), itertools.count(1)
     dies_at = kill.boundary if kill is not None and kill.seconds == 0 else 0
     inside = False
