@@ -16,8 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import ansible
 import yaml
 
 from ansible_collections.inx.fleet.tests.integration import faults
@@ -25,6 +26,7 @@ from ansible_collections.inx.fleet.tests.integration import faults
 COLLECTION = Path(__file__).resolve().parents[2]
 TARGETS = COLLECTION / "tests" / "integration" / "targets"
 LAB = [sys.executable, str(COLLECTION / "tests" / "lab" / "lab.py")]
+HARNESS = Path(__file__).with_name("harness")
 INSTALL_FIXTURES = [sys.executable, str(COLLECTION / "tests" / "fixtures" / "install.py")]
 CACHE = Path(os.environ["INX_FLEET_CACHE"])
 
@@ -150,7 +152,13 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(str(entry) for entry in value) if isinstance(value, list) else (str(value),)
 
 
-def run(command: Sequence[str], timeout: int, environment: Mapping[str, str] | None = None, log: str = "") -> str:
+def run(
+    command: Sequence[str],
+    timeout: int,
+    environment: Mapping[str, str] | None = None,
+    log: str = "",
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+) -> str:
     """Run a command and return what it said. It can be followed in the cache under logs/, and is kept if it fails."""
     path = CACHE / "logs" / f"{log or 'lab'}-{os.getpid()}.log"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,7 +166,7 @@ def run(command: Sequence[str], timeout: int, environment: Mapping[str, str] | N
         try:
             done = subprocess.run(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 timeout=timeout,
@@ -214,6 +222,23 @@ def bring_up(name: str, image: str) -> None:
     compile_once = Path(__file__).with_name("compile_once.py").read_text(encoding="utf-8")
     install = f"cat > /etc/python3.13/sitecustomize.py <<'END'\n{compile_once}END"
     run([*LAB, "ssh", name, "--", install], _UP_TIMEOUT, log=f"up-{name}")
+    install_harness(name)
+
+
+def install_harness(name: str) -> None:
+    """Put at /srv/harness of a lab host what runs modules there without Ansible, and what those import."""
+    pack = [
+        *("tar", "--create", "--file=-", "--owner=0", "--group=0", "--exclude=__pycache__"),
+        # A package of Ansible's own name in the tree would be taken for it by pylint.
+        r"--transform=s,^\./as_ansible/,ansible/,",
+        *("-C", str(HARNESS), "."),
+        *("-C", str(Path(ansible.__file__).parents[1]), "ansible/release.py", "ansible/module_utils"),
+        *("-C", str(COLLECTION.parents[2])),
+        *(f"ansible_collections/inx/fleet/plugins/{kind}" for kind in ("module_utils", "modules")),
+    ]
+    unpack = "rm -rf /srv/harness && mkdir /srv/harness && tar -x -C /srv/harness -f -"
+    with subprocess.Popen(pack, stdout=subprocess.PIPE) as archive:
+        run([*LAB, "ssh", name, "--", unpack], _UP_TIMEOUT, log=f"harness-{name}", stdin=archive.stdout)
 
 
 def install_fixtures(name: str, fixtures: Sequence[str]) -> None:

@@ -413,7 +413,7 @@ def real_faults() -> Iterator[Fault]:
                 start=start,
                 message=_UNREACHABLE,
                 around=around,
-                meddle=modules.at(patterns, "systemctl", "--no-block", *command),
+                meddle=host.at(patterns, "systemctl", "--no-block", *command),
                 may_succeed=True,
                 stays=name != "shut down",
             )
@@ -422,7 +422,7 @@ def real_faults() -> Iterator[Fault]:
         start=stopped,
         message="nothing: it must not fail",
         # Before the new system is recorded. Incus 6.0 takes no other request while one is about to be sent.
-        meddle=modules.at(("os.(symlink|rename) .*/web/system",), "incus", "start", "web"),
+        meddle=host.at(("os.(symlink|rename) .*/web/system",), "incus", "start", "web"),
         may_succeed=True,
     )
     for part, start, module in (
@@ -434,7 +434,7 @@ def real_faults() -> Iterator[Fault]:
             start=start,
             module=module,
             message="nothing: it must not fail",
-            meddle=modules.at(("GET /1.0/instances",), "sh", "-c", _END, pause=0),
+            meddle=host.at(("GET /1.0/instances",), "sh", "-c", _END, pause=0),
             may_succeed=True,
             stays=False,
         )

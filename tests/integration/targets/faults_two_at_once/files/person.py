@@ -53,7 +53,7 @@ def _meeting(edited: str, number: str, container: dict[str, Any], profile: str) 
     else:
         module, declared = "inx_store_mount", {"name": profile, "description": number}
         tool, name = ("incus", "profile"), profile
-    person = modules.at((f"http PUT /1.0/{edited}s/{name}",), *tool, "set", name, f"user.person={number}")
+    person = host.at((f"http PUT /1.0/{edited}s/{name}",), *tool, "set", name, f"user.person={number}")
     ended = modules.run(module, declared, fault=person)
     if not any("http PUT" in label for label in ended.trace):
         yield f"it has not written: {ended.message}"

@@ -18,6 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import modules
+
 HERE = "/srv/faults"
 FLAKE = f"{HERE}/flake"
 FIXTURE = "/srv/fixtures/small"
@@ -40,6 +42,23 @@ def ask(*command: str, timeout: float = 120) -> str:
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr.strip()[-500:]}")
     return done.stdout
+
+
+def at(patterns: Sequence[str], *command: str, pause: float = 0.2) -> modules.Meddle:
+    """Run a command once, before the module does what matches the last pattern, after what matches the others.
+
+    The module goes on after ``pause`` seconds.
+    """
+    left = list(patterns)
+
+    def meddle(number: int, label: str) -> None:
+        if left and re.search(left[0], label):
+            del left[0]
+            if not left:
+                ask(*command)
+                time.sleep(pause)
+
+    return meddle
 
 
 def query(path: str) -> Any:

@@ -14,20 +14,18 @@ import importlib
 import itertools
 import json
 import os
-import re
 import select
 import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ansible.module_utils import basic
-from host import ask
 
 _EVENTS = frozenset(
     (
@@ -112,23 +110,6 @@ def run(
         memory=used.ru_maxrss / 1024,
         said=said[-2000:],
     )
-
-
-def at(patterns: Sequence[str], *command: str, pause: float = 0.2) -> Meddle:
-    """Run a command once, before the module does what matches the last pattern, after what matches the others.
-
-    The module goes on after ``pause`` seconds.
-    """
-    left = list(patterns)
-
-    def meddle(number: int, label: str) -> None:
-        if left and re.search(left[0], label):
-            del left[0]
-            if not left:
-                ask(*command)
-                time.sleep(pause)
-
-    return meddle
 
 
 def _watched(child: int, reading: int, kill: Moment | None, deadline: float) -> list[str]:

@@ -1,0 +1,214 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Tries cases of a module on a lab host, one after the other, as standard input has them in JSON:
+
+    {"module": "inx_container", "base": {}, "prelude": "", "cases": [{"scenario": "created", "expected": ["create"]}]}
+
+Hundreds of cases make a target, and a task of Ansible costs more than what most of them do; so the modules run in
+children of this one process (modules.py). The last line of the output is what the last case returned.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import modules
+
+# What check mode and a refused run leave as it was: what the module looks after.
+_INCUS_AND_PROFILES = """
+incus query '/1.0/instances?recursion=1&all-projects=true'
+incus query '/1.0/profiles?recursion=1&all-projects=true'
+find /nix/var/nix/profiles -printf '%p %y %l\\n'
+"""
+_LOOKS = {
+    "inx_container": _INCUS_AND_PROFILES,
+    "inx_store_mount": _INCUS_AND_PROFILES,
+    "inx_gcroot": "find /nix/var/nix/gcroots -printf '%p %y %l %T@\\n'",
+}
+# What is the same in the results of a prediction and of the run after it.
+_PREDICTED = ("changed", "steps", "changes", "profile")
+_PATIENCE = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Something by hand, a declaration that is predicted, applied, and applied again, and a look at the host.
+
+    ``scenario`` says what is tried, where what is declared does not. ``base`` and ``declared`` are the module's parameters, the first for all cases if it is not given here. Without
+    ``runs`` there is no declaration. ``expected`` are the actions that are right: of inx_container those of its steps,
+    of inx_gcroot "VERB CONTAINER PATH", of inx_store_mount "change". With ``says`` it is right that it is refused with
+    this text, before anything is changed. ``names`` are texts that the steps' summaries must have, ``warns`` is one
+    that a warning must have, and ``restarts`` is whether a restart is required. ``by_hand`` and ``then`` are commands
+    of the shell; ``prints`` is what the latter print.
+    """
+
+    scenario: str = ""
+    by_hand: str = ""
+    runs: bool = True
+    base: dict[str, Any] | None = None
+    declared: dict[str, Any] = field(default_factory=dict)
+    expected: Sequence[str] = ()
+    says: str | None = None
+    names: Sequence[str] = ()
+    warns: str = ""
+    restarts: bool | None = None
+    then: str = ""
+    prints: str | None = None
+
+
+def main() -> int:
+    """Try the cases; 1 at the first one that is not as it should be."""
+    given = json.load(sys.stdin)
+    results: dict[str, Any] = {}
+    for entry in given["cases"]:
+        case = Case(**entry)
+        started = time.monotonic()
+        results = {}
+        problems = list(_problems(given["module"], case, given["base"], given["prelude"], results))
+        for problem in problems:
+            print(f"{_name(case)}: {problem}", file=sys.stderr)
+        if problems:
+            return 1
+        print(f"{time.monotonic() - started:5.1f} s  {_name(case)}", flush=True)
+    print(json.dumps(results))
+    return 0
+
+
+def _name(case: Case) -> str:
+    return case.scenario or json.dumps(case.declared)
+
+
+def _problems(
+    module: str, case: Case, base: dict[str, Any], prelude: str, results: dict[str, Any]
+) -> Iterator[str]:
+    """What is wrong, up to what keeps it from going on; ``results`` gets what the module returns."""
+    if case.by_hand:
+        done = _shell(prelude, case.by_hand)
+        if done.returncode != 0:
+            yield f"by hand, code {done.returncode}: {done.stdout}"
+            return
+    if case.runs:
+        parameters = {**(base if case.base is None else case.base), **case.declared}
+        judge = _refused if case.says is not None else _applied
+        wrong = list(judge(module, case, parameters, results))
+        if wrong:
+            yield from wrong
+            yield json.dumps(results, indent=1)
+            return
+    if case.then:
+        done = _shell(prelude, case.then)
+        if done.returncode != 0:
+            yield f"then, code {done.returncode}: {done.stdout}"
+        elif case.prints is not None and done.stdout.rstrip("\n") != case.prints.rstrip("\n"):
+            yield f"then, it printed {done.stdout!r}"
+
+
+def _refused(module: str, case: Case, parameters: dict[str, Any], results: dict[str, Any]) -> Iterator[str]:
+    before = _look(module)
+    refused = results["refused"] = _run(module, parameters)
+    if not refused.get("failed"):
+        yield "it was not refused"
+    elif str(case.says) not in refused["msg"]:
+        yield f"it did not say {case.says!r}"
+    if "Traceback" in json.dumps(refused):
+        yield "it has a traceback"
+    # What Incus alone can judge is refused when the system is built already, which changes nothing but the store.
+    if set(_actions(refused)) - {"build"}:
+        yield "it did something first"
+    if _look(module) != before:
+        yield "something is changed"
+
+
+def _applied(module: str, case: Case, parameters: dict[str, Any], results: dict[str, Any]) -> Iterator[str]:
+    before = _look(module)
+    predicted = results["predicted"] = _run(module, parameters, check=True)
+    if _look(module) != before:
+        yield "check mode changed something"
+    applied = results["applied"] = _run(module, parameters)
+    if predicted.get("failed") or applied.get("failed"):
+        yield "it failed"
+        return
+    expected = list(case.expected) if "steps" in applied else sorted(case.expected)
+    if _actions(applied) != expected or applied["changed"] != bool(expected):
+        yield f"it did {_actions(applied)}, and {expected} is right"
+    yield from _differences(predicted, applied)
+    if applied["changed"]:
+        again = results["again"] = _run(module, parameters)
+        if again.get("failed") or _actions(again) != _repeated(case, parameters):
+            yield "the second run was not right"
+    yield from _wrong_words(case, applied)
+
+
+def _differences(predicted: dict[str, Any], applied: dict[str, Any]) -> Iterator[str]:
+    for key in _PREDICTED:
+        if predicted.get(key) != applied.get(key):
+            yield f"{key} was predicted as {predicted.get(key)}"
+    # The versions in a system are known when it is built.
+    for key in ("before", "after"):
+        if predicted["diff"][key] != applied["diff"][key]:
+            yield f"the diff's {key} was predicted as {predicted['diff'][key]}"
+
+
+def _wrong_words(case: Case, applied: dict[str, Any]) -> Iterator[str]:
+    summaries = " ".join(step["summary"] for step in applied.get("steps", ()))
+    yield from (f"no step names {name!r}" for name in case.names if name not in summaries)
+    warnings = " ".join(map(str, applied.get("warnings", ())))
+    if case.warns not in warnings or (warnings and not case.warns):
+        yield f"it warned: {warnings!r}"
+    if case.restarts is not None and applied["restart_required"] != case.restarts:
+        yield f"restart_required is {applied['restart_required']}"
+
+
+def _actions(result: dict[str, Any]) -> list[str]:
+    """What a run did, in the words of a case."""
+    if "steps" in result:
+        return [step["action"] for step in result["steps"]]
+    if "changes" in result:
+        return sorted(f"{change['verb']} {change['container']} {change['path']}" for change in result["changes"])
+    return ["change"] if result.get("changed") else []
+
+
+def _repeated(case: Case, parameters: dict[str, Any]) -> list[str]:
+    """What a second run is to do: nothing, but what is asked for each time."""
+    if parameters.get("state") != "restarted":
+        return []
+    return ["stop", "rebuild", "start"] if "rebuild" in case.expected else ["restart"]
+
+
+def _run(module: str, parameters: dict[str, Any], *, check: bool = False) -> dict[str, Any]:
+    asked = {**parameters, "_ansible_check_mode": check, "_ansible_diff": True}
+    ended = modules.run(module, asked, patience=_PATIENCE)
+    return ended.result or {"failed": True, "msg": ended.said}
+
+
+def _look(module: str) -> list[str]:
+    done = _shell("", _LOOKS[module])
+    if done.returncode != 0:
+        raise RuntimeError(done.stdout)
+    # Incus notes things of its own at any time.
+    return sorted(line for line in done.stdout.splitlines() if '"volatile.' not in line)
+
+
+def _shell(prelude: str, commands: str) -> subprocess.CompletedProcess[str]:
+    """Both outputs as one, so that an error is seen where it was made."""
+    return subprocess.run(
+        ["sh", "-euc", f"{prelude}\n{commands}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
