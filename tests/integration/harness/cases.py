@@ -43,12 +43,13 @@ _PATIENCE = 900
 class Case:
     """Something by hand, a declaration that is predicted, applied, and applied again, and a look at the host.
 
-    ``scenario`` says what is tried, where what is declared does not. ``base`` and ``declared`` are the module's parameters, the first for all cases if it is not given here. Without
-    ``runs`` there is no declaration. ``expected`` are the actions that are right: of inx_container those of its steps,
-    of inx_gcroot "VERB CONTAINER PATH", of inx_store_mount "change". With ``says`` it is right that it is refused with
-    this text, before anything is changed. ``names`` are texts that the steps' summaries must have, ``restarts`` is
-    whether a restart is required, and ``warns`` is what it warns of. ``by_hand`` and ``then`` are commands of the
-    shell; ``prints`` is what the latter print.
+    ``scenario`` says what is tried, where what is declared does not. ``base`` and ``declared`` are the module's
+    parameters, the first for all cases if it is not given here; without ``runs`` there is no declaration. ``expected``
+    are the actions that are right: of inx_container those of its steps, of inx_gcroot "VERB CONTAINER PATH", of
+    inx_store_mount "change". With ``says`` it is right that it is refused with this text, before anything is changed.
+    ``names`` are texts that the steps' summaries must have, ``restarts`` is whether a restart is required, and
+    ``warns`` is what it warns of. ``by_hand`` and ``then`` are commands of the shell; ``prints`` is what the latter
+    print.
     """
 
     scenario: str = ""
