@@ -44,11 +44,8 @@ def ask(*command: str, timeout: float = 120) -> str:
     return done.stdout
 
 
-def at(patterns: Sequence[str], *command: str, pause: float = 0.2) -> modules.Meddle:
-    """Run a command once, before the module does what matches the last pattern, after what matches the others.
-
-    The module goes on after ``pause`` seconds.
-    """
+def at(patterns: Sequence[str], *command: str) -> modules.Meddle:
+    """Run a command once, before the module does what matches the last pattern, after what matches the others."""
     left = list(patterns)
 
     def meddle(number: int, label: str) -> None:
@@ -56,7 +53,7 @@ def at(patterns: Sequence[str], *command: str, pause: float = 0.2) -> modules.Me
             del left[0]
             if not left:
                 ask(*command)
-                time.sleep(pause)
+                time.sleep(0.2)
 
     return meddle
 
