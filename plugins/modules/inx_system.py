@@ -19,7 +19,6 @@ author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
   - inx.fleet.attributes
-  - inx.fleet.attributes.actiongroup_inx
   - inx.fleet.container.set
 attributes:
   check_mode:

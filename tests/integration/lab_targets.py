@@ -97,8 +97,15 @@ class Case:
         return [*images, *images[-1:] * self.target.hosts][: self.target.hosts]
 
 
-def cases() -> Iterator[Case]:
-    """All cases, or those that the environment chooses."""
+def cases() -> list[Case]:
+    """All cases, or those that the environment chooses; what goes on longest begins first.
+
+    That is what shares a host, one after another, and then what begins with bare hosts.
+    """
+    return sorted(_cases(), key=lambda case: (case.target.has_own_hosts, "bare" not in case.target.images))
+
+
+def _cases() -> Iterator[Case]:
     only_target, only_incus = os.environ.get("INX_FLEET_TARGET") or "*", os.environ.get("INX_FLEET_INCUS")
     for path in sorted(TARGETS.iterdir()):
         if _is_test(path) and fnmatchcase(path.name, only_target):

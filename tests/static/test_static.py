@@ -38,12 +38,12 @@ def _let_ansible_test_find_pip() -> None:
     shutil.copyfile(GET_PIP, cache / "get_pip_24_2.py")
 
 
-def test_ansible_lint() -> None:
-    check(["ansible-lint", "--offline", "--profile", "production", "--strict"])
-
-
 def test_ruff() -> None:
     check(["ruff", "check", "."])
+
+
+def test_ansible_lint() -> None:
+    check(["ansible-lint", "--offline", "--profile", "production", "--strict"])
 
 
 def test_mypy() -> None:

@@ -11,10 +11,12 @@ import importlib
 import pytest
 import yaml
 
+from ansible_collections.inx.fleet.plugins.module_utils.module import INCUS_OPTIONS
 from ansible_collections.inx.fleet.tests.unit.documentation.documented import (
     COLLECTION,
     MODULES,
     NAMESPACE,
+    argument_spec,
     errors_of_module,
     errors_of_tasks,
 )
@@ -34,6 +36,8 @@ def test_what_no_module_takes_is_found(module: str) -> None:
     assert list(errors_of_module(module, {"nobody_knows_this": 1}))
 
 
-def test_every_module_is_in_the_action_group() -> None:
+def test_modules_that_reach_incus_are_in_the_action_group_and_take_its_defaults() -> None:
     runtime = yaml.safe_load((COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))
-    assert sorted(runtime["action_groups"]["inx"]) == MODULES
+    group = runtime["action_groups"]["inx"]
+    assert sorted(group) == [module for module in MODULES if "url" in argument_spec(module)]
+    assert all(argument_spec(module).keys() >= INCUS_OPTIONS.keys() for module in group)
