@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
 from itertools import islice
 from typing import Any
@@ -60,6 +61,8 @@ _TRANSITIONS = frozenset(
     )
 )
 _COMMAND = "Executing command"
+# Incus: internal/server/instance/operationlock/operationlock.go
+_BUSY = "Instance is busy running"
 # Incus: a member that is emptied for maintenance, or is coming back from it.
 _EVACUATED = ("Evacuating", "Evacuated", "Restoring")
 _OUTPUT_LIMIT = 64 * 1024
@@ -360,7 +363,7 @@ class Incus:
                 return
             unchanged = {"If-Match": answer.headers["ETag"]}
             try:
-                self._wait(node.put(json=body, params=dict(params), headers=unchanged))
+                self._do(partial(node.put, json=body, params=dict(params), headers=unchanged))
             except pylxd.exceptions.LXDAPIException as error:
                 if error.response.status_code != _PRECONDITION_FAILED or not left:
                     raise
@@ -386,21 +389,20 @@ class Incus:
     def set_state(self, name: str, action: str, stop_timeout: int = 0, force: bool = False) -> None:
         """Start, stop, restart or unfreeze; ``stop_timeout`` seconds are left to a clean stop."""
         with _explained(f"{action} {name}"):
-            answer = self._client.api.instances[name].state.put(
-                json={"action": action, "timeout": stop_timeout, "force": force}
-            )
-            self._wait(answer, stop_timeout + self._endpoint.operation_timeout)
+            put = self._client.api.instances[name].state.put
+            body = {"action": action, "timeout": stop_timeout, "force": force}
+            self._do(partial(put, json=body), stop_timeout + self._endpoint.operation_timeout)
 
     def rebuild_instance(self, name: str) -> None:
         """Empty the root disk of a stopped instance; its configuration and its other disks stay."""
         with _explained(f"empty the root of {name}"):
             body = {"source": {"type": "none"}}
-            self._wait(self._client.api.instances[name].rebuild.post(json=body))
+            self._do(partial(self._client.api.instances[name].rebuild.post, json=body))
 
     def delete_instance(self, name: str) -> None:
         """Delete a stopped instance with its root disk."""
         with _explained(f"delete {name}"):
-            self._wait(self._client.api.instances[name].delete())
+            self._do(self._client.api.instances[name].delete)
 
     def execute(
         self, name: str, command: Sequence[str], timeout: int, *, output_of_success: bool = True
@@ -560,6 +562,22 @@ class Incus:
     @staticmethod
     def _get(node: Any, **params: Any) -> Any:
         return node.get(params=params).json()["metadata"]
+
+    def _do(self, request: Callable[[], Any], timeout: int | None = None) -> None:
+        """Make a request and wait for what it begins; once more while Incus is at something else with the instance.
+
+        It is when a container has just ended: its stop is not done.
+        """
+        deadline = time.monotonic() + _STOP_GRACE
+        while True:
+            try:
+                self._wait(request(), timeout)
+            except (pylxd.exceptions.LXDAPIException, RefusedError) as error:
+                if _BUSY not in str(error) or time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+            time.sleep(_STOP_POLL)
 
     def _wait(self, answer: Any, timeout: int | None = None) -> Mapping[str, Any]:
         """Wait for a background operation and return it; a synchronous answer is returned as it is."""
