@@ -108,26 +108,32 @@ def _create(host: Host, plan: Plan, step: Step) -> None:
         if made:
             with suppress(OSError):
                 os.rmdir(directory)
-        for place in _new_volumes(plan):
-            with suppress(FleetError):
-                host.incus.delete_volume(*place.split("/", 1))
+        _delete_new_volumes(host, plan)
         raise
 
 
-def _new_volumes(plan: Plan) -> list[str]:
-    """The volumes that the plan makes, as POOL/NAME. Nothing is written to them before the container starts."""
-    return [
-        place
-        for step in plan.steps
-        if step.action == "volume"
-        for place, there in step.before["volumes"].items()
-        if there is None
-    ]
+def _delete_new_volumes(host: Host, plan: Plan) -> None:
+    """Those that the plan made, when they are not to be used. Nothing was written to them yet."""
+    volumes = [step.before["volumes"] for step in plan.steps if step.action == "volume"]
+    for place in [place for found in volumes for place, there in found.items() if there is None]:
+        with suppress(FleetError):
+            host.incus.delete_volume(*place.split("/", 1))
 
 
 def _update(host: Host, plan: Plan, step: Step) -> None:
     now = time.time()
-    host.incus.update_instance(plan.container.name, lambda body: updated(body, step, now))
+    try:
+        host.incus.update_instance(plan.container.name, lambda body: updated(body, step, now))
+    except LateError:
+        raise
+    except FleetError:
+        _delete_new_volumes(host, plan)
+        done = plan.steps[: plan.steps.index(step)]
+        if any(one.action == "stop" for one in done) and plan.container.state == "restarted":
+            # It ran, and it is not to be away for a declaration that Incus does not take.
+            with suppress(FleetError):
+                host.incus.set_state(plan.container.name, "start")
+        raise
 
 
 def updated(body: dict[str, Any], step: Step, now: float) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from .placement import placed
 from .plan import BUILDING, DISRUPTIVE, PROVING, Plan, Step, is_rebuilt, plan_set
 from .run_locks import Locks
 from .schedule import Slots, run_jobs
+from .values import same_value, value_text
 
 # A container that was started a moment ago has not made /run/current-system yet.
 _BOOT_GRACE = 5.0
@@ -194,7 +195,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
         one = host.incus.instance(names[0])
         instances = {} if one is None else {names[0]: one}
     else:
-        instances = host.incus.instances()
+        instances = host.incus.instances(None if declared.purge else names if chosen is None else chosen)
     wanted = dict.fromkeys([*names, *instances] if declared.purge else names) if chosen is None else chosen
     seen = _with_running_systems(host, {name: instances[name] for name in wanted if name in instances})
     profiles, pools, has_localtime = host.incus.profiles(), host.incus.pools(), os.path.exists(LOCALTIME)
@@ -217,8 +218,15 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
 
 
 def _missing_sources(declared: Container) -> frozenset[str]:
-    """The sources of bind mounts that are not there, as far as this user can tell."""
-    return frozenset(entry.source for entry in declared.bind_mounts or () if _is_missing(entry.source))
+    """The paths to be mounted that are not there, as far as this user can tell."""
+    disks = [keys for keys in declared.devices.values() if keys is not None and keys.get("type") == "disk"]
+    # Incus: doc/reference/devices_disk, "required": one that may come later.
+    needed = [keys for keys in disks if not same_value(False, value_text(keys.get("required", True)))]
+    paths = [
+        *(entry.source for entry in declared.bind_mounts or ()),
+        *(str(keys.get("source", "")) for keys in needed),
+    ]
+    return frozenset(path for path in paths if path.startswith("/") and _is_missing(path))
 
 
 def _is_missing(path: str) -> bool:

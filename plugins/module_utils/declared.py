@@ -579,6 +579,8 @@ def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device |
             raise FleetError(f"{name}: the device {device!r} is named as this module's.", f"Use {option!r} for it.")
         if keys is not None and not isinstance(keys, Mapping):
             raise FleetError(f"{name}: device {device!r} must be a dictionary of its keys, or null to remove it.")
+        if keys is not None and not keys.get("type", "disk"):
+            raise FleetError(f"{name}: the type of the device {device!r} is empty.", "Leave it out, or name one.")
         for key, value in (keys or {}).items():
             if isinstance(value, (list, tuple, Mapping)):
                 raise FleetError(f"{name}: device {device!r}: {key!r} has a value that is no text, number or boolean.")

@@ -57,6 +57,7 @@ def creation(declared: Container, observed: Observed) -> dict[str, Any]:
     for name, wanted in _wanted_devices(declared, None, observed).items():
         if wanted is not None:
             devices[name] = _merged({}, wanted)
+    config[SELF_UPDATE] = _noted_self_update(devices[PROFILES_DEVICE])
     profiles = _wanted_profiles(declared, None)
     _check_expanded(declared, observed, profiles, config, devices)
     body: dict[str, Any] = {"name": declared.name, "config": config, "devices": devices, "profiles": list(profiles)}
@@ -75,9 +76,11 @@ def change(declared: Container, instance: Instance, observed: Observed) -> Chang
         before[part], after[part] = old, new
 
     config = _config_change(declared, instance, observed)
+    devices = _devices_change(declared, instance, observed)
+    if _turns_self_update(instance, devices):
+        config[SELF_UPDATE] = _noted_self_update(devices[PROFILES_DEVICE] or {})
     if config:
         differs("config", {key: instance.config.get(key) for key in config}, config)
-    devices = _devices_change(declared, instance, observed)
     if devices:
         differs("devices", {name: _device_or_none(instance, name) for name in devices}, devices)
     profiles = _wanted_profiles(declared, instance)
@@ -164,11 +167,12 @@ def _wanted_devices(
         wanted["localtime"] = {
             "type": "disk", "source": LOCALTIME, "path": LOCALTIME, "readonly": True, "shift": True,
         }
-    if declared.storage_pool is not None or declared.root_size is not None:
-        wanted["root"] = _root_device(declared, instance, from_profiles, observed)
     stored = {} if instance is None else instance.devices
-    wanted.update(_declared_devices(declared, wanted.get("root"), from_profiles, stored))
-    root_pool = _root_pool(wanted, instance, from_profiles)
+    root = _root_name(stored) or _root_name(from_profiles) or "root"
+    if declared.storage_pool is not None or declared.root_size is not None:
+        wanted[root] = _root_device(declared, instance, from_profiles, observed)
+    wanted.update(_declared_devices(declared, root, wanted.get(root), from_profiles, stored))
+    root_pool = _root_pool(wanted.get(root), stored, from_profiles)
     _check_sources(declared, observed)
     for device in declared.devices.values():
         pool = (device or {}).get("pool")
@@ -181,13 +185,13 @@ def _wanted_devices(
 
 
 def _declared_devices(
-    declared: Container, root: Device | None, from_profiles: Devices, stored: Devices
+    declared: Container, root_name: str, root: Device | None, from_profiles: Devices, stored: Devices
 ) -> dict[str, Device | None]:
     """The declared devices. What the options for the root disk say is in the root disk, and one without a type is
     the profiles' with the declared keys on top, as "incus config device override" has it."""
     devices = dict(declared.devices)
     for name, keys in declared.devices.items():
-        if keys is not None and name == "root" and root is not None:
+        if keys is not None and name == root_name and root is not None:
             devices[name] = {**root, **keys}
         elif keys is not None and "type" not in keys and name in from_profiles:
             devices[name] = {**from_profiles[name], **keys}
@@ -202,15 +206,12 @@ def _declared_devices(
 def _check_sources(declared: Container, observed: Observed) -> None:
     for source in sorted(observed.missing):
         raise FleetError(
-            f"{declared.name}: bind_mounts: the host has no {source}.", "Make it first, with the owner that is right."
+            f"{declared.name}: the host has no {source} to mount.", "Make it first, with the owner that is right."
         )
 
 
-def _root_pool(
-    wanted: Mapping[str, Device | None], instance: Instance | None, from_profiles: Devices
-) -> str | None:
-    own = {} if instance is None else _root_of(instance.devices)
-    pool = (wanted.get("root") or {}).get("pool") or own.get("pool") or _root_of(from_profiles).get("pool")
+def _root_pool(wanted: Device | None, stored: Devices, from_profiles: Devices) -> str | None:
+    pool = (wanted or {}).get("pool") or _root_of(stored).get("pool") or _root_of(from_profiles).get("pool")
     return None if pool is None else str(pool)
 
 
@@ -222,19 +223,43 @@ def volume_change(declared: Container, instance: Instance | None, observed: Obse
 def _profiles_device(
     declared: Container, instance: Instance | None, profiles: Sequence[str], observed: Observed
 ) -> Device:
-    """The container's own Nix profile. Who does not say self_update keeps what is there: an adopted
-    container may be updating itself."""
+    """The container's own Nix profile."""
     device: dict[str, Value] = {
         "type": "disk", "source": declared.profile_dir, "path": PROFILES_TARGET, "shift": True,
     }
-    self_update = declared.self_update
-    if self_update is None:
-        if instance is not None and PROFILES_DEVICE in instance.devices:
-            return device
-        config = expanded_config(profiles, observed.profiles, {})
-        self_update = config.get(SELF_UPDATE) == "true"
-    device["readonly"] = not self_update
-    return device
+    self_update = _self_update(declared, instance, profiles, observed)
+    return device if self_update is None else {**device, "readonly": not self_update}
+
+
+def _self_update(
+    declared: Container, instance: Instance | None, profiles: Sequence[str], observed: Observed
+) -> bool | None:
+    """Whether it may write its profile: as is declared, or as it was made. None leaves what is there.
+
+    That is for one that somebody else has made, which may be updating itself.
+    """
+    if declared.self_update is not None:
+        return declared.self_update
+    noted = None if instance is None else instance.config.get(SELF_UPDATE)
+    if noted is not None:
+        return noted == "true"
+    if instance is not None and PROFILES_DEVICE in instance.devices:
+        return None
+    return expanded_config(profiles, observed.profiles, {}).get(SELF_UPDATE) == "true"
+
+
+def _turns_self_update(instance: Instance, devices: Mapping[str, Mapping[str, str] | None]) -> bool:
+    """Whether a change of devices decides on it, and not only mends the mount."""
+    new = devices.get(PROFILES_DEVICE)
+    if new is None or "readonly" not in new:
+        return False
+    old = instance.devices.get(PROFILES_DEVICE, {})
+    noted = instance.config.get(SELF_UPDATE) == _noted_self_update(new)
+    return not noted and not same_value(new["readonly"], old.get("readonly"))
+
+
+def _noted_self_update(profiles_device: Mapping[str, str]) -> str:
+    return value_text(not same_value(True, profiles_device.get("readonly", "")))
 
 
 def _root_device(
@@ -242,7 +267,7 @@ def _root_device(
 ) -> Device:
     pool = declared.storage_pool
     check_pool(declared, pool, observed)
-    inherited = (instance.devices if instance is not None else {}).get("root") or _root_of(from_profiles)
+    inherited = _root_of({} if instance is None else instance.devices) or _root_of(from_profiles)
     there = inherited.get("pool")
     if instance is not None and pool is not None and there not in (None, pool):
         raise FleetError(
@@ -353,9 +378,9 @@ def _check_expanded(
     all_config = expanded_config(profiles, observed.profiles, config)
     all_devices = _expanded_devices(profiles, observed.profiles, devices)
     check_mounts(declared, observed, all_devices)
-    if not _root_of(all_devices):
+    if not _root_of(all_devices).get("pool"):
         raise FleetError(
-            f"{declared.name} would have no root disk.",
+            f"{declared.name} would have no root disk in a storage pool.",
             f"Declare 'storage_pool' (the host has: {', '.join(sorted(observed.pools or ())) or 'none it tells'}), "
             "or a profile with a root disk.",
         )
@@ -403,10 +428,12 @@ def _expanded_devices(names: Sequence[str], profiles: Mapping[str, Profile], own
 
 
 def _root_of(devices: Devices) -> Mapping[str, str]:
-    for device in devices.values():
-        if device.get("type") == "disk" and device.get("path") == "/":
-            return device
-    return {}
+    return devices.get(_root_name(devices) or "", {})
+
+
+def _root_name(devices: Devices) -> str | None:
+    disks = (name for name, keys in devices.items() if keys.get("type") == "disk" and keys.get("path") == "/")
+    return next(disks, None)
 
 
 def _patched(stored: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,8 @@ from . import gcroots_command
 from .errors import FleetError
 
 _SUFFIX = ".py"
+_UNFINISHED = ".new"
+_MODE = 0o644
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +40,11 @@ def plan_package(directory: str) -> Change:
 
 def write_package(directory: str, change: Change) -> None:
     """Bring it about, each file in one step: the command may start at any moment. Raises FleetError."""
-    try:
-        os.makedirs(directory, mode=0o755, exist_ok=True)
+    with _explained("written"):
         for name, source in change.written.items():
             _replace(Path(directory, name), source)
         for name in change.removed:
             Path(directory, name).unlink(missing_ok=True)
-    except OSError as error:
-        raise FleetError(f"{error.filename} cannot be written: {error.strerror}.", "Run this as root.") from error
 
 
 def _sent() -> dict[str, bytes]:
@@ -53,17 +53,34 @@ def _sent() -> dict[str, bytes]:
     return {entry.name: entry.read_bytes() for entry in package.iterdir() if entry.name.endswith(_SUFFIX)}
 
 
-def _there(directory: str) -> dict[str, bytes]:
-    try:
-        return {path.name: path.read_bytes() for path in Path(directory).iterdir() if path.suffix == _SUFFIX}
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise FleetError(f"{error.filename} cannot be read: {error.strerror}.", "Run this as root.") from error
+def _there(directory: str) -> dict[str, bytes | None]:
+    """The files that are there; None for what is no file, and for what a run that was killed has left."""
+    with _explained("read"):
+        try:
+            entries = list(Path(directory).iterdir())
+        except FileNotFoundError:
+            return {}
+        found = [path for path in entries if path.suffix in (_SUFFIX, _UNFINISHED)]
+        return {path.name: path.read_bytes() if _is_ours(path) else None for path in found}
+
+
+def _is_ours(path: Path) -> bool:
+    return path.suffix == _SUFFIX and path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o777 == _MODE
 
 
 def _replace(path: Path, source: bytes) -> None:
-    unfinished = path.with_suffix(".new")
-    unfinished.write_bytes(source)
-    unfinished.chmod(0o644)
+    unfinished = path.with_suffix(_UNFINISHED)
+    unfinished.unlink(missing_ok=True)
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as file:
+        os.fchmod(file.fileno(), _MODE)
+        file.write(source)
     unfinished.replace(path)
+
+
+@contextmanager
+def _explained(done: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        advice = "Run this as root." if isinstance(error, PermissionError) else "See what is in its place."
+        raise FleetError(f"{error.filename} cannot be {done}: {error.strerror}.", advice) from error

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ from typing import Any
 from .declared import lxc_name, store_object
 from .endpoint import Endpoint, local_endpoint
 from .errors import ConflictError, FleetError, LateError, RefusedError
-from .observed import RUNNING, Cluster, Fleet, Instance, Profile, Server, Volume
+from .observed import Cluster, Fleet, Instance, Profile, Server, Volume
 from .rootfs import container_root, read_link, running_containers, sees_processes
 from .text import shown
 
@@ -49,6 +50,7 @@ _LINK_TIMEOUT = 10
 # How long a container may take from the end of its init to what Incus calls stopped.
 _STOP_GRACE = 10
 _STOP_POLL = 0.1
+_NO_PROCESS = re.compile(r"Invalid PID|/proc/\d+")
 # An operation is waited for in slices, so that a lost answer is noticed.
 _WAIT_SLICE = 30
 _CHANGE_TRIES = 5
@@ -72,7 +74,6 @@ _RUNNING = 103
 _PENDING = 105
 _SUCCESS = 200
 _PRECONDITION_FAILED = 412
-_INTERNAL_ERROR = 500
 # Of a container, and of each interface: beyond that it is no use to anybody.
 _INTERFACES = 100
 _ADDRESSES = 100
@@ -100,6 +101,7 @@ class Incus:
             # Without the project, for which pylxd looks into what a server does not tell a stranger.
             self._check_is_here(self._trusted(None).host_info)
         self._client = self._trusted(project)
+        self._stuck: set[tuple[str, str]] = set()
         self.server = server_from(self._client.host_info)
 
     def _trusted(self, project: str | None) -> Any:
@@ -207,7 +209,7 @@ class Incus:
         with _explained(f"look at {name}"):
             node = self._client.api.instances[name]
             try:
-                (found,) = self._settled(lambda: [instance_from(self._get(node, recursion=1))])
+                (found,) = self._settled(lambda: [instance_from(self._get(node, recursion=1))], None)
             except pylxd.exceptions.NotFound:
                 return None
         # The number of a process on another member means nothing here.
@@ -219,8 +221,8 @@ class Incus:
             found = self._get(self._client.api.instances, recursion=1)
         return {entry["name"]: _location(entry) for entry in found}
 
-    def instances(self) -> dict[str, Instance]:
-        """All instances by name, in one request.
+    def instances(self, awaited: Collection[str] | None) -> dict[str, Instance]:
+        """All instances by name, in one request; those of them that are ``awaited`` (None is all) are not in between.
 
         Incus is not asked for their state, which takes it a hundred times as long for a hundred of
         them: their init is found in /proc, and their addresses are left out.
@@ -230,14 +232,21 @@ class Incus:
             return self._with_inits(map(instance_from, self._get(self._client.api.instances, recursion=1)))
 
         with _explained("list the instances"):
-            return {instance.name: instance for instance in self._settled(look)}
+            return {instance.name: instance for instance in self._settled(look, awaited)}
 
-    def instances_with_state(self) -> list[Instance]:
-        """All instances with their addresses and disks, in one request that takes Incus its time."""
+    def instances_with_state(self, awaited: Collection[str] | None) -> list[Instance]:
+        """All instances with their addresses and disks, in one request that takes Incus its time.
+
+        Those that it cannot look at have the status Error, and no config.
+        """
         project = self._client.project
         params = {"recursion": 2} if project is not None else {"recursion": 2, "all-projects": "true"}
+
+        def look() -> list[Instance]:
+            return [instance_from(entry) for entry in self._get(self._client.api.instances, **params)]
+
         with _explained("list the instances"):
-            found = self._settled(lambda: [*map(instance_from, self._get(self._client.api.instances, **params))])
+            found = self._settled(look, awaited)
         if not found and project is not None:
             with _explained(f"look into the project {project}"):
                 # One that is not there has no instances either, as Incus says it.
@@ -254,27 +263,22 @@ class Incus:
     def _runs_here(self, instance: Instance) -> bool:
         return instance.is_running and instance.location == self.server.member
 
-    def _settled(self, look: Callable[[], list[Instance]]) -> list[Instance]:
-        """What ``look`` sees when no container here is between the end of its init and stopped.
+    def _settled(self, look: Callable[[], list[Instance]], awaited: Collection[str] | None) -> list[Instance]:
+        """What ``look`` sees when none of those that are ``awaited`` is in between, but those that stay so."""
 
-        Until its stop is done Incus calls it running, and may have no state of it, with which it answers 500 for one
-        and Error in a list (internal/server/instance/drivers: driver_lxc.go, statusCode; driver_common.go,
-        processStartedAt).
-        """
-        deadline = time.monotonic() + _STOP_GRACE
-        while True:
-            is_last = time.monotonic() >= deadline
-            try:
-                found = look()
-            except pylxd.exceptions.LXDAPIException as error:
-                if is_last or error.response.status_code != _INTERNAL_ERROR:
-                    raise
-            else:
-                if is_last or not any(map(self._is_ending, found)):
-                    return found
-            time.sleep(_STOP_POLL)
+        def is_awaited(instance: Instance) -> bool:
+            return (
+                (awaited is None or instance.name in awaited)
+                and (instance.project, instance.name) not in self._stuck
+                and self._is_ending(instance)
+            )
+
+        found = until_settled(look, is_awaited)
+        self._stuck.update((instance.project, instance.name) for instance in found if is_awaited(instance))
+        return found
 
     def _is_ending(self, instance: Instance) -> bool:
+        """Whether its init has ended, and it does not count as stopped yet."""
         if instance.type != "container" or instance.location != self.server.member:
             return False
         if instance.status == "Error":
@@ -316,7 +320,7 @@ class Incus:
 
         return Fleet(
             names=frozenset(places),
-            running=containers(*RUNNING),
+            running=containers("Running", "Ready", "Frozen"),
             stopped=containers("Stopped"),
             read_stopped=read_stopped,
         )
@@ -613,6 +617,30 @@ class Incus:
             return dict(self._get(node))
 
 
+def until_settled(look: Callable[[], list[Instance]], is_ending: Callable[[Instance], bool]) -> list[Instance]:
+    """What ``look`` sees when no container is between the end of its init and stopped, or after ten seconds of that.
+
+    Until the stop is done Incus calls it running, and has no state of it: it answers 500 for one, and has it as an
+    Error in a list (internal/server/instance/drivers: driver_lxc.go, statusCode; driver_common.go, processStartedAt).
+    """
+    deadline = None
+    while True:
+        try:
+            found = look()
+        except pylxd.exceptions.LXDAPIException as error:
+            if not _NO_PROCESS.search(str(error)) or _is_over(deadline):
+                raise
+        else:
+            if not any(map(is_ending, found)) or _is_over(deadline):
+                return found
+        deadline = deadline or time.monotonic() + _STOP_GRACE
+        time.sleep(_STOP_POLL)
+
+
+def _is_over(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
+
+
 @contextmanager
 def _explained(action: str) -> Iterator[None]:
     """Turn what pylxd raises into one sentence for the user."""
@@ -716,7 +744,8 @@ def instance_from(entry: Mapping[str, Any]) -> Instance:
         name=entry["name"],
         project=entry.get("project") or "default",
         type=entry.get("type") or "container",
-        status=entry.get("status") or "",
+        # It is Ready when it has said so itself, through /dev/incus.
+        status="Running" if entry.get("status") == "Ready" else entry.get("status") or "",
         pid=int(state.get("pid") or 0),
         config=entry.get("config") or {},
         devices=entry.get("devices") or {},

@@ -23,12 +23,14 @@ from .observed import Instance
 
 def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[str]]:
     """The containers on the shared store, or those of them that are named, and warnings of what could not be read."""
-    chosen = [
-        instance
-        for instance in incus.instances_with_state()
-        if shares_store(instance) and (names is None or instance.name in names)
-    ]
+    found = [one for one in incus.instances_with_state(names) if names is None or one.name in names]
+    chosen = [instance for instance in found if shares_store(instance)]
     looker = _Looker(incus)
+    looker.warnings += [
+        f"Incus cannot look at {instance.name}, and tells nothing of it."
+        for instance in found
+        if instance.status == "Error" and not instance.config
+    ]
     seen = [looker.see(instance) for instance in sorted(chosen, key=lambda found: (found.project, found.name))]
     return seen, looker.warnings
 

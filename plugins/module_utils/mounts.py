@@ -70,7 +70,8 @@ def late_devices(before: Mapping[str, Any], after: Mapping[str, Any]) -> frozens
 
 def check_mounts(declared: Container, observed: Observed, devices: Devices) -> None:
     """Refuse paths that other devices have, or that would cover some. ``devices`` are all that there will be."""
-    paths = {name: device.get("path", "").rstrip("/") for name, device in devices.items() if device["type"] == "disk"}
+    disks = {name: device for name, device in devices.items() if device.get("type") == "disk"}
+    paths = {name: device.get("path", "").rstrip("/") for name, device in disks.items()}
     for entry in declared.mounts:
         others = [name for name, path in paths.items() if path == entry.path and name != entry.device]
         if others:

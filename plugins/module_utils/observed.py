@@ -13,10 +13,6 @@ from typing import TypeAlias
 Config: TypeAlias = Mapping[str, str]
 Devices: TypeAlias = Mapping[str, Mapping[str, str]]
 
-#: What Incus calls an instance that has processes (shared/api/status_code.go). It is Ready when it has said so itself,
-#: through /dev/incus.
-RUNNING = ("Running", "Ready", "Frozen")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
@@ -82,8 +78,8 @@ class Instance:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has processes."""
-        return self.status in RUNNING
+        """Whether it has processes; a frozen instance has."""
+        return self.status in ("Running", "Frozen")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 
 from .declared import Container, ContainerSet
 from .desired import (
+    SELF_UPDATE,
     SET,
     VOLATILE_ROOT,
     Change,
@@ -247,12 +248,16 @@ def _steps_for_existing(
     if wanted is not None:
         yield from _build_step(name, wanted)
     yield from _volume_step(declared, instance, observed)
+    # What Incus may refuse comes before the stop, if it can.
+    late = bool(late_devices(differs.before, differs.after))
+    if differs.after and not late:
+        yield _update_step(name, differs)
     if _stops_first(declared, instance, differs):
         check_survives_stop(declared, instance)
         running = {"status": instance.status, "system": instance.running_system}
         yield _step("stop", name, "stop", running, {"status": "Stopped", "system": None})
         instance = replace(instance, status="Stopped", running_system=None)
-    if differs.after:
+    if late:
         yield _update_step(name, differs)
     boots = observed.generations.system
     if wanted is not None and (declared.activation != "test" or boots is None):
@@ -630,7 +635,8 @@ def _warnings(declared: Container, instance: Instance, restart_required: bool) -
         yield f"{declared.name} runs on with its old settings until its next start (state: restarted)."
     yield from _root_warnings(declared, instance)
     own = instance.devices.get("nixprofiles")
-    if declared.self_update is None and own is not None and not same_value(True, own.get("readonly", "")):
+    is_said = declared.self_update is not None or SELF_UPDATE in instance.config
+    if not is_said and own is not None and not same_value(True, own.get("readonly", "")):
         yield (
             f"{declared.name} can write its profile directory on the host. "
             "Say 'self_update: true' to keep it so, or false to end it."

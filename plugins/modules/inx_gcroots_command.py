@@ -25,8 +25,7 @@ seealso:
 options:
   path:
     description:
-      - The directory of the package. It is made if it is missing, and Python files in it that are not of the command
-        are removed.
+      - The directory of the package, which must be there. Python files in it that are not of the command are removed.
     type: path
     required: true
 """

@@ -246,6 +246,8 @@ def install_harness(name: str) -> None:
     unpack = "rm -rf /srv/harness && mkdir /srv/harness && tar -x -C /srv/harness -f -"
     with subprocess.Popen(pack, stdout=subprocess.PIPE) as archive:
         run([*LAB, "ssh", name, "--", unpack], _UP_TIMEOUT, log=f"harness-{name}", stdin=archive.stdout)
+    if archive.returncode != 0:
+        raise RunError(f"{shlex.join(pack)} ended with code {archive.returncode}")
 
 
 def install_fixtures(name: str, fixtures: Sequence[str]) -> None:

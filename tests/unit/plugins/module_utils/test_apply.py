@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.apply import patched, updated
-from ansible_collections.inx.fleet.plugins.module_utils.errors import ConflictError
-from ansible_collections.inx.fleet.plugins.module_utils.plan import RESTART, Step
+from ansible_collections.inx.fleet.plugins.module_utils.apply import Host, apply_step, patched, updated
+from ansible_collections.inx.fleet.plugins.module_utils.declared import Container
+from ansible_collections.inx.fleet.plugins.module_utils.errors import ConflictError, FleetError, LateError
+from ansible_collections.inx.fleet.plugins.module_utils.plan import RESTART, Plan, Step
 
 BODY = {"config": {"a": "1", "volatile.x": "y"}, "devices": {"d": {"type": "disk"}}, "profiles": ["default"]}
 
@@ -47,3 +49,43 @@ def test_an_update_notes_when_it_takes_a_restart(key: str, noted: bool) -> None:
     assert written[key] == "1"
     assert written.get(RESTART) == ("2026-11-23T10:15:00.250000Z" if noted else None)
     assert RESTART not in BODY["config"]
+
+
+@dataclass
+class RefusingIncus:
+    """It takes no update, and keeps what else it was asked for."""
+
+    error: FleetError
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def update_instance(self, name: str, change: object) -> None:
+        raise self.error
+
+    def delete_volume(self, pool: str, name: str) -> None:
+        self.asked.append(("delete", pool, name))
+
+    def set_state(self, name: str, action: str) -> None:
+        self.asked.append((action, name))
+
+
+def refused_update(error: FleetError) -> list[tuple[str, ...]]:
+    """What is done about it, when a new volume was made and the container was stopped for it."""
+    volumes = {"default/web_new": None, "default/web_old": {"size": "1GiB"}}
+    steps = (
+        Step(action="volume", container="web", summary="", before={"volumes": volumes}, after={"volumes": volumes}),
+        Step(action="stop", container="web", summary=""),
+        Step(action="update", container="web", summary="", before={"config": {}}, after={"config": {}}),
+    )
+    incus = RefusingIncus(error)
+    plan = Plan(container=Container(name="web", state="restarted"), steps=steps)
+    with pytest.raises(type(error)):
+        apply_step(Host(incus=incus, nix=None), plan, steps[-1])  # type: ignore[arg-type]
+    return incus.asked
+
+
+def test_after_an_update_that_is_refused_it_runs_on_and_no_new_volume_is_left() -> None:
+    assert refused_update(FleetError("no.such.key", "Mend it.")) == [("delete", "default", "web_new"), ("start", "web")]
+
+
+def test_an_update_that_goes_on_is_left_alone() -> None:
+    assert refused_update(LateError("it is not done", "Wait.")) == []

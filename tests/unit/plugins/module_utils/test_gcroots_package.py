@@ -15,6 +15,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.gcroots_package import p
 
 
 def write(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
     write_package(str(directory), plan_package(str(directory)))
 
 
@@ -39,15 +40,20 @@ def test_what_differs_is_written_and_what_is_of_an_older_version_goes(tmp_path: 
     (tmp_path / "errors.py").write_bytes(good + b"#")
     (tmp_path / "text.py").unlink()
     (tmp_path / "older.py").touch()
+    (tmp_path / "broken.py").symlink_to("nowhere")
+    (tmp_path / "left.new").touch()
+    (tmp_path / "values.py").chmod(0o600)
     (tmp_path / "notes").touch()
     change = plan_package(str(tmp_path))
-    assert sorted(change.written) == ["errors.py", "text.py"]
-    assert change.removed == ("older.py",)
+    assert sorted(change.written) == ["errors.py", "text.py", "values.py"]
+    assert change.removed == ("broken.py", "left.new", "older.py")
     write_package(str(tmp_path), change)
     assert (tmp_path / "errors.py").read_bytes() == good
     assert (tmp_path / "text.py").exists()
     assert not (tmp_path / "older.py").exists()
     assert (tmp_path / "notes").exists()
+    change = plan_package(str(tmp_path))
+    assert (change.written, change.removed) == ({}, ())
 
 
 def test_a_look_writes_nothing(tmp_path: Path) -> None:
@@ -57,5 +63,5 @@ def test_a_look_writes_nothing(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(FleetError, match="file/lib cannot be read: Not a directory"):
+    with pytest.raises(FleetError, match=r"file/lib cannot be read: Not a directory\. See what is in its place"):
         plan_package(str(tmp_path / "file" / "lib"))

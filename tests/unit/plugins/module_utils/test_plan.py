@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.declared import Container, StorePath
-from ansible_collections.inx.fleet.plugins.module_utils.desired import VOLATILE_ROOT
+from ansible_collections.inx.fleet.plugins.module_utils.desired import SELF_UPDATE, VOLATILE_ROOT
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.observed import Instance, Observed, Profile, System
 from ansible_collections.inx.fleet.plugins.module_utils.plan import (
@@ -150,13 +150,50 @@ def test_a_restart_stays_required_until_the_next_start(since: str, started: str,
     assert not plan_container(WEB, BUILT, stopped).restart_required
 
 
-def test_the_profile_directory_becomes_read_only_only_when_asked() -> None:
-    host = running_host(replace(WEB, self_update=True))
+def with_profile_mount(host: Observed, *, readonly: str, noted: bool) -> Observed:
+    """One whose profile directory is mounted so, by the collection or by somebody else."""
+    assert host.instance is not None
+    mount = {**host.instance.devices["nixprofiles"], "readonly": readonly}
+    config = {key: value for key, value in host.instance.config.items() if noted or key != SELF_UPDATE}
+    return with_instance(host, config=config, devices={**host.instance.devices, "nixprofiles": mount})
+
+
+def test_what_somebody_else_has_made_writable_stays_so_until_it_is_declared() -> None:
+    host = with_profile_mount(running_host(), readonly="false", noted=False)
     kept = plan_container(WEB, BUILT, host)
     assert kept.steps == ()
     assert "can write its profile directory" in " ".join(kept.warnings)
     ended = plan_container(replace(WEB, self_update=False), BUILT, host)
     assert ended.steps[0].after["devices"]["nixprofiles"]["readonly"] == "true"
+    assert plan_container(WEB, BUILT, after(ended, host)).steps == ()
+
+
+@pytest.mark.parametrize("self_update", [False, True])
+def test_what_the_collection_has_made_is_kept_so(self_update: bool) -> None:
+    host = running_host(replace(WEB, self_update=self_update))
+    assert plan_container(WEB, BUILT, host).steps == ()
+    assert plan_container(WEB, BUILT, host).warnings == ()
+    changed = with_profile_mount(host, readonly=str(self_update).lower(), noted=True)
+    (repair,) = plan_container(WEB, BUILT, changed).steps
+    assert repair.after["devices"]["nixprofiles"]["readonly"] == str(not self_update).lower()
+    assert "config" not in repair.after
+
+
+def test_a_root_disk_is_overridden_under_the_name_that_it_has() -> None:
+    disk = {"type": "disk", "path": "/", "pool": "default"}
+    host = empty_host(Profile(name="other", devices={"disk0": disk}), STORE_PROFILE)
+    (create,) = (
+        step
+        for step in plan_container(replace(WEB, profiles=("other",), root_size="5GiB"), BUILT, host).steps
+        if step.action == "create"
+    )
+    assert create.after["devices"]["disk0"] == {**disk, "size": "5GiB"}
+    assert "root" not in create.after["devices"]
+
+
+def test_what_incus_may_refuse_comes_before_the_stop() -> None:
+    declared = replace(WEB, state="restarted", config={"user.a": "1"}, volatile=Volatile(root="rebuild"))
+    assert actions(plan_container(declared, BUILT, running_host())) == ["update", "stop", "rebuild", "start"]
 
 
 def test_a_system_must_come_from_somewhere() -> None:
@@ -170,6 +207,8 @@ def test_a_system_must_come_from_somewhere() -> None:
         (replace(WEB, store_profile="gone"), "inx_store_mount"),
         (replace(WEB, profiles=("default", "gone")), "no Incus profile 'gone'"),
         (replace(WEB, profiles=()), "no root disk"),
+        (replace(WEB, profiles=(), root_size="1GiB"), "no root disk in a storage pool"),
+        (replace(WEB, devices={"root": {"type": "disk", "path": "/"}}), "no root disk in a storage pool"),
         (replace(WEB, storage_pool="gone"), "no storage pool 'gone'"),
         (replace(WEB, devices={"root": {"type": "disk", "path": "/", "pool": "gone"}}), "no storage pool 'gone'"),
         (replace(WEB, config={"security.privileged": True}), "allow_privileged"),
@@ -329,7 +368,7 @@ def test_only_what_is_declared_is_touched(first: Container, second: Container) -
     assume(not is_refused(second, host))
     for step in plan_container(second, BUILT, host).steps:
         if step.action == "update":
-            assert set(step.after.get("config", {})) <= {*second.config, "raw.lxc", VOLATILE_ROOT}
+            assert set(step.after.get("config", {})) <= {*second.config, "raw.lxc", VOLATILE_ROOT, SELF_UPDATE}
             own = {"nixprofiles", "localtime", "root"}
             if second.volatile.root is not None:
                 own |= {entry.device for entry in (*first.volatile.tmpfs, *second.volatile.tmpfs)}

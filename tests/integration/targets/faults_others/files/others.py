@@ -47,7 +47,8 @@ class Fault:
     """A fault that is there while ``around`` is, or comes through ``meddle``, and what has to be said of it.
 
     ``message`` is a pattern. With ``may_succeed`` it need not come to an error, but then all must be done.
-    ``stays`` is whether the container that ran still runs under the same init.
+    ``stays`` is whether the container that ran still runs under the same init, and ``ends`` whether it surely does not.
+    One that is ``always`` tried is in the shortest run too.
     """
 
     part: str
@@ -57,6 +58,8 @@ class Fault:
     meddle: modules.Meddle | None = None
     may_succeed: bool = False
     stays: bool = True
+    ends: bool = False
+    always: bool = False
     module: str = "inx_container"
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -76,7 +79,9 @@ def main() -> int:
     rows: dict[str, dict[str, Any]] = {}
     print(f"seed {arguments.seed}", flush=True)
     chance = random.Random(arguments.seed)  # noqa: S311 - it is to be repeated
-    real = some(list(real_faults()), arguments.real, chance)
+    every = list(real_faults())
+    chosen = some(every, arguments.real, chance)
+    real = [fault for fault in every if fault.always or fault in chosen]
     for fault in chain(real, faults_of_requests(arguments.requests, chance)):
         if arguments.only is None or re.search(arguments.only, fault.part):
             part = f"others fail: {fault.part} (Incus {host.incus_version()})"
@@ -111,6 +116,8 @@ def tried(fault: Fault) -> list[str]:
         problems = said_wrong(fault, ended)
         if fault.stays and before and init_of("web") != before:
             problems.append("the container that ran does not run on")
+        if fault.ends and init_of("web") == before:
+            problems.append("the container that ran has not ended")
         host.until("Incus answers", incus_answers, 60)
         again = modules.run(fault.module, declared, patience=_PATIENCE)
         problems += [f"when it was gone: {again.message}"] if again.failed else []
@@ -439,6 +446,8 @@ def real_faults() -> Iterator[Fault]:
             meddle=just_ending(),
             may_succeed=True,
             stays=False,
+            ends=True,
+            always=True,
         )
     yield Fault(part="Incus stopped before", start=newer, message="no Incus socket|connection", around=incus_stopped)
     yield Fault(
