@@ -13,6 +13,7 @@ children of this one process (modules.py). The last line of the output is what t
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -212,8 +213,8 @@ def _look(module: str) -> list[str]:
     done = _shell("", _LOOKS[module])
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
-    # Incus notes things of its own at any time.
-    return sorted(line for line in done.stdout.splitlines() if '"volatile.' not in line)
+    # Incus notes things of its own at any time, and takes its time to notice that a container has ended.
+    return sorted(line for line in done.stdout.splitlines() if not re.search('"(volatile|status)', line))
 
 
 def _shell(prelude: str, commands: str) -> subprocess.CompletedProcess[str]:
