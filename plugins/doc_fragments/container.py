@@ -241,8 +241,8 @@ options:
   self_update:
     description:
       - Whether the container may write its own profile directory, so that C(nixos-rebuild switch) works inside.
-      - If this is not given, a new container may not, unless its store profile says otherwise, and an existing one
-        keeps what it has.
+      - If this is not given, a new container may not, unless its store profile says otherwise, and one that this
+        collection has made is kept as it was said last. What other tools have made keeps what it has.
       - Root in the container can then write files into that directory on the host. What that allows is in
         C(docs/security.md).
     type: bool

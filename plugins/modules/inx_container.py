@@ -30,6 +30,8 @@ attributes:
     details:
       - Check mode evaluates the declared system, which lets nix copy sources and derivations into the store, and build
         what the evaluation itself imports. It builds nothing else, and touches neither the container nor its profile.
+      - What only a build can tell, or Incus when it is asked to do it, is not predicted. That a system does not build,
+        or that there is no such key of O(config), comes out in the run.
   diff_mode:
     details:
       - Shows the configuration, the devices and the system. When the old and the new system are both in the store,

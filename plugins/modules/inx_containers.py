@@ -28,6 +28,7 @@ attributes:
     details:
       - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, and build
         what the evaluation itself imports. It builds nothing else, and touches neither containers nor profiles.
+      - What only a build can tell, or Incus when it is asked to do it, is not predicted.
   diff_mode:
     details:
       - One difference for each container that changes, as M(inx.fleet.inx_container) shows it.
