@@ -100,12 +100,13 @@ options:
     type: int
   override_inputs:
     description:
-      - Inputs of the flake to override, by name, each with a flake reference.
+      - Inputs of the flake to override, by name, each with a flake reference. Anything but text is refused.
     type: dict
     default: {}
   nix_options:
     description:
-      - Settings of C(nix.conf) for this container's evaluation and build.
+      - Settings of C(nix.conf) for this container's evaluation and build, each with a text, a number, a boolean, or a
+        list of those, which is written with blanks between them as in C(nix.conf).
     type: dict
     default: {}
   impure:

@@ -275,7 +275,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             return
         told = [f"{host}: {' '.join(problem.split())}" for host, problem in sorted(problems.items())]
         if self.get_option("unreachable") == "fail":
-            raise FleetError("The containers of these hosts are not known. " + " ".join(told))
+            problem = f"The containers of these hosts are not known. {' '.join(told)}"
+            raise FleetError(problem, "Mend that, or set 'unreachable: warn' to go on without them.")
         for line in told:
             self.display.warning(f"The containers of a host are missing from the inventory. {line}")
 
@@ -303,7 +304,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         try:
             name = self._compose(expression, _variables(facts))
         except AnsibleError as error:
-            raise FleetError(f"{where} fails: {error}") from error
+            raise FleetError(
+                f"{where} fails: {error}", "Write it in Jinja, of the variables that 'ansible-inventory --list' shows."
+            ) from error
         if not isinstance(name, str) or not _HOSTNAME.match(name):
             raise FleetError(f"{where} gives {name!r}.", "A name has letters, digits, dots, dashes and underscores.")
         return name

@@ -344,6 +344,7 @@ def _switch(host: Host, container: Container, system: str, action: str) -> None:
         raise UnhealthyError(
             f"{name}: '{action}' to {system} failed with code {done.code}; it runs {now or 'an unknown system'} now. "
             f"It said:\n{quoted(done.stdout + done.stderr)}",
+            f"See 'incus exec {name} -- journalctl --boot', mend the system, and run again.",
         )
 
 
@@ -468,7 +469,9 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
             with suppress(FleetError):
                 host.incus.note(name, {FAILED: " ".join(known)})
                 text += f"{bad} is not remembered as bad. "
-        return FleetError(f"{text}{name} runs {now or 'nothing'} now.")
+        return FleetError(
+            f"{text}{name} runs {now or 'nothing'} now.", f"See 'incus info --show-log {name}', and run again."
+        )
     return RolledBackError(
         f"{problem}\n{name} went back to generation {number}, {good}, and is healthy with it. "
         f"{bad} is remembered as bad.",
@@ -493,7 +496,7 @@ def _return_to(host: Host, container: Container, fallback: Generation) -> None:
     try:
         # A system that is half up is no place to switch from.
         if running_system(host, name) is None:
-            raise UnhealthyError(f"{name} does not say what it runs.")
+            raise UnhealthyError(f"{name} does not say what it runs.", f"See 'incus exec {name} -- ls -l /run'.")
         _switch(host, container, good, "switch")
     except UnhealthyError:
         # If it has never been left it goes on, unless a switch that hangs may leave it yet.

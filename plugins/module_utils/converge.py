@@ -69,7 +69,8 @@ def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool, loc
     """
     locks = Locks(_title(declared), lock_timeout)
     declared, misplaced, located = _placed(host, declared)
-    refused = {**misplaced, **{name: FleetError(why) for name, why in declared.unbuilt.items()}}
+    # The reason ends with what to do about it, as inx_system has said it.
+    refused = {**misplaced, **{name: FleetError(why, "") for name, why in declared.unbuilt.items()}}
     evaluated = _evaluate(host, declared, check)
     if check:
         return _converge(host, declared, evaluated, refused=refused, located=located, locks=None, diff=diff) or []

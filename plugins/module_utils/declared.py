@@ -53,6 +53,7 @@ _RELATIVE_URL = re.compile(r"(path|([a-z]+\+)?file):(?!/)")
 _PROJECT = re.compile(r"(?!\.{1,2}\Z)[^/\s'\"`*\x00-\x1f\x7f]+\Z")
 # What only the daemon's own configuration can say: a client that sends it has no effect.
 _OF_THE_DAEMON = ("trusted-users", "allowed-users")
+_AS_TEXT = "Write it as one text, as 'incus config show' does."
 # What the names of devices begin with that options make.
 _OWN_DEVICES = {
     TMPFS_DEVICE: "tmpfs", PERSIST_DEVICE: "persist", PUBLISH_DEVICE: "publish", BIND_DEVICE: "bind_mounts",
@@ -522,26 +523,43 @@ def _keep_generations_from(params: Mapping[str, Any], name: str) -> int | None:
 
 
 def _nix_options_from(params: Mapping[str, Any]) -> NixOptions:
-    settings = tuple(sorted((key, value_text(value)) for key, value in params["nix_options"].items()))
+    settings = tuple(sorted((key, _setting_text(key, value)) for key, value in params["nix_options"].items()))
     for key, value in settings:
         if not _NIX_SETTING.match(key) or _UNPRINTABLE.search(value):
             raise FleetError(f"nix_options: {key!r} is not a setting of nix.conf.", "See 'nix config show' for them.")
         if key.removeprefix("extra-") in _OF_THE_DAEMON:
             raise FleetError(f"nix_options: {key!r} is the daemon's to know.", "Set it in nix.conf on the host.")
-    overrides = tuple(sorted((key, str(value)) for key, value in params["override_inputs"].items()))
-    for key, value in overrides:
-        plain = key != "" and value != "" and not _UNPRINTABLE.search(key + value)
-        if key.startswith("-") or value.startswith("-") or not plain:
-            raise FleetError(f"override_inputs: {key!r}: {value!r} is not an input and a flake reference.")
+    for key, value in params["override_inputs"].items():
+        if not (_is_plain_word(key) and isinstance(value, str) and _is_plain_word(value)):
+            raise FleetError(
+                f"override_inputs: {key!r}: {value!r} is not an input and a flake reference.",
+                "Write for example {nixpkgs: github:NixOS/nixpkgs/nixos-25.11}, or leave the input out.",
+            )
     if params["builders"] is not None and "\x00" in params["builders"]:
         raise FleetError("builders holds a NUL character.", "Write it as in nix.conf.")
     return NixOptions(
-        override_inputs=overrides,
+        override_inputs=tuple(sorted(params["override_inputs"].items())),
         settings=settings,
         impure=params["impure"],
         accept_flake_config=params["accept_flake_config"],
         builders=params["builders"],
     )
+
+
+def _setting_text(name: str, value: Any) -> str:
+    """A value as nix.conf has it: the elements of a list with blanks between them."""
+    parts = value if isinstance(value, (list, tuple)) else [value]
+    if any(part is None or isinstance(part, (list, tuple, Mapping)) for part in parts):
+        raise FleetError(
+            f"nix_options: {name!r} has a value that is no text, number or boolean, and no list of them.",
+            'Write it as in nix.conf; "" is a setting without a value.',
+        )
+    return " ".join(map(value_text, parts))
+
+
+def _is_plain_word(text: str) -> bool:
+    """Whether it is something that nix does not take for an option."""
+    return text != "" and not text.startswith("-") and not _UNPRINTABLE.search(text)
 
 
 def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
@@ -551,14 +569,14 @@ def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
     config: dict[str, Value] = {**params["config"], **params["secret_config"]}
     for key in params["secret_config"]:
         if key.split() != [key]:
-            raise FleetError(f"{name}: secret_config: {key!r} is no config key.")
+            raise FleetError(f"{name}: secret_config: {key!r} is no config key.", "Write it without blanks.")
     for key, value in config.items():
         if not key or _UNPRINTABLE.search(key):
             raise FleetError(f"{name}: {key!r} is no config key.", "See 'incus config show' for those that are set.")
         if key.startswith("volatile."):
             raise FleetError(f"{name}: config key {key!r} belongs to Incus.", "Remove it from the declaration.")
         if isinstance(value, (list, tuple, Mapping)):
-            raise FleetError(f"{name}: config key {key!r} has a value that is no text, number or boolean.")
+            raise FleetError(f"{name}: config key {key!r} has a value that is no text, number or boolean.", _AS_TEXT)
     if params["autostart"] is not None:
         declared = config.get("boot.autostart")
         if declared is not None and not same_value(params["autostart"], value_text(declared)):
@@ -578,12 +596,16 @@ def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device |
             option = next(option for prefix, option in _OWN_DEVICES.items() if device.startswith(prefix))
             raise FleetError(f"{name}: the device {device!r} is named as this module's.", f"Use {option!r} for it.")
         if keys is not None and not isinstance(keys, Mapping):
-            raise FleetError(f"{name}: device {device!r} must be a dictionary of its keys, or null to remove it.")
+            raise FleetError(
+                f"{name}: device {device!r} must be a dictionary of its keys, or null to remove it.",
+                "Write for example {type: disk, source: /srv, path: /srv}.",
+            )
         if keys is not None and not keys.get("type", "disk"):
             raise FleetError(f"{name}: the type of the device {device!r} is empty.", "Leave it out, or name one.")
         for key, value in (keys or {}).items():
             if isinstance(value, (list, tuple, Mapping)):
-                raise FleetError(f"{name}: device {device!r}: {key!r} has a value that is no text, number or boolean.")
+                problem = f"{name}: device {device!r}: {key!r} has a value that is no text, number or boolean."
+                raise FleetError(problem, _AS_TEXT)
     return devices
 
 
@@ -619,5 +641,5 @@ def _health_from(params: Mapping[str, Any]) -> Health | None:
 
 def _positive(value: int, what: str) -> int:
     if value < 1:
-        raise FleetError(f"{what} is {value}, but it is a number of seconds from 1.")
+        raise FleetError(f"{what} is {value}, but it is a number of seconds from 1.", "Raise it, or leave it out.")
     return value

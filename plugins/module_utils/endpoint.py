@@ -71,7 +71,8 @@ def _timeouts_from(params: Mapping[str, Any]) -> dict[str, Any]:
     least = {"request_timeout": 2, "operation_timeout": 1}
     for name, seconds in least.items():
         if params[name] < seconds:
-            raise FleetError(f"{name} is {params[name]}, but it is a number of seconds from {seconds}.")
+            problem = f"{name} is {params[name]}, but it is a number of seconds from {seconds}."
+            raise FleetError(problem, "Raise it, or leave it out.")
     return {name: params[name] for name in least}
 
 
@@ -84,7 +85,9 @@ def _check_pem(name: str, path: str) -> None:
     except OSError as error:
         raise FleetError(f"{name} {path} cannot be read: {error.strerror}.", "It is a file on the host.") from error
     except ValueError as error:
-        raise FleetError(f"{name} {path} is no certificate in the PEM format.") from error
+        raise FleetError(
+            f"{name} {path} is no certificate in the PEM format.", "Name a file that begins with '-----BEGIN'."
+        ) from error
 
 
 def local_endpoint(url: str = DEFAULT_URL) -> Endpoint:

@@ -13,14 +13,18 @@ class FleetError(Exception):
     """Something the user can act on.
 
     ``str(error)`` is one message: what is wrong, and after it what to do. Some of it may be words of Incus, of nix or
-    of a container: whatever they are, a terminal can be shown them.
+    of a container: whatever they are, a terminal can be shown them. What to do is never on a line of theirs.
     """
 
-    def __init__(self, problem: str, advice: str = "") -> None:
+    def __init__(self, problem: str, advice: str) -> None:
         problem, advice = message(problem), message(advice)
-        super().__init__(f"{problem} {advice}".strip())
+        super().__init__(f"{problem}{_between(problem)}{advice}".strip())
         self.problem = problem
         self.advice = advice
+
+
+def _between(problem: str) -> str:
+    return "\n" if "\n" in problem else " "
 
 
 class ConflictError(FleetError):

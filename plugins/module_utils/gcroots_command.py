@@ -207,7 +207,10 @@ def _inotify(directory: str) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor: int = libc.inotify_init1(_IN_CLOEXEC)
     if descriptor < 0 or libc.inotify_add_watch(descriptor, os.fsencode(directory), _IN_CREATE | _IN_MOVED_TO) < 0:
-        raise FleetError(f"{directory} cannot be watched: {os.strerror(ctypes.get_errno())}.")
+        raise FleetError(
+            f"{directory} cannot be watched: {os.strerror(ctypes.get_errno())}.",
+            "Run this as root, and see 'sysctl fs.inotify' for a limit that is reached.",
+        )
     return descriptor
 
 

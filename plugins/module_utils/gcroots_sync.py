@@ -177,7 +177,7 @@ def _look_at(fleet: Fleet, limits: Limits, name: str, path: str) -> Look:
     if name in answers.ended:
         raise FleetError(f"{name} stopped meanwhile.", "Run again.")
     if name not in answers.looks:
-        raise FleetError(" ".join((*answers.problems, *answers.limits)))
+        raise FleetError(" ".join((*answers.problems, *answers.limits)), "Run again, with more time if it is slow.")
     return answers.looks[name]
 
 
@@ -190,7 +190,7 @@ def forget_root(limits: Limits, name: str, path: str, *, check: bool) -> Report:
         change = Change(verb="drop", container=name, path=path, before=before, after=None, reason="as declared")
         done, problems = ([change], []) if check else apply_changes([change])
         if problems:
-            raise FleetError(" ".join(problems))
+            raise FleetError(" ".join(problems), "Run this as root.")
     return Report(changes=tuple(done))
 
 

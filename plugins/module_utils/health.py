@@ -31,6 +31,7 @@ _DEGRADED_GRACE = 1.0
 _BOOTED = ("running", "degraded")
 _FAILED_UNITS_SHOWN = 3
 _JOURNAL_LINES = 10
+_JOURNAL = "incus exec {} -- /run/current-system/sw/bin/journalctl -b"
 
 
 def wait_until_up(incus: Incus, container: Container, system: str) -> list[str]:
@@ -67,7 +68,10 @@ def verify(incus: Incus, container: Container, system: str) -> list[str]:
     deadline = time.monotonic() + health.timeout
     state = _poll(name, health.timeout, "its system is not up", lambda: _settled(incus, name, system))
     if state == "degraded" and not health.degraded:
-        raise UnhealthyError(f"units failed: {', '.join(_failed_units(incus, name, system))}.")
+        raise UnhealthyError(
+            f"units failed: {', '.join(_failed_units(incus, name, system))}.",
+            f"See '{_JOURNAL.format(name)}', or declare 'degraded: true' in 'health' to let it be.",
+        )
     _run_command(incus, name, health, deadline)
     _wait_for_addresses(incus, container)
     return []
@@ -88,7 +92,8 @@ def _run_command(incus: Incus, name: str, health: Health, deadline: float) -> No
             said = quoted(done.stdout + done.stderr, _JOURNAL_LINES)
             raise UnhealthyError(
                 f"{shlex.join(health.command)!r} still ended with code {done.code} after {health.timeout} s."
-                + (f" It said:\n{said}" if said else "")
+                + (f" It said:\n{said}" if said else ""),
+                f"See '{_JOURNAL.format(name)}', or mend the command or its timeout in 'health'.",
             )
         time.sleep(pause)
         pause = min(pause * 1.5, _LAST_POLL)
@@ -111,8 +116,7 @@ def _poll(name: str, timeout: int, problem: str, look: Callable[[], str]) -> str
         if time.monotonic() >= deadline:
             raise UnhealthyError(
                 f"{name}: {problem} after {timeout} s.",
-                "It was left running. See "
-                f"'incus exec {name} -- /run/current-system/sw/bin/journalctl -b', or raise the timeout.",
+                f"It was left running. See '{_JOURNAL.format(name)}', or raise the timeout.",
             )
         time.sleep(pause)
         pause = min(pause * 1.5, _LAST_POLL)

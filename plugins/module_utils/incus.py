@@ -27,6 +27,7 @@ from .declared import lxc_name, store_object
 from .endpoint import Endpoint, local_endpoint
 from .errors import ConflictError, FleetError, LateError, RefusedError
 from .observed import Cluster, Fleet, Instance, Profile, Server, Volume
+from .refusals import advice_on
 from .rootfs import container_root, read_link, running_containers, sees_processes
 from .text import shown
 
@@ -596,7 +597,7 @@ class Incus:
             if operation["status_code"] == _SUCCESS:
                 return operation
             if operation["status_code"] != _RUNNING:
-                raise RefusedError(f"Incus says: {operation.get('err') or operation.get('status')}.")
+                raise _refused(operation)
             if time.monotonic() >= deadline:
                 raise LateError(
                     f"it is not done after {timeout} s ({operation.get('description')}).",
@@ -651,7 +652,7 @@ def _explained(action: str) -> Iterator[None]:
             raise ConflictError(
                 f"Could not {action}: it was changed by somebody else at the same moment.", "Run again."
             ) from error
-        raise FleetError(f"Could not {action}: Incus says: {error}.") from error
+        raise FleetError(f"Could not {action}: Incus says: {error}.", advice_on(str(error))) from error
     except (pylxd.exceptions.ClientConnectionFailed, requests.exceptions.RequestException) as error:
         raise FleetError(
             f"Could not {action}: the connection to Incus failed ({error}).",
@@ -663,6 +664,12 @@ def _explained(action: str) -> Iterator[None]:
         if error.problem.startswith("Could not "):
             raise
         raise type(error)(f"Could not {action}: {error.problem}", error.advice) from error
+
+
+def _refused(operation: Mapping[str, Any]) -> RefusedError:
+    said = str(operation.get("err") or operation.get("status"))
+    name = next(iter(sorted(_instances_of(operation))), None)
+    return RefusedError(f"Incus says: {said}.", advice_on(said, str(operation.get("description")), name))
 
 
 def _link_by_api(node: Any, params: dict[str, str]) -> str | None:

@@ -53,7 +53,9 @@ def containers_of(host: str, answer: str) -> list[Facts]:
         member = server_from(json.loads(server)).member
         found = [instance_from(entry) for entry in _listed(json.loads(instances))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise FleetError("Its Incus answered something else than instances.") from error
+        raise FleetError(
+            "Its Incus answered something else than instances.", "See 'incus query /1.0/instances?recursion=1' there."
+        ) from error
     profiles = _profiles(links)
     chosen = [instance for instance in found if shares_store(instance) and instance.location == member]
     return [

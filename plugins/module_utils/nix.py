@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -38,11 +39,17 @@ _FEATURES = ("--extra-experimental-features", "nix-command flakes")
 _RUN = ".run-"
 
 
+_LOG = re.compile(r"nix log '?(/nix/store/[^\s']+\.drv)|builder for '([^']+\.drv)' failed")
+_DAEMON = "See 'systemctl status nix-daemon' and 'df -h /nix' on the host."
+_CODE = "Mend it where nix says so; the same with --show-trace, by 'nix build' on the host, tells more."
+_NAME_A_STORE = "Name a store that has it with 'copy_from', or a cache in 'nix_options: {substituters: ...}'."
+
+
 class _NixError(FleetError):
     """nix ended with an error; ``said`` is the tail of its log."""
 
-    def __init__(self, problem: str, said: str) -> None:
-        super().__init__(f"{problem}. nix says:\n{said}")
+    def __init__(self, problem: str, said: str, advice: str) -> None:
+        super().__init__(f"{problem}. nix says:\n{said}", advice)
         self.said = said
 
 
@@ -92,7 +99,7 @@ class Nix:
             arguments += ["--no-write-lock-file"]
         installables = [entry[0].installable for entry in group]  # type: ignore[union-attr]
         problem = f"{', '.join(installables)} does not evaluate"
-        answer = self._run([*arguments, "--", *installables], problem, options)
+        answer = self._run([*arguments, "--", *installables], problem, options, _CODE)
         found = json.loads(answer)
         # One entry for each installable, in their order (Nix: src/nix/build.cc).
         if len(found) != len(group):
@@ -147,7 +154,8 @@ class Nix:
         # Who may log in there is trusted already, as by nixos-rebuild; a cache signs what it has.
         trust = ["--no-check-sigs"] if store.startswith(("ssh://", "ssh-ng://")) else []
         problem = f"The copy of {len(paths)} systems from {store} failed"
-        self._run(["copy", "--from", store, *trust, "--", *paths], problem, options)
+        advice = f"See with 'nix store info --store {store}' on the host whether its root reaches that store."
+        self._run(["copy", "--from", store, *trust, "--", *paths], problem, options, advice)
 
     def closure_differences(self, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, ...]]:
         """What changes between two systems, by the pair, for those of which both are in the store."""
@@ -161,7 +169,9 @@ class Nix:
         answer = self._run(["store", "diff-closures", "--", before, after], "The systems cannot be compared")
         return tuple(line for line in answer.splitlines() if line.strip())
 
-    def _run(self, arguments: Sequence[str], problem: str, options: NixOptions | None = None) -> str:
+    def _run(
+        self, arguments: Sequence[str], problem: str, options: NixOptions | None = None, advice: str = _DAEMON
+    ) -> str:
         command = [self.command, *_FEATURES, *arguments]
         try:
             done = subprocess.run(
@@ -178,7 +188,8 @@ class Nix:
         except OSError as error:
             raise FleetError(f"{self.command} cannot be run: {error.strerror}.", "Install Nix on the host.") from error
         if done.returncode != 0:
-            raise _NixError(problem, tail(done.stderr.decode(errors="replace")))
+            said = tail(done.stderr.decode(errors="replace"))
+            raise _NixError(problem, said, _log_of(said) or advice)
         return plain(done.stdout.decode(errors="replace"))
 
 
@@ -269,7 +280,17 @@ def _of_one(error: FleetError, system: System) -> FleetError:
     if not isinstance(error, _NixError):
         return error
     done = f"build of {_target(system)}" if system.copy_from is None else f"copy of {system.path}"
-    return _NixError(f"The {done} failed", error.said)
+    is_nowhere = system.copy_from is None and system.derivation is None
+    return _NixError(f"The {done} failed", error.said, _NAME_A_STORE if is_nowhere else error.advice)
+
+
+def _log_of(said: str) -> str | None:
+    """Where all of the log is, if nix says that a build failed."""
+    failed = {first or second for first, second in _LOG.findall(said)}
+    if not failed:
+        return None
+    one = failed.pop() if len(failed) == 1 else "DERIVATION"
+    return f"See all of the log with 'nix log {one}' on the host."
 
 
 def _target(system: System) -> str:

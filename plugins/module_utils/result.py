@@ -72,11 +72,14 @@ def _in_a_line(name: str, error: FleetError) -> str:
 
 def _previous_generation(outcome: Outcome) -> int | None:
     """The generation that this run replaced, or else the one before the current one."""
-    for step in outcome.steps:
-        if step.action == "record":
-            replaced: int | None = step.before["generation"]
-            return replaced
     found = outcome.observed.generations
+    for step in outcome.steps:
+        if step.action in ("record", "rollback"):
+            replaced: int | None = step.before["generation"]
+            # It is the current one in check mode, and again after the way back.
+            if replaced != found.current:
+                return replaced
+            break
     older = [number for number in found.paths if found.current is not None and number < found.current]
     return max(older, default=None)
 

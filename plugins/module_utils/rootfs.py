@@ -66,7 +66,10 @@ def container_root(name: str, pid: int) -> Iterator[int]:
     try:
         root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise FleetError(f"The root of container {name} cannot be opened: {error.strerror}.") from error
+        raise FleetError(
+            f"The root of container {name} cannot be opened: {error.strerror}.",
+            "Become root, and run again if it was stopped just now.",
+        ) from error
     try:
         if not is_init_of(name, pid):
             raise FleetError(f"Process {pid} is not the init of container {name} any more.", "Run again.")

@@ -35,7 +35,8 @@ class Locks:
     def __init__(self, what: str, timeout: int) -> None:
         """``what`` tells others who holds them; ``timeout`` is how many seconds this run waits for others in all."""
         if timeout < 0:
-            raise FleetError(f"lock_timeout is {timeout}, but it is a number of seconds from 0.")
+            problem = f"lock_timeout is {timeout}, but it is a number of seconds from 0."
+            raise FleetError(problem, "Raise it, or leave it out.")
         self._note = {"what": what, "pid": os.getpid(), "since": utc(time.time())}
         self._timeout = timeout
         self._deadline: float | None = None

@@ -2,17 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The Incus profile that shares the store: what it should hold, and what differs. Pure."""
+"""The Incus profile that shares the store: what it takes, what it should hold, and what differs. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import stat
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from .declared import DAEMON_SOCKET_DIR, DB_DIR, LOCALTIME, STORE_DIR, StoreMount
 from .desired import SELF_UPDATE
 from .errors import FleetError
-from .observed import Devices, Profile
+from .observed import Config, Devices, Profile, Server
 from .values import Value, same_value, value_text
 
 #: Names as inx-container has them, so that its profile is taken over as it is.
@@ -24,17 +25,39 @@ _SHARED_PREFIX = "shared-"
 _DESCRIPTION = "The host's Nix store, read-only (inx.fleet)"
 
 
+def check_host(declared: StoreMount, server: Server, file_type: Callable[[str], int]) -> None:
+    """Raise FleetError naming the first thing that the host lacks; ``file_type`` is as of stat.S_IFMT, 0 of nothing."""
+    install = "Install Nix with its daemon (the role inx.fleet.host does it)."
+    if file_type(STORE_DIR) != stat.S_IFDIR:
+        raise FleetError(f"This host has no {STORE_DIR}.", install)
+    if declared.daemon and file_type(f"{DAEMON_SOCKET_DIR}/socket") != stat.S_IFSOCK:
+        raise FleetError(
+            f"There is no Nix daemon at {DAEMON_SOCKET_DIR}/socket.",
+            "Start it (systemctl enable --now nix-daemon.socket), or declare 'daemon: false'.",
+        )
+    if declared.database and file_type(DB_DIR) != stat.S_IFDIR:
+        raise FleetError(f"This host has no {DB_DIR}.", install)
+    if not server.idmapped_mounts:
+        raise FleetError(
+            "The kernel has no idmapped mounts, without which a container cannot see the store as its own.",
+            "Use Linux 5.12 or later, and a file system for /nix that supports them.",
+        )
+    for path in (*declared.shared_paths, *((LOCALTIME,) if declared.localtime else ())):
+        if not file_type(path):
+            raise FleetError(f"This host has no {path} to share.", "Create it, or do not share it.")
+
+
 def wanted_profile(declared: StoreMount, found: Profile | None) -> Profile:
     """The profile as it should be, made of what is declared and what is there.
 
-    Devices that this collection does not name stay, unless ``exclusive``.
+    Devices that this collection did not make stay, unless ``exclusive``.
     """
     present = found if found is not None else Profile(name=declared.name, description=_DESCRIPTION)
     shared = _shared_paths(declared)
     devices = {
         name: keys
         for name, keys in present.devices.items()
-        if name in shared or not (declared.exclusive or _is_ours(name))
+        if name in shared or not (declared.exclusive or _is_ours(name, keys))
     }
     for name, path in shared.items():
         devices[name] = _share(path, devices.get(name, {}), exclusive=declared.exclusive)
@@ -55,8 +78,14 @@ def check_removal(found: Profile) -> None:
         )
 
 
-def _is_ours(name: str) -> bool:
-    return name in {**_STORE, **_DAEMON, **_DATABASE, **_LOCALTIME} or name.startswith(_SHARED_PREFIX)
+def _is_ours(name: str, keys: Config) -> bool:
+    """Whether it is one that is made here: of names that others may well choose, one that shares as is done here."""
+    if name in {**_STORE, **_DAEMON, **_DATABASE}:
+        return True
+    path = keys.get("path", "")
+    if name != _shared_name(path) and (name, path) not in _LOCALTIME.items():
+        return False
+    return all(same_value(value, keys.get(key)) for key, value in _sharing(path).items())
 
 
 def _shared_paths(declared: StoreMount) -> dict[str, str]:
@@ -69,7 +98,7 @@ def _shared_paths(declared: StoreMount) -> dict[str, str]:
     if declared.localtime:
         shared.update(_LOCALTIME)
     for path in declared.shared_paths:
-        shared[_SHARED_PREFIX + path.strip("/").replace("/", "-")] = path
+        shared[_shared_name(path)] = path
     if len(set(shared.values())) < len(shared) or len(shared) < _expected_count(declared):
         raise FleetError(
             f"shared_paths: {', '.join(declared.shared_paths)}: a path is named twice, or two make one device name.",
@@ -78,18 +107,27 @@ def _shared_paths(declared: StoreMount) -> dict[str, str]:
     return shared
 
 
+def _shared_name(path: str) -> str:
+    return _SHARED_PREFIX + path.strip("/").replace("/", "-")
+
+
 def _expected_count(declared: StoreMount) -> int:
     own = (True, declared.daemon, declared.database, declared.localtime)
     return sum(own) + len(declared.shared_paths)
 
 
 def _share(path: str, stored: Mapping[str, str], *, exclusive: bool) -> Mapping[str, str]:
-    """A read-only disk device at the same path in the container; spellings that mean the same stay."""
-    wanted: dict[str, Value] = {"type": "disk", "source": path, "path": path, "readonly": True, "shift": True}
+    """The device that shares ``path``; spellings that mean the same stay."""
+    wanted = _sharing(path)
     kept = {} if exclusive else {key: value for key, value in stored.items() if key not in wanted}
     for key, value in wanted.items():
         kept[key] = stored[key] if same_value(value, stored.get(key)) else value_text(value)
     return kept
+
+
+def _sharing(path: str) -> dict[str, Value]:
+    """A read-only disk at the same path in the container."""
+    return {"type": "disk", "source": path, "path": path, "readonly": True, "shift": True}
 
 
 def difference(found: Profile | None, wanted: Profile | None) -> tuple[dict[str, object], dict[str, object]]:

@@ -140,7 +140,7 @@ EXAMPLES = r"""
 RETURN = r"""
 container:
   description: The container after the run, or as it is now in check mode.
-  returned: success
+  returned: always, but for an error before it was planned, such as a declaration that is refused
   type: dict
   contains:
     name:
@@ -172,12 +172,14 @@ container:
       type: int
       sample: 4
     previous_generation:
-      description: Number of the generation that this run replaced, or else of the one before the current one.
+      description: >-
+        Number of the generation that this run replaced, or else of the one before the current one; V(null) if there is
+        none. In check mode, and after the way back to the one that it was, none was replaced.
       type: int
       sample: 3
 steps:
-  description: What was done in its order, or what would be done in check mode.
-  returned: success, and on failure what was done until then
+  description: What was done in its order, on failure until then, or what would be done in check mode.
+  returned: always, but for an error before it was planned, such as a declaration that is refused
   type: list
   elements: dict
   contains:
@@ -197,8 +199,10 @@ steps:
       description: The same keys, as they are then.
       type: dict
 packages:
-  description: What changes between the old and the new system, a line per package, in the words of nix.
-  returned: success, and empty without diff mode
+  description: >-
+    What changes between the old and the new system, a line per package, in the words of nix. Empty without diff mode,
+    and on failure.
+  returned: always, but for an error before it was planned, such as a declaration that is refused
   type: list
   elements: str
   sample: ["hello: 2.10 → 2.12"]
@@ -206,7 +210,7 @@ restart_required:
   description:
     - Whether it runs without a setting that was changed, in this run or an earlier one, and that takes effect only
       at its next start.
-  returned: success
+  returned: always, but for an error before it was planned, such as a declaration that is refused
   type: bool
 """
 

@@ -139,7 +139,7 @@ EXAMPLES = r"""
 RETURN = r"""
 containers:
   description: Each container of the set after the run, or as it is now in check mode. Purged ones come first.
-  returned: when the set could be planned
+  returned: always, but for an error before any container was planned, such as a declaration that is refused
   type: list
   elements: dict
   contains:
@@ -177,15 +177,19 @@ containers:
       type: int
       sample: 4
     previous_generation:
-      description: Number of the generation that this run replaced, or else of the one before the current one.
+      description: >-
+        Number of the generation that this run replaced, or else of the one before the current one; V(null) if there is
+        none. In check mode, and after the way back to the one that it was, none was replaced.
       type: int
       sample: 3
     steps:
-      description: What was done, as M(inx.fleet.inx_container) returns it.
+      description: What was done, with a failure until then, as M(inx.fleet.inx_container) returns it.
       type: list
       elements: dict
     packages:
-      description: What changes between the old and the new system, in diff mode.
+      description: >-
+        What changes between the old and the new system, a line per package, in the words of nix. Empty without diff
+        mode, and for a container that failed.
       type: list
       elements: str
       sample: ["hello: 2.10 → 2.12"]

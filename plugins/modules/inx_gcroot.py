@@ -178,7 +178,7 @@ def check_parameters(params: dict[str, Any]) -> None:
         raise FleetError("'path' is that of a link in one container.", "Name it in 'containers', alone.")
     for option in ("max_roots", "timeout", "container_timeout", "stopped_timeout"):
         if params[option] < 1:
-            raise FleetError(f"{option} is {params[option]}, but it is a number from 1.")
+            raise FleetError(f"{option} is {params[option]}, but it is a number from 1.", "Raise it, or leave it out.")
 
 
 def run(module: AnsibleModule) -> Report:

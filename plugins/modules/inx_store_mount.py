@@ -117,52 +117,22 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inx.fleet.plugins.module_utils.declared import (
-    DAEMON_SOCKET_DIR,
-    DB_DIR,
-    LOCALTIME,
-    STORE_DIR,
-    STORE_PROFILE,
-    StoreMount,
-    store_mount_from,
-)
+from ansible_collections.inx.fleet.plugins.module_utils.declared import STORE_PROFILE, store_mount_from
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.incus import Incus
 from ansible_collections.inx.fleet.plugins.module_utils.module import INCUS_OPTIONS, connect, require_pylxd
 from ansible_collections.inx.fleet.plugins.module_utils.store_mount import (
+    check_host,
     check_removal,
     difference,
     wanted_profile,
 )
 
 
-def check_host(declared: StoreMount, incus: Incus) -> None:
-    """Raise FleetError naming the first thing that the host lacks."""
-    install = "Install Nix with its daemon (the role inx.fleet.host does it)."
-    if not os.path.isdir(STORE_DIR):
-        raise FleetError(f"This host has no {STORE_DIR}.", install)
-    if declared.daemon and not _is_socket(f"{DAEMON_SOCKET_DIR}/socket"):
-        raise FleetError(
-            f"There is no Nix daemon at {DAEMON_SOCKET_DIR}/socket.",
-            "Start it (systemctl enable --now nix-daemon.socket), or declare 'daemon: false'.",
-        )
-    if declared.database and not os.path.isdir(DB_DIR):
-        raise FleetError(f"This host has no {DB_DIR}.", install)
-    if not incus.server.idmapped_mounts:
-        raise FleetError(
-            "The kernel has no idmapped mounts, without which a container cannot see the store as its own.",
-            "Use Linux 5.12 or later, and a file system for /nix that supports them.",
-        )
-    for path in (*declared.shared_paths, *((LOCALTIME,) if declared.localtime else ())):
-        if not os.path.exists(path):
-            raise FleetError(f"This host has no {path} to share.", "Create it, or do not share it.")
-
-
-def _is_socket(path: str) -> bool:
+def _file_type(path: str) -> int:
     try:
-        return stat.S_ISSOCK(os.stat(path).st_mode)
+        return stat.S_IFMT(os.stat(path).st_mode)
     except OSError:
-        return False
+        return 0
 
 
 def converge(module: AnsibleModule) -> dict[str, Any]:
@@ -175,7 +145,7 @@ def converge(module: AnsibleModule) -> dict[str, Any]:
         if found is not None:
             check_removal(found)
     else:
-        check_host(declared, incus)
+        check_host(declared, incus.server, _file_type)
         wanted = wanted_profile(declared, found)
     changed = wanted != found
     if changed and not module.check_mode:

@@ -81,6 +81,13 @@ def test_the_changelog_ends_with_the_version_of_galaxy_yml() -> None:
     assert _read("galaxy.yml")["version"] == newest
 
 
+def test_the_changelog_has_all_modules() -> None:
+    """The plug-ins that antsibull-changelog finds come in only with `make changelog`."""
+    releases = _read("changelogs/changelog.yaml")["releases"].values()
+    told = [module["name"] for release in releases for module in release.get("modules", ())]
+    assert sorted(told) == sorted(path.stem for path in (COLLECTION / "plugins" / "modules").glob("inx_*.py"))
+
+
 @pytest.mark.skipif(not RELEASE, reason="Between releases, fragments wait for the next one.")
 def test_no_fragment_waits() -> None:
     waiting = [path.name for path in (COLLECTION / "changelogs" / "fragments").glob("*.y*ml")]

@@ -80,6 +80,12 @@ def test_names_that_incus_refuses(name: str) -> None:
         ({"nix_options": {"cores": "1\nx = y"}}, "is not a setting"),
         ({"override_inputs": {"--x": "y"}}, "is not an input"),
         ({"override_inputs": {"x": "--y"}}, "is not an input"),
+        ({"override_inputs": {"nixpkgs": None}}, "'nixpkgs': None is not an input"),
+        ({"override_inputs": {"nixpkgs": ["/a"]}}, "is not an input"),
+        ({"nix_options": {"cores": None}}, "'cores' has a value that is no text"),
+        ({"nix_options": {"cores": {"a": 1}}}, "'cores' has a value that is no text"),
+        ({"nix_options": {"substituters": ["/a", ["/b"]]}}, "no list of them"),
+        ({"nix_options": {"substituters": ["/a", "/b\nx = y"]}}, "is not a setting"),
         ({"config": {"volatile.uuid": "1"}}, "belongs to Incus"),
         ({"config": {"user.a": ["1"]}}, "no text, number or boolean"),
         ({"config": {"boot.autostart": "false"}, "autostart": True}, "different things"),
@@ -95,6 +101,17 @@ def test_names_that_incus_refuses(name: str) -> None:
 def test_what_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(FleetError, match=message):
         declared(**options)
+
+
+def test_settings_of_nix_are_written_as_in_nix_conf() -> None:
+    settings = {"substituters": ["https://a", "https://b"], "max-jobs": 0, "keep-going": True, "builders": "", "x": []}
+    assert dict(declared(nix_options=settings).nix.settings) == {
+        "substituters": "https://a https://b",
+        "max-jobs": "0",
+        "keep-going": "true",
+        "builders": "",
+        "x": "",
+    }
 
 
 def test_containers_of_two_projects_have_two_profile_directories() -> None:

@@ -236,7 +236,7 @@ def test_an_error_has_no_character_that_a_terminal_acts_on(problem: str, advice:
 def test_what_is_shown_is_bounded(size: int) -> None:
     assert len(tail("\x1b" * size)) < 100_000
     assert len(tail("a\n" * size)) < 1000
-    assert len(str(FleetError("\x01" * size))) < 10**6
+    assert len(str(FleetError("\x01" * size, "\x01" * size))) < 10**6
 
 
 @given(st.dictionaries(HOSTILE, st.lists(HOSTILE, max_size=3), max_size=3))

@@ -63,6 +63,6 @@ def test_a_container_that_cannot_be_planned_does_not_hold_up_the_others() -> Non
 
 
 def test_a_system_that_does_not_evaluate_is_its_containers_error() -> None:
-    error = FleetError("does not evaluate")
+    error = FleetError("does not evaluate", "Mend it.")
     plans = plan_set(ContainerSet(containers=(member("web"),)), {"web": error}, {"web": empty_host()})
     assert (plans[0].error, plans[0].steps) == (error, ())

@@ -4,16 +4,54 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from ansible_collections.inx.fleet.plugins.module_utils.converge import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.declared import Container
-from ansible_collections.inx.fleet.plugins.module_utils.observed import Observed
-from ansible_collections.inx.fleet.plugins.module_utils.plan import Plan, Step
-from ansible_collections.inx.fleet.plugins.module_utils.result import differences
+from ansible_collections.inx.fleet.plugins.module_utils.observed import Generations, Observed
+from ansible_collections.inx.fleet.plugins.module_utils.plan import Action, Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.result import container_result, differences
+
+PATHS = {number: f"/nix/store/{number}" for number in (1, 2, 3, 4)}
 
 
 def outcome(*steps: Step, packages: tuple[str, ...] = ()) -> Outcome:
     plan = Plan(container=Container(name="web"), steps=steps)
     return Outcome(plan=plan, steps=steps, observed=Observed(), closure_difference=packages)
+
+
+def moved(action: Action, before: int | None, after: int) -> Step:
+    return Step(
+        action=action, container="web", summary="", before={"generation": before}, after={"generation": after}
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "paths", "current", "previous"),
+    [
+        pytest.param([moved("record", 2, 3)], (1, 2, 3), 3, 2, id="a new one"),
+        pytest.param([moved("record", 3, 1)], (1, 2, 3), 1, 3, id="one that was chosen"),
+        pytest.param([moved("record", 2, 3)], (1, 2), 2, 1, id="check mode"),
+        pytest.param([moved("record", 1, 2)], (1,), 1, None, id="check mode with the first one there"),
+        pytest.param([moved("record", None, 1)], (), None, None, id="check mode with none there"),
+        pytest.param([moved("record", None, 1)], (1,), 1, None, id="the first one"),
+        pytest.param([moved("record", 2, 3), moved("rollback", 3, 2)], (1, 2, 3), 2, 1, id="there and back"),
+        pytest.param([moved("record", 3, 4), moved("rollback", 4, 2)], (1, 2, 3, 4), 2, 3, id="further back"),
+        pytest.param([moved("rollback", 3, 2)], (1, 2, 3), 2, 3, id="back from one of an earlier run"),
+        pytest.param([moved("rollback", 3, 2)], (1, 2, 3), 3, 2, id="check mode of that"),
+        pytest.param([], (1, 3), 3, 1, id="nothing done"),
+        pytest.param([], (), None, None, id="nothing there"),
+    ],
+)
+def test_the_generation_before(
+    steps: list[Step], paths: tuple[int, ...], current: int | None, previous: int | None
+) -> None:
+    found = Generations(paths={number: PATHS[number] for number in paths}, current=current)
+    done = replace(outcome(*steps), observed=Observed(generations=found))
+    container = container_result(done)["container"]
+    assert (container["generation"], container["previous_generation"]) == (current, previous)
 
 
 def test_the_diff_has_the_first_before_and_the_last_after() -> None:

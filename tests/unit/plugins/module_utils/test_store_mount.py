@@ -4,16 +4,28 @@
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.declared import StoreMount
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.observed import Profile
-from ansible_collections.inx.fleet.plugins.module_utils.store_mount import check_removal, wanted_profile
+from ansible_collections.inx.fleet.plugins.module_utils.observed import Profile, Server
+from ansible_collections.inx.fleet.plugins.module_utils.store_mount import check_host, check_removal, wanted_profile
 
 MINE = {"type": "disk", "source": "/srv", "path": "/srv"}
+SHARED = {"type": "disk", "source": "/mine", "path": "/mine", "readonly": "true", "shift": "true"}
+SERVER = Server(name="metal1", version="6.0", extensions=frozenset(), idmapped_mounts=True)
+#: What a host with Nix has.
+FILES = {
+    "/nix/store": stat.S_IFDIR,
+    "/nix/var/nix/daemon-socket/socket": stat.S_IFSOCK,
+    "/nix/var/nix/db": stat.S_IFDIR,
+    "/etc/localtime": stat.S_IFREG,
+    "/srv": stat.S_IFDIR,
+}
+ALL = StoreMount(database=True, localtime=True, shared_paths=("/srv",))
 
 
 def test_the_store_and_the_socket_are_shared_read_only() -> None:
@@ -75,6 +87,35 @@ def test_a_path_that_is_shared_no_more_goes() -> None:
     assert "shared-srv-a" not in wanted_profile(StoreMount(shared_paths=("/srv/b",)), made).devices
 
 
+def test_localtime_that_is_shared_no_more_goes() -> None:
+    made = wanted_profile(StoreMount(localtime=True), None)
+    assert "localtime" not in wanted_profile(StoreMount(), made).devices
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("shared-mine", {**SHARED, "path": "/theirs"}),
+        ("shared-mine", {**SHARED, "readonly": "false"}),
+        ("shared-mine", {**SHARED, "shift": "false"}),
+        ("shared-mine", {"type": "disk", "source": "/mine", "path": "/mine"}),
+        ("shared-other", SHARED),
+        ("shared-net", {"type": "nic", "network": "lan"}),
+        ("localtime", {**SHARED, "source": "/usr/share/zoneinfo/UTC", "path": "/etc/localtime"}),
+        ("localtime", SHARED),
+    ],
+)
+def test_what_is_only_named_like_a_share_stays_unless_exclusive(name: str, keys: dict[str, str]) -> None:
+    found = Profile(name="inx-container", devices={name: keys})
+    assert wanted_profile(StoreMount(), found).devices[name] == keys
+    assert name not in wanted_profile(StoreMount(exclusive=True), found).devices
+
+
+def test_a_share_in_another_spelling_goes_too() -> None:
+    found = Profile(name="inx-container", devices={"shared-mine": {**SHARED, "readonly": "1", "shift": "yes"}})
+    assert "shared-mine" not in wanted_profile(StoreMount(), found).devices
+
+
 @pytest.mark.parametrize("paths", [("/a/b", "/a-b"), ("/a", "/a"), ("/nix/store",)])
 def test_paths_that_would_fall_together_are_refused(paths: tuple[str, ...]) -> None:
     with pytest.raises(FleetError, match="shared_paths"):
@@ -84,3 +125,37 @@ def test_paths_that_would_fall_together_are_refused(paths: tuple[str, ...]) -> N
 def test_a_profile_in_use_is_not_removed() -> None:
     with pytest.raises(FleetError, match="in use by db, web"):
         check_removal(Profile(name="p", used_by=("/1.0/instances/web?project=x", "/1.0/instances/db")))
+
+
+def test_a_host_that_has_all_of_it() -> None:
+    check_host(ALL, SERVER, FILES.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("lacking", "problem"),
+    [
+        ("/nix/store", "has no /nix/store"),
+        ("/nix/var/nix/daemon-socket/socket", "There is no Nix daemon at /nix/var/nix/daemon-socket/socket"),
+        ("/nix/var/nix/db", "has no /nix/var/nix/db"),
+        ("/etc/localtime", "has no /etc/localtime to share"),
+        ("/srv", "has no /srv to share"),
+    ],
+)
+def test_what_a_host_lacks(lacking: str, problem: str) -> None:
+    with pytest.raises(FleetError, match=problem):
+        check_host(ALL, SERVER, {**FILES, lacking: 0}.__getitem__)
+
+
+@pytest.mark.parametrize("path", ["/nix/store", "/nix/var/nix/daemon-socket/socket", "/nix/var/nix/db"])
+def test_a_file_is_no_store_no_daemon_and_no_database(path: str) -> None:
+    with pytest.raises(FleetError, match=path):
+        check_host(ALL, SERVER, {**FILES, path: stat.S_IFREG}.__getitem__)
+
+
+def test_a_kernel_without_idmapped_mounts() -> None:
+    with pytest.raises(FleetError, match="no idmapped mounts"):
+        check_host(StoreMount(), replace(SERVER, idmapped_mounts=False), FILES.__getitem__)
+
+
+def test_what_is_not_shared_is_not_missed() -> None:
+    check_host(StoreMount(daemon=False), SERVER, {"/nix/store": stat.S_IFDIR}.__getitem__)

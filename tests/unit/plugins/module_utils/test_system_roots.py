@@ -20,7 +20,7 @@ def test_roots_of_what_is_declared_no_more_go_and_those_of_what_failed_stay(tmp_
     write_roots(directory, built_from({name: System(path=OLD) for name in ("web", "db", "old")}, {}, {}))
     before = read_roots(directory)
     systems = {"web": System(path=NEW), "db": System(path=NEW)}
-    built = built_from(systems, {"db": FleetError("it cannot be built")}, before)
+    built = built_from(systems, {"db": FleetError("it cannot be built", "Mend it.")}, before)
     write_roots(directory, built)
     assert built.systems == {"web": NEW}
     assert read_roots(directory) == built.after == {"web": NEW, "db": OLD}

@@ -1,0 +1,40 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What to do about what Incus refuses, by its words for it. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_DAEMON_LOG = "See 'journalctl -u incus' on the host."
+_STARTS = ("Starting instance", "Restarting instance")
+# The first one that is found in the message counts.
+_ADVICE = tuple(
+    (re.compile(pattern, re.IGNORECASE), advice)
+    for pattern, advice in (
+        (r"\bproject not found", "See 'incus project list' for those that there are."),
+        (r"\bprofile not found", "See 'incus profile list' for those that there are."),
+        (r"\bnetwork not found", "See 'incus network list', and which network the devices and profiles name."),
+        (r"\bpool not found", "See 'incus storage list' for those that there are."),
+        (
+            r"\brestricted\b|not authorized|\bforbidden\b",
+            "See 'incus config trust list' and 'incus project show' for what is allowed.",
+        ),
+        (r"no space left|quota exceeded", "Make room ('df -h', 'incus storage info'), or declare a greater size."),
+        (r"address already in use", "See 'ss -tulnp' on the host for who has the port, and publish another."),
+        (r"missing source path", "Make that path on the host, or declare another source."),
+        (r"(unknown|invalid) (\w+ )*(config|key|option|value|device)", "Mend that key where it is declared."),
+    )
+)
+
+
+def advice_on(said: str, begun: str = "", name: str | None = None) -> str:
+    """What to do about a message of Incus; ``begun`` is the operation that ended with it, on the instance ``name``."""
+    for pattern, advice in _ADVICE:
+        if pattern.search(said):
+            return advice
+    if begun in _STARTS and name is not None:
+        return f"See 'incus info --show-log {name}' on the host."
+    return _DAEMON_LOG
