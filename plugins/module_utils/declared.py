@@ -214,7 +214,8 @@ class StoreMount:
     name: str = STORE_PROFILE
     state: Literal["present", "absent"] = "present"
     daemon: bool = True
-    database: bool = False
+    #: None leaves it as it is; a new profile is without.
+    database: bool | None = None
     localtime: bool = False
     self_update: bool = False
     shared_paths: tuple[str, ...] = ()

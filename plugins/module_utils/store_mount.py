@@ -54,6 +54,9 @@ def wanted_profile(declared: StoreMount, found: Profile | None) -> Profile:
     """
     present = found if found is not None else Profile(name=declared.name, description=_DESCRIPTION)
     shared = _shared_paths(declared)
+    if declared.database is None and not declared.exclusive:
+        # As inx-container made it: containers may have been made to need it.
+        shared.update({name: path for name, path in _DATABASE.items() if name in present.devices})
     devices = {
         name: keys
         for name, keys in present.devices.items()
@@ -66,6 +69,16 @@ def wanted_profile(declared: StoreMount, found: Profile | None) -> Profile:
         config[SELF_UPDATE] = "true"
     description = present.description if declared.description is None else declared.description
     return replace(present, description=description, config=config, devices=devices)
+
+
+def warnings(declared: StoreMount, wanted: Profile) -> list[str]:
+    """What the profile does that its user has not asked for."""
+    if declared.database is not None or _DATABASE.keys().isdisjoint(wanted.devices):
+        return []
+    return [
+        f"The profile {declared.name!r} shares the database of the store, with which a container can hold up all of "
+        "Nix on the host. Say 'database: false' to end it, or true to keep it so."
+    ]
 
 
 def check_removal(found: Profile) -> None:
@@ -112,7 +125,7 @@ def _shared_name(path: str) -> str:
 
 
 def _expected_count(declared: StoreMount) -> int:
-    own = (True, declared.daemon, declared.database, declared.localtime)
+    own = (True, declared.daemon, bool(declared.database), declared.localtime)
     return sum(own) + len(declared.shared_paths)
 
 

@@ -43,9 +43,9 @@ options:
     description:
       - Share the database of the store as well. No client of the daemon needs it, and a container that can read it can
         hold its locks, and so keep all of Nix on the host waiting for as long as it likes.
-      - A profile that inx-container made shares it. Without this option it does so no more.
+      - If this is not given, a new profile does not share it, and one that does, as inx-container made it, goes on and
+        is warned of.
     type: bool
-    default: false
   localtime:
     description:
       - Share C(/etc/localtime) through the profile rather than through each container.
@@ -125,6 +125,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.store_mount import (
     check_removal,
     difference,
     wanted_profile,
+    warnings,
 )
 
 
@@ -155,6 +156,8 @@ def converge(module: AnsibleModule) -> dict[str, Any]:
             incus.create_profile(wanted)
         else:
             incus.update_profile(found, wanted)
+    for warning in [] if wanted is None else warnings(declared, wanted):
+        module.warn(warning)
     before, after = difference(found, wanted)
     result: dict[str, Any] = {
         "changed": changed,
@@ -172,7 +175,7 @@ def main() -> None:
             "name": {"type": "str", "default": STORE_PROFILE},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "daemon": {"type": "bool", "default": True},
-            "database": {"type": "bool", "default": False},
+            "database": {"type": "bool"},
             "localtime": {"type": "bool", "default": False},
             "self_update": {"type": "bool", "default": False},
             "shared_paths": {"type": "list", "elements": "path", "default": []},

@@ -12,7 +12,12 @@ import pytest
 from ansible_collections.inx.fleet.plugins.module_utils.declared import StoreMount
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.observed import Profile, Server
-from ansible_collections.inx.fleet.plugins.module_utils.store_mount import check_host, check_removal, wanted_profile
+from ansible_collections.inx.fleet.plugins.module_utils.store_mount import (
+    check_host,
+    check_removal,
+    wanted_profile,
+    warnings,
+)
 
 MINE = {"type": "disk", "source": "/srv", "path": "/srv"}
 SHARED = {"type": "disk", "source": "/mine", "path": "/mine", "readonly": "true", "shift": "true"}
@@ -36,7 +41,7 @@ def test_the_store_and_the_socket_are_shared_read_only() -> None:
     }
 
 
-def test_the_database_is_shared_on_demand_and_else_taken_away() -> None:
+def test_the_database_is_shared_on_demand_and_stays_until_that_is_ended() -> None:
     made = wanted_profile(StoreMount(database=True), None)
     devices = made.devices
     assert {name: keys["path"] for name, keys in devices.items()} == {
@@ -45,7 +50,16 @@ def test_the_database_is_shared_on_demand_and_else_taken_away() -> None:
         "nixdb": "/nix/var/nix/db",
     }
     assert all(keys["readonly"] == "true" and keys["shift"] == "true" for keys in devices.values())
-    assert "nixdb" not in wanted_profile(StoreMount(), made).devices
+    assert wanted_profile(StoreMount(), made) == made
+    assert "nixdb" not in wanted_profile(StoreMount(database=False), made).devices
+    assert "nixdb" not in wanted_profile(StoreMount(exclusive=True), made).devices
+
+
+def test_a_database_that_nobody_asked_for_is_warned_of() -> None:
+    made = wanted_profile(StoreMount(database=True), None)
+    assert "hold up all of Nix" in " ".join(warnings(StoreMount(), made))
+    assert warnings(StoreMount(database=True), made) == []
+    assert warnings(StoreMount(), wanted_profile(StoreMount(), None)) == []
 
 
 @pytest.mark.parametrize(
