@@ -6,8 +6,8 @@
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 LAB = $(PYTHON) tests/lab/lab.py
 IN_TREE = $(PYTHON) tests/environment.py
-# One worker for the host of each Incus version, and two for faults and for the targets that have hosts of their own.
-PYTEST = $(IN_TREE) pytest -n 4
+# One worker for the host of each Incus version, and one for the targets that have hosts of their own.
+PYTEST = $(IN_TREE) pytest -n 3
 
 # For one lab host: make lab-up NAME=a IMAGE=incus-7.0
 NAME ?= dev

@@ -47,7 +47,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @dataclass(kw_only=True)
 class SharedHost:
-    """A host that targets share; ``problem`` says why it could not be made."""
+    """The host of an Incus version; ``problem`` says why it could not be made."""
 
     name: str
     fixtures: set[str] = field(default_factory=set)
@@ -56,15 +56,14 @@ class SharedHost:
 
 @pytest.fixture(scope="session")
 def shared_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Case], str]]:
-    """A function that gives the host that a case shares with others, made when the first one asks."""
+    """A function that gives the host that all targets of a version share, made when the first one asks."""
     hosts: dict[str, SharedHost] = {}
 
     def give(case: Case) -> str:
-        label = case.shared_host
-        if label not in hosts:
-            hosts[label] = SharedHost(name=f"{RUN}-incus-{label.replace('.', '-')}")
-            _make(hosts[label], case.incus, tmp_path_factory.mktemp("provision"))
-        host = hosts[label]
+        if case.incus not in hosts:
+            hosts[case.incus] = SharedHost(name=f"{RUN}-incus-{case.incus.replace('.', '-')}")
+            _make(hosts[case.incus], case.incus, tmp_path_factory.mktemp("provision"))
+        host = hosts[case.incus]
         if host.problem is not None:
             raise RunError(f"{host.name} could not be made:\n{host.problem}")
         missing = [name for name in case.target.fixtures if name not in host.fixtures]

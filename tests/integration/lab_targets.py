@@ -85,11 +85,6 @@ class Case:
         return f"{self.target.name}-{self.incus}"
 
     @property
-    def shared_host(self) -> str:
-        """Which host it shares, if it has none of its own: what brings faults about keeps to itself."""
-        return f"{self.incus}-faults" if self.target.name.startswith("faults_") else self.incus
-
-    @property
     def own_hosts(self) -> list[str]:
         """What the hosts made for it are called."""
         name = f"{RUN}-{self.target.name}-{self.incus}".replace("_", "-").replace(".", "-")

@@ -15,7 +15,7 @@ from ansible_collections.inx.fleet.tests.integration.lab_targets import Case, Ru
 
 def _parameter(case: Case) -> object:
     # Those that share a host must not run at the same time.
-    group = case.label if case.target.has_own_hosts else case.shared_host
+    group = case.label if case.target.has_own_hosts else case.incus
     return pytest.param(case, id=case.label, marks=pytest.mark.xdist_group(group))
 
 
