@@ -306,23 +306,20 @@ class Incus:
             # With a project, Incus refuses a request for all of them.
             api = self._connect(self._endpoint, None, min(_LINK_TIMEOUT, self._endpoint.request_timeout)).api
             everywhere = self._get(api.instances, **{"recursion": 1, "all-projects": "true"})
-        found = [entry for entry in everywhere if _location(entry) == self.server.member]
-        places = {lxc_name(entry["project"], entry["name"]): (entry["project"], entry["name"]) for entry in found}
-
-        def containers(*statuses: str) -> frozenset[str]:
-            chosen = [entry for entry in found if entry["type"] == "container" and entry["status"] in statuses]
-            return frozenset(lxc_name(entry["project"], entry["name"]) for entry in chosen)
+        here = [one for one in map(instance_from, everywhere) if one.location == self.server.member]
+        found = {lxc_name(one.project, one.name): one for one in here}
+        containers = {lxc: one for lxc, one in found.items() if one.type == "container"}
 
         def read_stopped(lxc: str, path: str) -> str | None:
-            project, name = places[lxc]
+            project, name = found[lxc].project, found[lxc].name
             with suppress(FleetError):
                 return _link_by_api(api.instances[name], {"path": path, "project": project})
             return None
 
         return Fleet(
-            names=frozenset(places),
-            running=containers("Running", "Ready", "Frozen"),
-            stopped=containers("Stopped"),
+            names=frozenset(found),
+            running=frozenset(lxc for lxc, one in containers.items() if one.is_running),
+            stopped=frozenset(lxc for lxc, one in containers.items() if one.status == "Stopped"),
             read_stopped=read_stopped,
         )
 

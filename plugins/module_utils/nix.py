@@ -38,7 +38,6 @@ _FEATURES = ("--extra-experimental-features", "nix-command flakes")
 # A directory with links for each run that goes on: all below /nix/var/nix/profiles is a root.
 _RUN = ".run-"
 
-
 _LOG = re.compile(r"nix log '?(/nix/store/[^\s']+\.drv)|builder for '([^']+\.drv)' failed")
 _DAEMON = "See 'systemctl status nix-daemon' and 'df -h /nix' on the host."
 _CODE = "Mend it where nix says so; the same with --show-trace, by 'nix build' on the host, tells more."

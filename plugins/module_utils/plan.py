@@ -252,7 +252,7 @@ def _steps_for_existing(
     late = bool(late_devices(differs.before, differs.after))
     if differs.after and not late:
         yield _update_step(name, differs)
-    if _stops_first(declared, instance, differs):
+    if _stops_first(declared, instance, late):
         check_survives_stop(declared, instance)
         running = {"status": instance.status, "system": instance.running_system}
         yield _step("stop", name, "stop", running, {"status": "Stopped", "system": None})
@@ -329,9 +329,8 @@ def _stale_steps(declared: Container, observed: Observed) -> Iterator[Step]:
         yield _forget_step(declared, found)
 
 
-def _stops_first(declared: Container, instance: Instance, differs: Change) -> bool:
-    """Whether there is work that can only be done between the stop and the start."""
-    late = bool(late_devices(differs.before, differs.after))
+def _stops_first(declared: Container, instance: Instance, late: bool) -> bool:
+    """Whether there is work that can only be done between the stop and the start, as ``late`` changes of devices."""
     restarts = declared.state == "restarted" and (late or rebuilds(declared, instance))
     return instance.is_running and (restarts or (declared.state == "stopped" and late))
 
