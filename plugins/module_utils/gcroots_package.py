@@ -2,12 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The command inx-gcroots as a Python package on a host: these very files, as Ansible sends them with a module."""
+"""The command inx-gcroots on a host: a Python package of these very files, as Ansible sends them with a module.
+
+What starts it, a script and units, is given beside it.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -19,32 +23,67 @@ from .errors import FleetError
 _SUFFIX = ".py"
 _UNFINISHED = ".new"
 _MODE = 0o644
+_DIRECTORY_MODE = 0o755
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """What a file holds, and its permissions; it belongs to whoever installs it."""
+
+    content: bytes
+    mode: int = _MODE
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Files to be written, with their sources, and files of an older version that are to go; by name."""
+    """Files to be written, with what was there before, and files of an older version that are to go; by path."""
 
-    written: Mapping[str, bytes]
+    written: Mapping[str, File]
+    before: Mapping[str, bytes]
     removed: tuple[str, ...]
 
 
-def plan_package(directory: str) -> Change:
-    """What has to change for a directory to be the package. Raises FleetError when it cannot be read."""
-    wanted, found = _sent(), _there(directory)
+def plan_command(directory: str, beside: Mapping[str, File]) -> Change:
+    """What has to change for a directory to be the package, and other files to be as given. Raises FleetError."""
+    package = {os.path.join(directory, name): File(content=source) for name, source in _sent().items()}
+    wanted = {**package, **beside}
+    found = {path: _look(path) for path in wanted}
     return Change(
-        written={name: source for name, source in wanted.items() if found.get(name) != source},
-        removed=tuple(sorted(found.keys() - wanted.keys())),
+        written={path: file for path, file in wanted.items() if found[path] != file},
+        before={path: file.content for path, file in found.items() if file is not None},
+        removed=tuple(path for path in _python_files(directory) if path not in wanted),
     )
 
 
-def write_package(directory: str, change: Change) -> None:
+def write_command(change: Change) -> None:
     """Bring it about, each file in one step: the command may start at any moment. Raises FleetError."""
     with _explained("written"):
-        for name, source in change.written.items():
-            _replace(Path(directory, name), source)
-        for name in change.removed:
-            Path(directory, name).unlink(missing_ok=True)
+        for path, file in change.written.items():
+            os.makedirs(os.path.dirname(path), _DIRECTORY_MODE, exist_ok=True)
+            _replace(path, file)
+        for path in change.removed:
+            Path(path).unlink(missing_ok=True)
+
+
+def differences(change: Change, beside: Collection[str]) -> list[dict[str, str]]:
+    """The change as Ansible's diff: the texts of the files ``beside``, and those of the package by their names.
+
+    A program is not what somebody who reads a diff looks for.
+    """
+    shown = [_difference(path, change) for path in sorted(change.written) if path in beside]
+    package = sorted(path for path in change.written if path not in beside)
+    lines = [f"write {path}" for path in package] + [f"remove {path}" for path in change.removed]
+    return shown + ([{"prepared": "\n".join([*lines, ""])}] if lines else [])
+
+
+def _difference(path: str, change: Change) -> dict[str, str]:
+    before, after = change.before.get(path, b""), change.written[path].content
+    return {
+        "before_header": path,
+        "after_header": path,
+        "before": before.decode(errors="replace"),
+        "after": after.decode(errors="replace"),
+    }
 
 
 def _sent() -> dict[str, bytes]:
@@ -53,27 +92,34 @@ def _sent() -> dict[str, bytes]:
     return {entry.name: entry.read_bytes() for entry in package.iterdir() if entry.name.endswith(_SUFFIX)}
 
 
-def _there(directory: str) -> dict[str, bytes | None]:
-    """The files that are there; None for what is no file, and for what a run that was killed has left."""
+def _look(path: str) -> File | None:
+    """A file of this user; None for what is not there, is no plain file, or is somebody else's."""
     with _explained("read"):
         try:
-            entries = list(Path(directory).iterdir())
+            found = os.lstat(path)
         except FileNotFoundError:
-            return {}
-        found = [path for path in entries if path.suffix in (_SUFFIX, _UNFINISHED)]
-        return {path.name: path.read_bytes() if _is_ours(path) else None for path in found}
+            return None
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            return None
+        return File(content=Path(path).read_bytes(), mode=found.st_mode & 0o7777)
 
 
-def _is_ours(path: Path) -> bool:
-    return path.suffix == _SUFFIX and path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o777 == _MODE
+def _python_files(directory: str) -> list[str]:
+    """Those that are there, and what a run that was killed has left."""
+    with _explained("read"):
+        try:
+            names = os.listdir(directory)
+        except FileNotFoundError:
+            return []
+    return [os.path.join(directory, name) for name in sorted(names) if name.endswith((_SUFFIX, _UNFINISHED))]
 
 
-def _replace(path: Path, source: bytes) -> None:
-    unfinished = path.with_suffix(_UNFINISHED)
+def _replace(path: str, file: File) -> None:
+    unfinished = Path(path + _UNFINISHED)
     unfinished.unlink(missing_ok=True)
-    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as file:
-        os.fchmod(file.fileno(), _MODE)
-        file.write(source)
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode), "wb") as handle:
+        os.fchmod(handle.fileno(), file.mode)
+        handle.write(file.content)
     unfinished.replace(path)
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: inx_gcroots_command
-short_description: Install the command inx-gcroots as a Python package
+short_description: Install the command inx-gcroots, and what starts it
 version_added: 0.1.0
 description:
   - Writes the Python files of the command C(inx-gcroots), which keeps what containers build from the garbage collection
     of their host, into a directory of their own. They are files of this collection, and come along with this module.
-  - The role P(inx.fleet.host#role) uses it, and puts beside it what starts the command. There is little reason to use
-    it elsewhere.
+  - Writes the files that start the command beside it, in the same step.
+  - The role P(inx.fleet.host#role) uses it. There is little reason to use it elsewhere.
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
@@ -25,54 +25,111 @@ seealso:
 options:
   path:
     description:
-      - The directory of the package, which must be there. Python files in it that are not of the command are removed.
+      - The directory of the Python package, which is made if it is not there. Python files in it that are not of the
+        command are removed.
     type: path
     required: true
+  files:
+    description:
+      - Other files that belong to it, such as a script that starts it and its units. They are root's.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description:
+          - Where the file is. Its directory is made if it is not there.
+        type: path
+        required: true
+      content:
+        description:
+          - What is in it.
+        type: str
+        required: true
+      mode:
+        description:
+          - Its permissions, as an octal number in quotes.
+        type: str
+        default: "0644"
 """
 
 EXAMPLES = r"""
 - name: Have the command's files in place
   inx.fleet.inx_gcroots_command:
     path: /opt/inx-fleet/lib/inx_fleet
+
+- name: Have a unit beside them
+  inx.fleet.inx_gcroots_command:
+    path: /opt/inx-fleet/lib/inx_fleet
+    files:
+      - path: /etc/systemd/system/inx-gcroots-once.service
+        content: |
+          [Service]
+          Type=oneshot
+          ExecStart=/usr/local/sbin/inx-gcroots sync
 """
 
 RETURN = r"""
 written:
-  description: The names of the files that were written, or would be.
+  description: The files that were written, or would be.
   returned: success
   type: list
   elements: str
-  sample: ["gcroots_command.py"]
+  sample: ["/opt/inx-fleet/lib/inx_fleet/gcroots_command.py"]
 removed:
-  description: The names of the files of another version that were removed, or would be.
+  description: The files of another version that were removed, or would be.
   returned: success
   type: list
   elements: str
   sample: []
 """
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.gcroots_package import plan_package, write_package
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots_package import (
+    File,
+    differences,
+    plan_command,
+    write_command,
+)
+
+_FILE = {
+    "path": {"type": "path", "required": True},
+    "content": {"type": "str", "required": True},
+    "mode": {"type": "str", "default": "0644"},
+}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={"path": {"type": "path", "required": True}}, supports_check_mode=True)
-    path = module.params["path"]
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "files": {"type": "list", "elements": "dict", "default": [], "options": _FILE},
+        },
+        supports_check_mode=True,
+    )
     try:
-        change = plan_package(path)
+        beside = {entry["path"]: _file(entry) for entry in module.params["files"]}
+        change = plan_command(module.params["path"], beside)
         if not module.check_mode:
-            write_package(path, change)
+            write_command(change)
     except FleetError as error:
         module.fail_json(msg=str(error))
     result: dict[str, Any] = {"written": sorted(change.written), "removed": list(change.removed)}
     if module._diff:
-        # By name: a program is not what somebody who reads a diff looks for.
-        result["diff"] = {"before": {"removed": result["removed"]}, "after": {"written": result["written"]}}
+        result["diff"] = differences(change, beside)
     module.exit_json(changed=bool(change.written or change.removed), **result)
+
+
+def _file(entry: Mapping[str, str]) -> File:
+    if not re.fullmatch("0?[0-7]{3}", entry["mode"]):
+        raise FleetError(f"The mode {entry['mode']!r} of {entry['path']} is none.", 'Write it as "0644".')
+    return File(content=entry["content"].encode(), mode=int(entry["mode"], 8))
 
 
 if __name__ == "__main__":

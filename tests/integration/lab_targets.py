@@ -32,6 +32,8 @@ CACHE = Path(os.environ["INX_FLEET_CACHE"])
 
 #: The Incus versions of the lab, and where the role host takes each from.
 INCUS_SOURCES = {"6.0": "debian", "7.0": "backports"}
+# Where the role host puts pylxd. Another Python that lacks it would hand each module over to this one.
+_PYTHON_WITH_PYLXD = "--python=/opt/inx-fleet/bin/python"
 KEEP_HOSTS = bool(os.environ.get("INX_FLEET_LAB_KEEP"))
 #: What the names of this run's hosts begin with: another run has others. The workers of a run share it.
 RUN = "test" if KEEP_HOSTS else os.environ.setdefault("INX_FLEET_RUN", f"run{os.getpid()}")
@@ -264,27 +266,27 @@ def throw_away(*names: str) -> None:
 def provision(names: Sequence[str], incus: str, directory: Path) -> None:
     """Apply the role host, as a user does."""
     play = [{"hosts": "all", "gather_facts": True, "roles": ["inx.fleet.host"]}]
-    _ansible(play, names, _variables(incus), directory, log=f"provision-{names[0]}")
+    _ansible(play, *_write_inputs(names, _variables(incus), directory), log=f"provision-{names[0]}")
 
 
 def run_target(case: Case, names: Sequence[str], directory: Path) -> None:
     """Run a target on hosts: its runme.sh if it has one, else its role."""
+    values = _variables(case.incus)
+    if case.target.parts:
+        values["parts"] = case.target.parts[case.incus]
+    options = [_PYTHON_WITH_PYLXD] if case.target.provision else []
+    inventory, variables = _write_inputs(names, values, directory, *options)
     if (case.target.directory / "runme.sh").exists():
-        inventory, variables = _write_inputs(names, _variables(case.incus), directory)
         command = ["bash", "-eu", "runme.sh", "-e", f"@{variables}", *_extra()]
         in_target = ["env", "-C", str(case.target.directory), *command]
         run(in_target, _TARGET_TIMEOUT, {"ANSIBLE_INVENTORY": str(inventory)}, log=case.label)
         return
     play = [{"hosts": "all", "gather_facts": False, "roles": [case.target.name]}]
-    values = _variables(case.incus)
-    if case.target.parts:
-        values["parts"] = case.target.parts[case.incus]
-    _ansible(play, names, values, directory, log=case.label)
+    _ansible(play, inventory, variables, log=case.label)
 
 
-def _ansible(play: Sequence[Any], names: Sequence[str], values: Mapping[str, Any], directory: Path, log: str) -> None:
-    inventory, variables = _write_inputs(names, values, directory)
-    playbook = directory / "play.yml"
+def _ansible(play: Sequence[Any], inventory: Path, variables: Path, log: str) -> None:
+    playbook = inventory.with_name("play.yml")
     playbook.write_text(yaml.safe_dump(list(play)), encoding="utf-8")
     command = ["ansible-playbook", "-i", str(inventory), "-e", f"@{variables}", *_extra(), str(playbook)]
     run(command, _TARGET_TIMEOUT, {"ANSIBLE_ROLES_PATH": str(TARGETS)}, log=log)
@@ -295,9 +297,12 @@ def _extra() -> list[str]:
     return ["-e", extra] if extra else []
 
 
-def _write_inputs(names: Sequence[str], values: Mapping[str, Any], directory: Path) -> tuple[Path, Path]:
+def _write_inputs(
+    names: Sequence[str], values: Mapping[str, Any], directory: Path, *options: str
+) -> tuple[Path, Path]:
+    """The inventory of hosts, made with options of the lab's command, and a file of variables."""
     inventory = directory / "inventory.yml"
-    answer = subprocess.run([*LAB, "inventory", *names], stdout=subprocess.PIPE, text=True, check=True)
+    answer = subprocess.run([*LAB, "inventory", *options, *names], stdout=subprocess.PIPE, text=True, check=True)
     inventory.write_text(answer.stdout, encoding="utf-8")
     variables = directory / "variables.json"
     variables.write_text(json.dumps(values), encoding="utf-8")

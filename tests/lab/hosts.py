@@ -141,9 +141,9 @@ def ssh_command(host: LabHost, command: Sequence[str]) -> list[str]:
     return ["ssh", *host.ssh_options, f"root@{host.address}", *command]
 
 
-def inventory(chosen: Sequence[LabHost]) -> str:
-    """An Ansible inventory of lab hosts."""
-    lines = ["all:", "  vars:", "    ansible_user: root", "    ansible_python_interpreter: /usr/bin/python3"]
+def inventory(chosen: Sequence[LabHost], python: str) -> str:
+    """An Ansible inventory of lab hosts, on which modules run with that Python."""
+    lines = ["all:", "  vars:", "    ansible_user: root", f"    ansible_python_interpreter: {python}"]
     lines += ["  hosts:"]
     for host in chosen:
         lines += [

@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
     inventory = commands.add_parser("inventory", help="print an Ansible inventory")
     inventory.add_argument("names", nargs="+", metavar="NAME")
+    inventory.add_argument("--python", default="/usr/bin/python3", help="what modules run with (%(default)s)")
     inventory.set_defaults(run=_inventory)
 
     build = commands.add_parser("images", help="build the images that are missing")
@@ -114,7 +115,7 @@ def _list(_arguments: argparse.Namespace) -> None:
 
 
 def _inventory(arguments: argparse.Namespace) -> None:
-    print(hosts.inventory([hosts.find(name) for name in arguments.names]), end="")
+    print(hosts.inventory([hosts.find(name) for name in arguments.names], arguments.python), end="")
 
 
 def _images(arguments: argparse.Namespace) -> None:

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+#: Marks what takes long: as one group with more tests than a single one it begins early, beside those of the lab hosts,
+#: so that no worker comes to it when the others have nothing left to do.
+takes_long = pytest.mark.xdist_group("takes long")
+
 COLLECTION = Path(__file__).resolve().parents[2]
 _TIMEOUT = 1200
 

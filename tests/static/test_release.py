@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.inx.fleet.tests.static.checks import COLLECTION, check
+from ansible_collections.inx.fleet.tests.static.checks import COLLECTION, check, takes_long
 
 #: What `make release` built, if that is what runs.
 RELEASE = os.environ.get("INX_FLEET_RELEASE")
@@ -55,6 +55,7 @@ def test_it_installs(archive: Path, tmp_path: Path) -> None:
     assert "inx_container" in said
 
 
+@takes_long
 def test_galaxy_importer(archive: Path, tmp_path: Path) -> None:
     configuration = tmp_path / "galaxy-importer.cfg"
     # ansible-lint and ansible-test are tests of their own here.

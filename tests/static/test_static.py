@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from ansible_collections.inx.fleet.tests.static.checks import COLLECTION, check
+from ansible_collections.inx.fleet.tests.static.checks import COLLECTION, check, takes_long
 
 GET_PIP = Path(__file__).with_name("get_pip.py")
 
@@ -21,6 +21,7 @@ def sources(*patterns: str) -> list[str]:
     return sorted(str(path.relative_to(COLLECTION)) for pattern in patterns for path in COLLECTION.glob(pattern))
 
 
+@takes_long
 def test_ansible_test_sanity() -> None:
     assert not sources("tests/sanity/ignore*"), "Nothing is to be ignored."
     _let_ansible_test_find_pip()
@@ -42,6 +43,7 @@ def test_ruff() -> None:
     check(["ruff", "check", "."])
 
 
+@takes_long
 def test_ansible_lint() -> None:
     check(["ansible-lint", "--offline", "--profile", "production", "--strict"])
 

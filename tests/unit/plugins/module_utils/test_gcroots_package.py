@@ -11,57 +11,104 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.gcroots_package import plan_package, write_package
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots_package import (
+    Change,
+    File,
+    differences,
+    plan_command,
+    write_command,
+)
+
+UNIT = File(content=b"[Service]\n")
+SCRIPT = File(content=b"#!/bin/true\n", mode=0o755)
 
 
-def write(directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
-    write_package(str(directory), plan_package(str(directory)))
+def install(top: Path) -> Change:
+    """What was changed to have the package in lib/inx_fleet, with a unit and a script beside it."""
+    change = plan(top)
+    write_command(change)
+    return change
+
+
+def plan(top: Path) -> Change:
+    beside = {str(top / "units" / "a.service"): UNIT, str(top / "bin" / "a"): SCRIPT}
+    return plan_command(str(top / "lib" / "inx_fleet"), beside)
+
+
+def names(change: Change) -> list[str]:
+    return sorted(Path(path).name for path in change.written)
 
 
 def test_what_is_written_is_a_package_that_runs(tmp_path: Path) -> None:
-    write(tmp_path / "lib" / "inx_fleet")
+    install(tmp_path)
     program = "import sys; sys.argv[1:] = ['--help']; from inx_fleet.gcroots_command import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path / "lib", capture_output=True, text=True, check=True
     )
     assert "sync" in done.stdout
+    assert (tmp_path / "units" / "a.service").read_bytes() == UNIT.content
+    assert (tmp_path / "bin" / "a").stat().st_mode & 0o7777 == SCRIPT.mode
 
 
 def test_a_second_time_there_is_nothing_to_do(tmp_path: Path) -> None:
-    write(tmp_path)
-    change = plan_package(str(tmp_path))
-    assert (change.written, change.removed) == ({}, ())
+    install(tmp_path)
+    change = plan(tmp_path)
+    assert (names(change), change.removed) == ([], ())
+    assert differences(change, ()) == []
 
 
 def test_what_differs_is_written_and_what_is_of_an_older_version_goes(tmp_path: Path) -> None:
-    write(tmp_path)
-    good = (tmp_path / "errors.py").read_bytes()
-    (tmp_path / "errors.py").write_bytes(good + b"#")
-    (tmp_path / "text.py").unlink()
-    (tmp_path / "older.py").touch()
-    (tmp_path / "broken.py").symlink_to("nowhere")
-    (tmp_path / "left.new").touch()
-    (tmp_path / "values.py").chmod(0o600)
-    (tmp_path / "notes").touch()
-    change = plan_package(str(tmp_path))
-    assert sorted(change.written) == ["errors.py", "text.py", "values.py"]
-    assert change.removed == ("broken.py", "left.new", "older.py")
-    write_package(str(tmp_path), change)
-    assert (tmp_path / "errors.py").read_bytes() == good
-    assert (tmp_path / "text.py").exists()
-    assert not (tmp_path / "older.py").exists()
-    assert (tmp_path / "notes").exists()
-    change = plan_package(str(tmp_path))
-    assert (change.written, change.removed) == ({}, ())
+    install(tmp_path)
+    package = tmp_path / "lib" / "inx_fleet"
+    good = (package / "errors.py").read_bytes()
+    (package / "errors.py").write_bytes(good + b"#")
+    (package / "text.py").unlink()
+    (package / "older.py").touch()
+    (package / "broken.py").symlink_to("nowhere")
+    (package / "left.new").touch()
+    (package / "values.py").chmod(0o600)
+    (package / "notes").touch()
+    (tmp_path / "bin" / "a").chmod(0o644)
+    (tmp_path / "units" / "b.service").touch()
+    change = install(tmp_path)
+    assert names(change) == ["a", "errors.py", "text.py", "values.py"]
+    assert [Path(path).name for path in change.removed] == ["broken.py", "left.new", "older.py"]
+    assert (package / "errors.py").read_bytes() == good
+    assert (package / "text.py").exists()
+    assert not (package / "older.py").exists()
+    assert (package / "notes").exists()
+    assert (tmp_path / "units" / "b.service").exists()
+    assert not plan(tmp_path).written
+
+
+def test_a_link_in_place_of_a_file_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    install(tmp_path)
+    unit = tmp_path / "units" / "a.service"
+    unit.replace(tmp_path / "elsewhere")
+    unit.symlink_to(tmp_path / "elsewhere")
+    assert names(install(tmp_path)) == ["a.service"]
+    assert not unit.is_symlink()
+    assert (tmp_path / "elsewhere").read_bytes() == UNIT.content
+
+
+def test_the_difference_has_the_texts_of_units_and_the_names_of_programs(tmp_path: Path) -> None:
+    install(tmp_path)
+    unit, program = tmp_path / "units" / "a.service", tmp_path / "lib" / "inx_fleet" / "errors.py"
+    unit.write_text("[Unit]\n")
+    program.write_text("")
+    shown = differences(plan(tmp_path), [str(unit)])
+    assert shown == [
+        {"before_header": str(unit), "after_header": str(unit), "before": "[Unit]\n", "after": "[Service]\n"},
+        {"prepared": f"write {program}\n"},
+    ]
 
 
 def test_a_look_writes_nothing(tmp_path: Path) -> None:
-    assert plan_package(str(tmp_path / "lib")).written
-    assert not (tmp_path / "lib").exists()
+    assert plan(tmp_path).written
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_directory_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(FleetError, match=r"file/lib cannot be read: Not a directory\. See what is in its place"):
-        plan_package(str(tmp_path / "file" / "lib"))
+    with pytest.raises(FleetError, match=r"file/lib.* cannot be read: Not a directory\. See what is in its place"):
+        plan_command(str(tmp_path / "file" / "lib"), {})
