@@ -31,11 +31,12 @@ find /nix/var/nix/profiles -printf '%p %y %l\\n'
 """
 _LOOKS = {
     "inx_container": _INCUS_AND_PROFILES,
+    "inx_containers": _INCUS_AND_PROFILES,
     "inx_store_mount": _INCUS_AND_PROFILES,
     "inx_gcroot": "find /nix/var/nix/gcroots -printf '%p %y %l %T@\\n'",
 }
 # What is the same in the results of a prediction and of the run after it.
-_PREDICTED = ("changed", "steps", "changes", "profile")
+_PREDICTED = ("changed", "changes", "profile")
 _NEXT_START = "runs on with its old settings until its next start"
 # For a run of the module, and for what is done by hand.
 _PATIENCE = 300
@@ -47,12 +48,12 @@ class Case:
 
     ``scenario`` says what is tried, where what is declared does not. ``base`` and ``declared`` are the module's
     parameters, the first for all cases if it is not given here; without ``runs`` there is no declaration. ``expected``
-    are the actions that are right: of inx_container those of its steps, of inx_gcroot "VERB CONTAINER PATH", of
-    inx_store_mount "change". With ``says`` it is right that it is refused with this text, before anything is changed,
-    and by check mode too, unless ``predicted`` says that only nix or Incus can tell.
-    ``names`` are texts that the steps' summaries must have, ``restarts`` is whether a restart is required, and
-    ``warns`` is what it warns of. ``by_hand`` and ``then`` are commands of the shell; ``prints`` is what the latter
-    print.
+    are the actions that are right: of inx_container those of its steps, of inx_containers the same by the name of each
+    that changes, of inx_gcroot "VERB CONTAINER PATH", of inx_store_mount "change". With ``says`` it is right that it is
+    refused with this text, before anything is changed, and by check mode too, unless ``predicted`` says that only nix
+    or Incus can tell. ``names`` are texts that the steps' summaries must have, ``restarts`` is whether a restart is
+    required, and ``warns`` is what it warns of. ``by_hand`` and ``then`` are commands of the shell; ``prints`` is what
+    the latter print.
     """
 
     scenario: str = ""
@@ -60,7 +61,7 @@ class Case:
     runs: bool = True
     base: dict[str, Any] | None = None
     declared: dict[str, Any] = field(default_factory=dict)
-    expected: Sequence[str] = ()
+    expected: list[str] | dict[str, list[str]] = field(default_factory=list)
     says: str | None = None
     predicted: bool = True
     names: Sequence[str] = ()
@@ -133,7 +134,7 @@ def _refused(module: str, case: Case, parameters: dict[str, Any], results: dict[
     if "Traceback" in json.dumps(refused):
         yield "it has a traceback"
     # What Incus alone can judge is refused when the system is built already, which changes nothing but the store.
-    if set(_actions(refused)) - {"build"}:
+    if {step["action"] for step in _steps(refused)} - {"build"}:
         yield "it did something first"
     if _look(module) != before:
         yield "something is changed"
@@ -148,7 +149,7 @@ def _applied(module: str, case: Case, parameters: dict[str, Any], results: dict[
     if predicted.get("failed") or applied.get("failed"):
         yield "it failed"
         return
-    expected = list(case.expected) if "steps" in applied else sorted(case.expected)
+    expected = sorted(case.expected) if "changes" in applied else case.expected
     if _actions(applied) != expected or applied["changed"] != bool(expected):
         yield f"it did {_actions(applied)}, and {expected} is right"
     yield from _differences(predicted, applied)
@@ -164,14 +165,23 @@ def _differences(predicted: dict[str, Any], applied: dict[str, Any]) -> Iterator
     for key in _PREDICTED:
         if predicted.get(key) != applied.get(key):
             yield f"{key} was predicted as {predicted.get(key)}"
+    if _steps(predicted) != _steps(applied):
+        yield f"the steps were predicted as {_steps(predicted)}"
     # The versions in a system are known when it is built.
-    for key in ("before", "after"):
-        if predicted["diff"][key] != applied["diff"][key]:
-            yield f"the diff's {key} was predicted as {predicted['diff'][key]}"
+    for key in ("before_header", "after_header", "before", "after"):
+        if _shown(predicted, key) != _shown(applied, key):
+            yield f"the diff's {key} was predicted as {_shown(predicted, key)}"
+    if "containers" in applied and _shown(applied, "after_header") != list(_actions(applied)):
+        yield f"the diff is of {_shown(applied, 'after_header')}"
+
+
+def _shown(result: dict[str, Any], key: str) -> list[Any]:
+    """One part of a diff, which is a single one or a list of them."""
+    return [diff.get(key) for diff in (result["diff"] if isinstance(result["diff"], list) else [result["diff"]])]
 
 
 def _wrong_words(case: Case, applied: dict[str, Any]) -> Iterator[str]:
-    summaries = " ".join(step["summary"] for step in applied.get("steps", ()))
+    summaries = " ".join(step["summary"] for step in _steps(applied))
     yield from (f"no step names {name!r}" for name in case.names if name not in summaries)
     # That a restart is due is said until there was one, whatever the case is about.
     warnings = [text for text in applied["warnings"] if case.restarts is not None or _NEXT_START not in text]
@@ -183,8 +193,16 @@ def _wrong_words(case: Case, applied: dict[str, Any]) -> Iterator[str]:
         yield f"restart_required is {applied['restart_required']}"
 
 
-def _actions(result: dict[str, Any]) -> list[str]:
+def _steps(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """All steps of a container or of a set."""
+    return [step for one in (result, *result.get("containers", ())) for step in one.get("steps", ())]
+
+
+def _actions(result: dict[str, Any]) -> list[str] | dict[str, list[str]]:
     """What a run did, in the words of a case."""
+    if "containers" in result:
+        changed = [one for one in result["containers"] if one["changed"]]
+        return {one["name"]: [step["action"] for step in one["steps"]] for one in changed}
     if "steps" in result:
         return [step["action"] for step in result["steps"]]
     if "changes" in result:
@@ -192,10 +210,10 @@ def _actions(result: dict[str, Any]) -> list[str]:
     return ["change"] if result.get("changed") else []
 
 
-def _repeated(case: Case, parameters: dict[str, Any]) -> list[str]:
+def _repeated(case: Case, parameters: dict[str, Any]) -> list[str] | dict[str, list[str]]:
     """What a second run is to do: nothing, but what is asked for each time."""
     if parameters.get("state") != "restarted":
-        return []
+        return type(case.expected)()
     return ["stop", "rebuild", "start"] if "rebuild" in case.expected else ["restart"]
 
 
