@@ -381,6 +381,6 @@ def _gone(root: Path, patience: float) -> bool:
 
 def _remove(name: str) -> None:
     directory = HOSTS / name
-    _stop(directory / "root", _STOP_TIMEOUT)
+    _stop(directory / "root", 0)
     remove_tree(directory)
     release_unused()

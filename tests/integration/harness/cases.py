@@ -22,19 +22,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import modules
+import rest
 
 # What check mode and a refused run leave as it was: what the module looks after.
-_INCUS_AND_PROFILES = """
-incus query '/1.0/instances?recursion=1&all-projects=true'
-incus query '/1.0/profiles?recursion=1&all-projects=true'
-find /nix/var/nix/profiles -printf '%p %y %l\\n'
-"""
-_LOOKS = {
-    "inx_container": _INCUS_AND_PROFILES,
-    "inx_containers": _INCUS_AND_PROFILES,
-    "inx_store_mount": _INCUS_AND_PROFILES,
-    "inx_gcroot": "find /nix/var/nix/gcroots -printf '%p %y %l %T@\\n'",
-}
+_INCUS = ("/1.0/instances?recursion=1&all-projects=true", "/1.0/profiles?recursion=1&all-projects=true")
+_PROFILES = "find /nix/var/nix/profiles -printf '%p %y %l\\n'"
+_ROOTS = "find /nix/var/nix/gcroots -printf '%p %y %l %T@\\n'"
 # What is the same in the results of a prediction and of the run after it.
 _PREDICTED = ("changed", "changes", "profile")
 _NEXT_START = "runs on with its old settings until its next start"
@@ -171,7 +164,7 @@ def _differences(predicted: dict[str, Any], applied: dict[str, Any]) -> Iterator
     for key in ("before_header", "after_header", "before", "after"):
         if _shown(predicted, key) != _shown(applied, key):
             yield f"the diff's {key} was predicted as {_shown(predicted, key)}"
-    if "containers" in applied and _shown(applied, "after_header") != list(_actions(applied)):
+    if _members(applied) is not None and _shown(applied, "after_header") != list(_actions(applied)):
         yield f"the diff is of {_shown(applied, 'after_header')}"
 
 
@@ -195,13 +188,19 @@ def _wrong_words(case: Case, applied: dict[str, Any]) -> Iterator[str]:
 
 def _steps(result: dict[str, Any]) -> list[dict[str, Any]]:
     """All steps of a container or of a set."""
-    return [step for one in (result, *result.get("containers", ())) for step in one.get("steps", ())]
+    return [step for one in (result, *(_members(result) or ())) for step in one.get("steps", ())]
+
+
+def _members(result: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """The containers of a set; None for what is no set: inx_gcroot tells how many it looked at."""
+    found = result.get("containers")
+    return found if isinstance(found, list) else None
 
 
 def _actions(result: dict[str, Any]) -> list[str] | dict[str, list[str]]:
     """What a run did, in the words of a case."""
-    if "containers" in result:
-        changed = [one for one in result["containers"] if one["changed"]]
+    if (members := _members(result)) is not None:
+        changed = [one for one in members if one["changed"]]
         return {one["name"]: [step["action"] for step in one["steps"]] for one in changed}
     if "steps" in result:
         return [step["action"] for step in result["steps"]]
@@ -228,11 +227,13 @@ def _run(module: str, parameters: dict[str, Any], *, check: bool = False) -> dic
 
 
 def _look(module: str) -> list[str]:
-    done = _shell("", _LOOKS[module])
+    done = _shell("", _ROOTS if module == "inx_gcroot" else _PROFILES)
     if done.returncode != 0:
         raise RuntimeError(done.stderr)
+    held = [] if module == "inx_gcroot" else [rest.query(path) for path in _INCUS]
     # Incus notes things of its own at any time, and takes its time to notice that a container has ended.
-    return sorted(line for line in done.stdout.splitlines() if not re.search('"(volatile|status)', line))
+    noted = [line for line in json.dumps(held, indent=1).splitlines() if not re.search('"(volatile|status)', line)]
+    return sorted([*noted, *done.stdout.splitlines()])
 
 
 def _shell(prelude: str, commands: str) -> subprocess.CompletedProcess[str]:

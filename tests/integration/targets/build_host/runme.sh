@@ -3,7 +3,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# Three hosts, one of which builds for all. A shell script, because what counts is what the play says that it changed.
+# Two hosts, one of which builds for both. A shell script, because what counts is what the play says that it changed.
 set -eux
 
 site() {
@@ -11,7 +11,7 @@ site() {
 }
 
 nothing_changes() {
-    site "$@" | tee /dev/stderr | grep --count 'changed=0 .* failed=0' | grep --line-regexp 3
+    site "$@" | tee /dev/stderr | grep --count 'changed=0 .* failed=0' | grep --line-regexp 2
 }
 
 version() {

@@ -20,6 +20,7 @@ from typing import Any
 
 import host
 import modules
+import rest
 
 _PREFIX = "soak-"
 _CONTAINERS = 8
@@ -96,7 +97,7 @@ def _wrong(entries: list[Entry], before: Mapping[str, str]) -> list[str]:
         if expected.get(name) == "Running" and runs.get(name) != system:
             problems.append(f"{name} runs {runs.get(name)}, and not {system}")
         if name in expected:
-            problems += _wrong_settings(entry, host.query(f"/1.0/instances/{name}"))
+            problems += _wrong_settings(entry, rest.query(f"/1.0/instances/{name}"))
     return problems
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import host
 import modules
+import rest
 
 _CONFLICT = "was changed by somebody else"
 
@@ -63,7 +64,7 @@ def _meeting(edited: str, number: str, container: dict[str, Any], profile: str) 
         yield f"it failed again: {again.message}"
     if (set_by_person := host.ask(*tool, "get", name, "user.person").strip()) != number:
         yield f"the person's key is {set_by_person!r}"
-    found = host.query(f"/1.0/{edited}s/{name}")
+    found = rest.query(f"/1.0/{edited}s/{name}")
     set_by_module = found["config"].get("user.module") if edited == "instance" else found["description"]
     if set_by_module != number:
         yield f"the module's key is {set_by_module!r}"

@@ -15,10 +15,12 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import modules
+import rest
 
 HERE = "/srv/faults"
 FLAKE = f"{HERE}/flake"
@@ -58,14 +60,9 @@ def at(patterns: Sequence[str], *command: str) -> modules.Meddle:
     return meddle
 
 
-def query(path: str) -> Any:
-    """What Incus answers."""
-    return json.loads(ask("incus", "query", path) or "null")
-
-
 def incus_version() -> str:
     """As 6.0."""
-    return ".".join(query("/1.0")["environment"]["server_version"].split(".")[:2])
+    return ".".join(rest.query("/1.0")["environment"]["server_version"].split(".")[:2])
 
 
 def until(what: str, look: Callable[[], Any], seconds: float = _SETTLE) -> Any:
@@ -105,7 +102,12 @@ def system_path(name: str) -> str:
 
 
 def system_paths(names: Sequence[str]) -> dict[str, str]:
-    """The same for several, in one process of nix."""
+    """The same for several."""
+    return _system_paths(tuple(names), Path(FLAKE, "versions.json").read_text(encoding="utf-8"))
+
+
+@cache
+def _system_paths(names: Sequence[str], _versions: str) -> dict[str, str]:
     command = ["nix", *_FEATURES, "build", "--dry-run", "--json", "--", *map(installable, names)]
     answer = json.loads(ask(*command, timeout=600))
     return {name: entry["outputs"]["out"] for name, entry in zip(names, answer, strict=True)}
@@ -126,7 +128,7 @@ def census(names: Mapping[str, str]) -> dict[str, Any]:
     found = {
         "instances": _instances(),
         "volumes": _volumes(),
-        "profiles": {entry["name"]: _plain(entry) for entry in query("/1.0/profiles?recursion=1")},
+        "profiles": {entry["name"]: _plain(entry) for entry in rest.query("/1.0/profiles?recursion=1")},
         "generations": _tree(PROFILES),
         "roots": _tree(ROOTS),
         "systems": _tree(SYSTEMS),
@@ -148,10 +150,9 @@ def differences(expected: Any, found: Any, where: str = "") -> list[str]:
 
 
 def _instances() -> dict[str, Any]:
-    found = query("/1.0/instances?recursion=1&all-projects=true")
+    found = rest.query("/1.0/instances?recursion=2&all-projects=true")
     return {
-        entry["name"]: {"status": entry["status"], "runs": running_system(entry["name"]), **_plain(entry)}
-        for entry in found
+        entry["name"]: {"status": entry["status"], "runs": _current_system(entry), **_plain(entry)} for entry in found
     }
 
 
@@ -161,13 +162,10 @@ def _plain(entry: dict[str, Any]) -> dict[str, Any]:
     return {"config": config, **{key: entry.get(key) for key in ("devices", "profiles", "description", "ephemeral")}}
 
 
-def running_system(name: str) -> str | None:
-    """Where /run/current-system leads in a container; None when it does not run."""
-    return _current_system(ask("incus", "list", f"^{name}$", "--format", "csv", "--columns", "p").strip())
-
-
-def _current_system(pid: str) -> str | None:
-    if pid in ("", "0"):
+def _current_system(entry: dict[str, Any]) -> str | None:
+    """Where /run/current-system leads in a container, as Incus has it with its state; None when it does not run."""
+    pid = (entry["state"] or {}).get("pid", 0)
+    if pid <= 0:
         return None
     with suppress(OSError):
         return os.readlink(f"/proc/{pid}/root/run/current-system")
@@ -176,14 +174,13 @@ def _current_system(pid: str) -> str | None:
 
 def statuses(prefix: str) -> dict[str, str]:
     """What Incus says of the instances whose names begin so."""
-    found = query("/1.0/instances?recursion=1")
+    found = rest.query("/1.0/instances?recursion=1")
     return {entry["name"]: entry["status"] for entry in found if entry["name"].startswith(prefix)}
 
 
 def running_systems() -> dict[str, str | None]:
     """The system that runs in each instance, None for one that does not run."""
-    lines = ask("incus", "list", "--format", "csv", "--columns", "np", timeout=600).splitlines()
-    return {name: _current_system(pid) for name, pid in (line.split(",") for line in lines)}
+    return {entry["name"]: _current_system(entry) for entry in rest.query("/1.0/instances?recursion=2")}
 
 
 def remove_instances(prefix: str) -> None:
@@ -191,7 +188,7 @@ def remove_instances(prefix: str) -> None:
     names = list(statuses(prefix))
     if names:
         ask("incus", "delete", "--force", *names, timeout=1800)
-    for volume in query("/1.0/storage-pools/default/volumes/custom"):
+    for volume in rest.query("/1.0/storage-pools/default/volumes/custom"):
         name = volume.rpartition("/")[2]
         if name.startswith(prefix):
             ask("incus", "storage", "volume", "delete", "default", name)
@@ -200,11 +197,11 @@ def remove_instances(prefix: str) -> None:
 
 
 def _volumes() -> dict[str, Any]:
-    pools = [url.rpartition("/")[2] for url in query("/1.0/storage-pools")]
+    pools = [url.rpartition("/")[2] for url in rest.query("/1.0/storage-pools")]
     return {
         f"{pool}/{volume['name']}": {"config": volume["config"], "used_by": volume["used_by"]}
         for pool in pools
-        for volume in query(f"/1.0/storage-pools/{pool}/volumes/custom?recursion=1")
+        for volume in rest.query(f"/1.0/storage-pools/{pool}/volumes/custom?recursion=1")
     }
 
 
@@ -220,7 +217,7 @@ def _tree(top: str) -> list[str]:
 
 
 def _operations() -> list[str]:
-    answer = query("/1.0/operations?recursion=1") or {}
+    answer = rest.query("/1.0/operations?recursion=1") or {}
     return [entry["description"] for status in ("running", "pending") for entry in answer.get(status) or ()]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import host
 import modules
+import rest
 
 #: Systems that are built once: what there was before a run.
 OLDER, OLD = "older", "old"
@@ -20,9 +21,9 @@ OLDER, OLD = "older", "old"
 
 def wipe() -> None:
     """Take away all that scenarios make, by hand."""
-    for entry in host.query("/1.0/instances"):
+    for entry in rest.query("/1.0/instances"):
         host.ask("incus", "delete", "--force", entry.rpartition("/")[2])
-    for volume in host.query("/1.0/storage-pools/default/volumes/custom"):
+    for volume in rest.query("/1.0/storage-pools/default/volumes/custom"):
         host.ask("incus", "storage", "volume", "delete", "default", volume.rpartition("/")[2])
     subprocess.run(["incus", "profile", "delete", "killed"], capture_output=True, check=False)
     # What they are in stays, with its owner and mode: the role host made it, and others use it after us.
