@@ -28,7 +28,7 @@ _DIRECTORY_MODE = 0o755
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """What a file holds, and its permissions; it belongs to whoever installs it."""
+    """What a file holds, and its permissions; it belongs to the user and the group that install it."""
 
     content: bytes
     mode: int = _MODE
@@ -36,11 +36,19 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """Files to be written, with what was there before, and files of an older version that are to go; by path."""
+    """Files to be written, with what was there before, and files of an older version that are to go; by path.
+
+    ``opened`` is the package's directory if others could write to it, or not read it.
+    """
 
     written: Mapping[str, File]
     before: Mapping[str, bytes]
     removed: tuple[str, ...]
+    opened: str | None
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.written or self.removed or self.opened)
 
 
 def plan_command(directory: str, beside: Mapping[str, File]) -> Change:
@@ -52,14 +60,22 @@ def plan_command(directory: str, beside: Mapping[str, File]) -> Change:
         written={path: file for path, file in wanted.items() if found[path] != file},
         before={path: file.content for path, file in found.items() if file is not None},
         removed=tuple(path for path in _python_files(directory) if path not in wanted),
+        opened=None if _is_closed(directory) else directory,
     )
 
 
 def write_command(change: Change) -> None:
     """Bring it about, each file in one step: the command may start at any moment. Raises FleetError."""
     with _explained("written"):
+        if change.opened is not None:
+            os.makedirs(change.opened, exist_ok=True)
+            os.chown(change.opened, os.geteuid(), os.getegid())
+            os.chmod(change.opened, _DIRECTORY_MODE)
         for path, file in change.written.items():
-            os.makedirs(os.path.dirname(path), _DIRECTORY_MODE, exist_ok=True)
+            parent = Path(path).parent
+            if not parent.exists():
+                parent.mkdir(parents=True)
+                parent.chmod(_DIRECTORY_MODE)
             _replace(path, file)
         for path in change.removed:
             Path(path).unlink(missing_ok=True)
@@ -72,12 +88,15 @@ def differences(change: Change, beside: Collection[str]) -> list[dict[str, str]]
     """
     shown = [_difference(path, change) for path in sorted(change.written) if path in beside]
     package = sorted(path for path in change.written if path not in beside)
-    lines = [f"write {path}" for path in package] + [f"remove {path}" for path in change.removed]
+    lines = [f"close {change.opened}"] if change.opened else []
+    lines += [f"write {path}" for path in package] + [f"remove {path}" for path in change.removed]
     return shown + ([{"prepared": "\n".join([*lines, ""])}] if lines else [])
 
 
 def _difference(path: str, change: Change) -> dict[str, str]:
     before, after = change.before.get(path, b""), change.written[path].content
+    if before == after:
+        return {"prepared": f"permissions of {path}\n"}
     return {
         "before_header": path,
         "after_header": path,
@@ -93,15 +112,29 @@ def _sent() -> dict[str, bytes]:
 
 
 def _look(path: str) -> File | None:
-    """A file of this user; None for what is not there, is no plain file, or is somebody else's."""
+    """A file; None for what is not there, is no plain file, or is somebody else's."""
     with _explained("read"):
         try:
             found = os.lstat(path)
         except FileNotFoundError:
             return None
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        if not stat.S_ISREG(found.st_mode) or not _is_mine(found):
             return None
         return File(content=Path(path).read_bytes(), mode=found.st_mode & 0o7777)
+
+
+def _is_mine(found: os.stat_result) -> bool:
+    return (found.st_uid, found.st_gid) == (os.geteuid(), os.getegid())
+
+
+def _is_closed(directory: str) -> bool:
+    """Whether a directory is there, and nobody else can change what is in it."""
+    with _explained("read"):
+        try:
+            found = os.lstat(directory)
+        except FileNotFoundError:
+            return False
+        return _is_mine(found) and stat.S_IMODE(found.st_mode) == _DIRECTORY_MODE
 
 
 def _python_files(directory: str) -> list[str]:
@@ -118,6 +151,8 @@ def _replace(path: str, file: File) -> None:
     unfinished = Path(path + _UNFINISHED)
     unfinished.unlink(missing_ok=True)
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode), "wb") as handle:
+        # A directory may give its group to what is made in it: Debian's /usr/local/sbin does.
+        os.fchown(handle.fileno(), os.geteuid(), os.getegid())
         os.fchmod(handle.fileno(), file.mode)
         handle.write(file.content)
     unfinished.replace(path)

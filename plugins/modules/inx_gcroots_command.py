@@ -25,8 +25,8 @@ seealso:
 options:
   path:
     description:
-      - The directory of the Python package, which is made if it is not there. Python files in it that are not of the
-        command are removed.
+      - The directory of the Python package, which is made if it is not there, and is root's alone to change. Python
+        files in it that are not of the command are removed.
     type: path
     required: true
   files:
@@ -48,7 +48,7 @@ options:
         required: true
       mode:
         description:
-          - Its permissions, as an octal number in quotes.
+          - Its permissions, as an octal number with a zero before it, in quotes.
         type: str
         default: "0644"
 """
@@ -123,11 +123,11 @@ def main() -> None:
     result: dict[str, Any] = {"written": sorted(change.written), "removed": list(change.removed)}
     if module._diff:
         result["diff"] = differences(change, beside)
-    module.exit_json(changed=bool(change.written or change.removed), **result)
+    module.exit_json(changed=bool(change), **result)
 
 
 def _file(entry: Mapping[str, str]) -> File:
-    if not re.fullmatch("0?[0-7]{3}", entry["mode"]):
+    if not re.fullmatch("0[0-7]{3}", entry["mode"]):
         raise FleetError(f"The mode {entry['mode']!r} of {entry['path']} is none.", 'Write it as "0644".')
     return File(content=entry["content"].encode(), mode=int(entry["mode"], 8))
 

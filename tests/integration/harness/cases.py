@@ -158,7 +158,7 @@ def _differences(predicted: dict[str, Any], applied: dict[str, Any]) -> Iterator
     for key in _PREDICTED:
         if predicted.get(key) != applied.get(key):
             yield f"{key} was predicted as {predicted.get(key)}"
-    if _steps(predicted) != _steps(applied):
+    if _steps(predicted) != _steps(applied) or _actions(predicted) != _actions(applied):
         yield f"the steps were predicted as {_steps(predicted)}"
     # The versions in a system are known when it is built.
     for key in ("before_header", "after_header", "before", "after"):

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_what_is_written_is_a_package_that_runs(tmp_path: Path) -> None:
 def test_a_second_time_there_is_nothing_to_do(tmp_path: Path) -> None:
     install(tmp_path)
     change = plan(tmp_path)
-    assert (names(change), change.removed) == ([], ())
+    assert not change
     assert differences(change, ()) == []
 
 
@@ -101,6 +102,34 @@ def test_the_difference_has_the_texts_of_units_and_the_names_of_programs(tmp_pat
         {"before_header": str(unit), "after_header": str(unit), "before": "[Unit]\n", "after": "[Service]\n"},
         {"prepared": f"write {program}\n"},
     ]
+
+
+def test_a_difference_in_permissions_is_told(tmp_path: Path) -> None:
+    install(tmp_path)
+    script = tmp_path / "bin" / "a"
+    script.chmod(0o777)
+    assert differences(plan(tmp_path), [str(script)]) == [{"prepared": f"permissions of {script}\n"}]
+
+
+def test_a_directory_that_is_open_to_others_is_closed(tmp_path: Path) -> None:
+    install(tmp_path)
+    package = tmp_path / "lib" / "inx_fleet"
+    package.chmod(0o777)
+    change = install(tmp_path)
+    assert (names(change), change.opened) == ([], str(package))
+    assert differences(change, ()) == [{"prepared": f"close {package}\n"}]
+    assert package.stat().st_mode & 0o7777 == 0o755
+    assert not plan(tmp_path)
+
+
+def test_directories_are_made_so_that_all_can_read_them(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        install(tmp_path)
+    finally:
+        os.umask(before)
+    for made in ("lib/inx_fleet", "units", "bin"):
+        assert (tmp_path / made).stat().st_mode & 0o7777 == 0o755
 
 
 def test_a_look_writes_nothing(tmp_path: Path) -> None:

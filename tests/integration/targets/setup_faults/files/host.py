@@ -102,12 +102,13 @@ def system_path(name: str) -> str:
 
 
 def system_paths(names: Sequence[str]) -> dict[str, str]:
-    """The same for several."""
-    return _system_paths(tuple(names), Path(FLAKE, "versions.json").read_text(encoding="utf-8"))
+    """The same for several. What was asked of the same flake before, nix is not asked again."""
+    files = sorted(path for path in Path(FLAKE).rglob("*") if path.is_file())
+    return _system_paths(tuple(names), tuple(path.read_bytes() for path in files))
 
 
 @cache
-def _system_paths(names: Sequence[str], _versions: str) -> dict[str, str]:
+def _system_paths(names: Sequence[str], _flake: Sequence[bytes]) -> dict[str, str]:
     command = ["nix", *_FEATURES, "build", "--dry-run", "--json", "--", *map(installable, names)]
     answer = json.loads(ask(*command, timeout=600))
     return {name: entry["outputs"]["out"] for name, entry in zip(names, answer, strict=True)}
