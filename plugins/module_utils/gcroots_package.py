@@ -55,11 +55,12 @@ def plan_command(directory: str, beside: Mapping[str, File]) -> Change:
     """What has to change for a directory to be the package, and other files to be as given. Raises FleetError."""
     package = {os.path.join(directory, name): File(content=source) for name, source in _sent().items()}
     wanted = {**package, **beside}
+    removed = tuple(path for path in _python_files(directory) if path not in wanted)
     found = {path: _look(path) for path in wanted}
     return Change(
         written={path: file for path, file in wanted.items() if found[path] != file},
         before={path: file.content for path, file in found.items() if file is not None},
-        removed=tuple(path for path in _python_files(directory) if path not in wanted),
+        removed=removed,
         opened=None if _is_closed(directory) else directory,
     )
 
@@ -67,15 +68,10 @@ def plan_command(directory: str, beside: Mapping[str, File]) -> Change:
 def write_command(change: Change) -> None:
     """Bring it about, each file in one step: the command may start at any moment. Raises FleetError."""
     with _explained("written"):
-        if change.opened is not None:
-            os.makedirs(change.opened, exist_ok=True)
-            os.chown(change.opened, os.geteuid(), os.getegid())
-            os.chmod(change.opened, _DIRECTORY_MODE)
+        missing = {parent for path in change.written if not os.path.exists(parent := os.path.dirname(path))}
+        for directory in missing | ({change.opened} if change.opened else set()):
+            _close(directory)
         for path, file in change.written.items():
-            parent = Path(path).parent
-            if not parent.exists():
-                parent.mkdir(parents=True)
-                parent.chmod(_DIRECTORY_MODE)
             _replace(path, file)
         for path in change.removed:
             Path(path).unlink(missing_ok=True)
@@ -135,6 +131,13 @@ def _is_closed(directory: str) -> bool:
         except FileNotFoundError:
             return False
         return _is_mine(found) and stat.S_IMODE(found.st_mode) == _DIRECTORY_MODE
+
+
+def _close(directory: str) -> None:
+    """Make a directory, or take one back from others."""
+    os.makedirs(directory, exist_ok=True)
+    os.chown(directory, os.geteuid(), os.getegid())
+    os.chmod(directory, _DIRECTORY_MODE)
 
 
 def _python_files(directory: str) -> list[str]:
