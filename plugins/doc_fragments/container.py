@@ -24,7 +24,8 @@ tags:
 _BESIDE_THE_SET = """
   only_tags:
     description:
-      - The same for those that have one of these tags. With O(only) as well, either is enough.
+      - Tags of the containers to work on, of which one is enough. With O(only) as well, either is enough. A tag that no
+        declared container has is an error.
     type: list
     elements: str
 """

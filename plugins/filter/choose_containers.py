@@ -6,10 +6,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: choose_containers
-short_description: Choose declared containers by name or tag
+short_description: Select declared containers by name or tag
 version_added: 0.1.0
 description:
-  - Gives the names of those containers of a list that are called so, or that have one of the tags. The role
+  - Returns the names of the containers of a list that have one of the names or one of the tags. The role
     P(inx.fleet.containers#role) uses it to find out which hosts a run is about.
 author:
   - inx.fleet contributors (@inx-fleet)
@@ -17,31 +17,34 @@ positional: only, only_tags
 options:
   _input:
     description:
-      - The containers, as O(inx.fleet.inx_containers#module:containers) takes them.
+      - Containers, as O(inx.fleet.inx_containers#module:containers) takes them.
     type: list
     elements: dict
     required: true
   only:
     description:
-      - Names, or patterns such as V(web-*). Without these and O(only_tags), all are chosen.
+      - Names, or patterns such as V(web-*). A text with commas is a list, too. An empty list selects nothing.
+      - If neither this nor O(only_tags) is given, all containers are selected.
     type: list
     elements: str
-    default: []
   only_tags:
     description:
-      - Tags, of which one is enough.
+      - Tags, of which one is enough. With O(only) as well, either is enough.
     type: list
     elements: str
-    default: []
   defaults:
     description:
-      - What holds for every container, as O(inx.fleet.inx_containers#module:defaults) takes it. It may have tags.
+      - Options that all containers share, as O(inx.fleet.inx_containers#module:defaults) takes them. They may have
+        C(tags), for the containers that have none of their own.
     type: dict
     default: {}
+seealso:
+  - plugin: inx.fleet.unmatched_choices
+    plugin_type: filter
 """
 
 EXAMPLES = r"""
-- name: Those that begin with web
+- name: Show those that begin with web
   ansible.builtin.debug:
     msg: "{{ inx_containers | inx.fleet.choose_containers(['web-*']) }}"
 """
@@ -53,26 +56,26 @@ _value:
   elements: str
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.declared import is_chosen
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.selection import selection_from
+from ansible_collections.inx.fleet.plugins.plugin_utils.declared_tags import tags_by_name
 
 
 def choose_containers(
-    containers: Sequence[Any],
-    only: Sequence[str] = (),
-    only_tags: Sequence[str] = (),
-    defaults: Mapping[str, Any] | None = None,
+    containers: Any, only: Any = None, only_tags: Any = None, defaults: Mapping[str, Any] | None = None
 ) -> list[str]:
-    tagged = {
-        entry["name"]: entry.get("tags") or (defaults or {}).get("tags") or ()
-        for entry in containers
-        if isinstance(entry, Mapping) and "name" in entry
-    }
-    if not only and not only_tags:
-        return list(tagged)
-    return [name for name, tags in tagged.items() if is_chosen(name, tags, only, only_tags)]
+    """Return the names of the containers that are selected."""
+    try:
+        selection = selection_from(only, only_tags)
+        tagged = tags_by_name(containers, defaults)
+    except FleetError as error:
+        raise AnsibleFilterError(str(error)) from error
+    return [name for name, tags in tagged.items() if selection.selects(name, tags)]
 
 
 class FilterModule:

@@ -11,14 +11,14 @@ the declaration alone is refused here, before anything else happens.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, TypeAlias
 
 from .attached import BIND_DEVICE, PUBLISH_DEVICE, BindMount, Published, bind_mounts_from, check_ports, published_from
 from .errors import FleetError
+from .selection import selection_from, words
 from .values import Value, same_value, value_text
 from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, Mounted, Volatile, check_distinct, volatile_from
 
@@ -295,7 +295,7 @@ def container_from(params: Mapping[str, Any]) -> Container:
         health=_health_from(params),
         stop_timeout=_positive(params["stop_timeout"], f"{name}: stop_timeout"),
         force=params["force"],
-        after=tuple(params.get("after") or ()),
+        after=words(params.get("after"), f"{name}: after") or (),
         tags=_tags_from(params, name),
         target=None if params["target"] == "auto" else params["target"],
         move_timeout=_positive(params["move_timeout"], f"{name}: move_timeout"),
@@ -341,7 +341,7 @@ def word(text: str, what: str) -> str:
 
 
 def _chosen(params: Mapping[str, Any], containers: Sequence[Container]) -> list[Container]:
-    """Those that 'only' and 'only_tags' choose, which come after no other then; all if neither is given."""
+    """Return those that 'only' and 'only_tags' select, which come after no other then."""
     if params["purge"] and (params["only"] is not None or params["only_tags"] is not None):
         raise FleetError("'purge' looks at the whole set, and 'only' at a part of it.", "Keep one of them.")
     chosen = chosen_containers(params, containers)
@@ -352,26 +352,17 @@ def _chosen(params: Mapping[str, Any], containers: Sequence[Container]) -> list[
 
 
 def chosen_containers(params: Mapping[str, Any], containers: Sequence[Container]) -> list[Container]:
-    """Those that 'only' and 'only_tags' choose, or all if neither is given; FleetError for a choice of none."""
-    patterns, tags = params["only"], params["only_tags"]
-    if patterns is None and tags is None:
-        return list(containers)
-    for pattern in patterns or ():
-        if not any(fnmatchcase(container.name, pattern) for container in containers):
-            raise FleetError(f"only: no declared container is called {pattern!r}.", "Name one, or a pattern as web-*.")
-    for tag in tags or ():
-        if not any(tag in (container.tags or ()) for container in containers):
-            raise FleetError(f"only_tags: no declared container has the tag {tag!r}.", "See their 'tags'.")
-    return [
-        container
-        for container in containers
-        if is_chosen(container.name, container.tags or (), patterns or (), tags or ())
-    ]
-
-
-def is_chosen(name: str, tags: Collection[str], only: Iterable[str], only_tags: Iterable[str]) -> bool:
-    """Whether a container is one of those that are called so, or that have one of these tags."""
-    return any(fnmatchcase(name, pattern) for pattern in only) or any(tag in tags for tag in only_tags)
+    """Return those that 'only' and 'only_tags' select. Raise FleetError if an item of them selects none."""
+    selection = selection_from(params["only"], params["only_tags"])
+    tagged = {container.name: container.tags or () for container in containers}
+    for option, item in selection.unmatched(tagged):
+        if option == "only":
+            raise FleetError(
+                f"only: no declared container is called {item!r}.",
+                f"Name one, or a pattern such as web-*. Declared are: {', '.join(tagged) or 'none'}.",
+            )
+        raise FleetError(f"only_tags: no declared container has the tag {item!r}.", "See their 'tags'.")
+    return [container for container in containers if selection.selects(container.name, container.tags or ())]
 
 
 def _check_order(containers: Sequence[Container]) -> None:
@@ -616,7 +607,8 @@ def _wait_from(params: Mapping[str, Any]) -> Wait:
 
 
 def _tags_from(params: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
-    tags = params.get("tags")
+    """Return the tags of a container. Raise FleetError for what cannot be one."""
+    tags = words(params.get("tags"), f"{name}: tags")
     for tag in tags or ():
         word(tag, f"tag (of {name})")
     return None if tags is None else tuple(sorted(set(tags)))

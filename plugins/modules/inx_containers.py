@@ -68,8 +68,10 @@ options:
     default: main
   only:
     description:
-      - Work on these containers of the set alone, by name or by pattern such as V(web-*). The others are left as they
-        are, whatever is declared for them, and what is to come after one of them does not wait.
+      - Names of the containers to work on, or patterns such as V(web-*). The others are left as they are, whatever is
+        declared for them, and what is to come after one of them does not wait.
+      - A name or pattern that no declared container has is an error. An empty list selects nothing. If neither this nor
+        O(only_tags) is given, all containers are selected.
     type: list
     elements: str
   purge:

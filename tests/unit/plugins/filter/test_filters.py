@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.inx.fleet.plugins.filter.checked_hosts import checked_hosts
 from ansible_collections.inx.fleet.plugins.filter.choose_containers import choose_containers
 from ansible_collections.inx.fleet.plugins.filter.merge_containers import merge_containers
+from ansible_collections.inx.fleet.plugins.filter.unmatched_choices import unmatched_choices
 
 GROUP = [{"name": "web", "tags": ["a"], "config": {"x": 1, "y": 1}}, {"name": "db"}]
 HOST = [{"name": "new"}, {"name": "web", "tags": ["b"], "config": {"y": 2}}]
@@ -54,3 +56,45 @@ def test_tags_may_be_among_the_defaults() -> None:
 
 def test_what_has_no_name_is_not_chosen() -> None:
     assert choose_containers(["web", {"flake": "."}, {"name": "a"}]) == ["a"]
+
+
+def test_a_tag_that_is_a_text_is_a_whole_word() -> None:
+    containers = [{"name": "a", "tags": "nonprod"}, {"name": "b", "tags": "shop, prod"}]
+    assert choose_containers(containers, only_tags="prod") == ["b"]
+    assert choose_containers(containers, only_tags=["od"]) == []
+    assert choose_containers([{"name": "a"}], only_tags=["prod"], defaults={"tags": "nonprod"}) == []
+
+
+def test_an_empty_list_is_a_value() -> None:
+    containers = [{"name": "a", "tags": []}, {"name": "b"}]
+    assert choose_containers(containers, only_tags=["prod"], defaults={"tags": ["prod"]}) == ["b"]
+    assert choose_containers(containers, []) == choose_containers(containers, [], []) == []
+
+
+@pytest.mark.parametrize("only", [{"a": 1}, True, 5, [["a"]], [None], "", [""], ","])
+def test_what_is_not_a_list_of_words_is_refused(only: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match="only"):
+        choose_containers(GROUP, only)
+    with pytest.raises(AnsibleFilterError, match="db: tags: "):
+        choose_containers([{"name": "db", "tags": only}])
+
+
+def test_each_item_that_selects_nothing_is_named() -> None:
+    assert unmatched_choices(GROUP, "web, nosuch,x*", ["a", "prod"]) == ["only nosuch", "only x*", "only_tags prod"]
+    assert unmatched_choices(GROUP) == unmatched_choices(GROUP, []) == []
+
+
+GROUPS = {"all": ["m1", "m2"], "metal": ["m1", "m2"], "ungrouped": []}
+
+
+@pytest.mark.parametrize(
+    "pattern", ["all", "m1,m2", "metal:!m1", "m*", "~m[12]", ["m1", "metal"], "all:&m2", "localhost"]
+)
+def test_hosts_that_are_there(pattern: Any) -> None:
+    assert checked_hosts(pattern, GROUPS) == pattern
+
+
+@pytest.mark.parametrize("pattern", ["m3", "m1,m3", "metal:!m3", ["m1", "x*"], "ungrouped", "", "m1:&web"])
+def test_a_part_that_matches_no_host_is_refused(pattern: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match="No host of the inventory matches"):
+        checked_hosts(pattern, GROUPS)
