@@ -10,6 +10,7 @@ What a container says is not trusted: it is cut, and made fit for a message.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,9 @@ _DEGRADED_GRACE = 1.0
 _BOOTED = ("running", "degraded")
 _FAILED_UNITS_SHOWN = 3
 _JOURNAL_LINES = 10
+#: At each boot of an unprivileged container systemd-udev-trigger.service writes an error for every device of the host.
+_NOISE = re.compile(r"\budevadm\)?\[\d+\]: ")
+_ERRORS_LOOKED_AT = 1000
 _JOURNAL = "incus exec {} -- /run/current-system/sw/bin/journalctl -b"
 
 
@@ -190,4 +194,13 @@ def _journal_parts(incus: Incus, name: str, system: str) -> Iterator[str]:
         yield quoted(_say(incus, name, [*journalctl, f"--unit={unit}"]), _JOURNAL_LINES)
     if not units:
         yield "The last errors in the journal:"
-        yield quoted(_say(incus, name, [*journalctl, "--priority=err"]), _JOURNAL_LINES)
+        yield quoted(_last_errors(incus, name, system), _JOURNAL_LINES)
+
+
+def _last_errors(incus: Incus, name: str, system: str) -> str:
+    """Return the last errors of this boot, without those that tell nothing."""
+    command = [f"{system}/sw/bin/journalctl", "--boot", "--no-pager", "--priority=err", "--reverse"]
+    # The newest come first: of a long answer only the beginning is read.
+    newest_first = _say(incus, name, [*command, f"--lines={_ERRORS_LOOKED_AT}"]).splitlines()
+    telling = [line for line in newest_first if not _NOISE.search(line)]
+    return "\n".join(reversed(telling[:_JOURNAL_LINES]))
