@@ -217,7 +217,7 @@ def clear() -> None:
 
 def bare_lookups(package: str, names: Sequence[str], paths: Sequence[str]) -> float:
     """The floor: one openat2(2) for each look-up in one process, and nothing else."""
-    rootfs = the_modules(package).rootfs
+    rootfs = the_modules(package).incus.rootfs
     running = rootfs.running_containers()
     how = rootfs._OpenHow(os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, 0, 0x12)
     encoded = [path.encode() for path in paths]
@@ -237,8 +237,8 @@ def the_modules(package: str):  # noqa: ANN201 - a package that only the host ha
     """The collection's modules as they are installed on a host."""
     if package not in sys.path:
         sys.path.insert(0, package)
-    import inx_fleet.gcroots_sync  # noqa: PLC0415
-    import inx_fleet.rootfs  # noqa: PLC0415
+    import inx_fleet.gcroots.sync  # noqa: PLC0415
+    import inx_fleet.incus.rootfs  # noqa: PLC0415
 
     return inx_fleet
 
@@ -252,7 +252,7 @@ def sync_in_a_process(package: str, names: Sequence[str]) -> dict[str, float]:
 def one_sync(package: str) -> dict[str, float]:
     """Sync the containers whose names are read from stdin."""
     names = sys.stdin.read().split()
-    module = the_modules(package).gcroots_sync
+    module = the_modules(package).gcroots.sync
     started = time.perf_counter()
     report = module.sync(lambda: None, module.Limits(max_roots=_MAX_ROOTS), module.Scope(only=names))
     seconds = time.perf_counter() - started
@@ -264,7 +264,7 @@ def one_sync(package: str) -> dict[str, float]:
 
 def watch_delays(package: str, name: str, system: str) -> list[float]:
     """Seconds from the link in gcroots/auto, the last that a build leaves, to the root."""
-    start = "from inx_fleet.gcroots_command import main; main()"
+    start = "from inx_fleet.gcroots.command import main; main()"
     command = [sys.executable, "-c", start, "watch"]
     paths = [f"/root/bench/project-{index}/result" for index in range(_BUILDS)]
     give_links(name, paths, system)

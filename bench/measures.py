@@ -284,7 +284,17 @@ def the_api() -> Api:
 _COMMANDS: dict[str, Callable[..., Any]] = {
     command.__name__: command
     for command in (
-        prepare, versions, clean, end, verify, make_profiles, floor, module, tool, module_here, floor_here,
+        prepare,
+        versions,
+        clean,
+        end,
+        verify,
+        make_profiles,
+        floor,
+        module,
+        tool,
+        module_here,
+        floor_here,
     )
 }
 

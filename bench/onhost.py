@@ -43,4 +43,5 @@ def send(host: str, files: Mapping[str, Path]) -> None:
 
 def modules(package: str) -> dict[str, Path]:
     """The files of plugins/module_utils, by the names that they get in ``package``."""
-    return {f"{package}/{file.name}": file for file in sorted((COLLECTION / "plugins/module_utils").glob("*.py"))}
+    top = COLLECTION / "plugins/module_utils"
+    return {f"{package}/{file.relative_to(top)}": file for file in sorted(top.rglob("*.py"))}

@@ -38,7 +38,7 @@ let
 
       sys.path.insert(0, "${library}")
 
-      from inx_fleet.gcroots_command import main
+      from inx_fleet.gcroots.command import main
 
       sys.exit(main())
     '';

@@ -97,7 +97,7 @@ from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNo
 from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
-from ansible_collections.inx.fleet.plugins.module_utils import container_exec
+from ansible_collections.inx.fleet.plugins.module_utils.incus import exec as container_exec
 from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import open_host
 
 display = Display()

@@ -61,8 +61,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.inx.fleet.plugins.module_utils.container.selection import selection_from
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.selection import selection_from
 from ansible_collections.inx.fleet.plugins.plugin_utils.declared_tags import tags_by_name
 
 

@@ -141,7 +141,7 @@ from ansible.utils.vars import combine_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.inventory import (
+from ansible_collections.inx.fleet.plugins.module_utils.info.inventory import (
     TIMED_OUT,
     Facts,
     check_unique,
@@ -150,7 +150,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.inventory import (
     groups_of,
     look,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.query import JMESPATH_IMPORT_ERROR, compiled
+from ansible_collections.inx.fleet.plugins.module_utils.info.query import JMESPATH_IMPORT_ERROR, compiled
 from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import give_up_after, open_host
 
 _FILE = re.compile(r"(.*[./])?inx\.ya?ml\Z")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
 # A store path takes 250 characters at most, and an error of nix names a few.
 _LINE = 2000
 _MESSAGE = 100_000

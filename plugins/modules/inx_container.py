@@ -218,10 +218,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inx.fleet.plugins.module_utils.converge import Outcome, converge
-from ansible_collections.inx.fleet.plugins.module_utils.declared import ContainerSet, container_from
-from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.module import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     CONTAINER_OPTIONS,
     INCUS_OPTIONS,
     LOCK_OPTIONS,
@@ -229,7 +226,10 @@ from ansible_collections.inx.fleet.plugins.module_utils.module import (
     open_host,
     require_pylxd,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.result import container_result, differences
+from ansible_collections.inx.fleet.plugins.module_utils.container.converge import Outcome, converge
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import ContainerSet, container_from
+from ansible_collections.inx.fleet.plugins.module_utils.container.results import container_result, differences
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
 
 def main() -> None:

@@ -236,19 +236,19 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inx.fleet.plugins.module_utils.declared import container_name
-from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.info import container_info
-from ansible_collections.inx.fleet.plugins.module_utils.info_look import compare, look
-from ansible_collections.inx.fleet.plugins.module_utils.module import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     INCUS_OPTIONS,
     connect,
     find_nix,
     require_jmespath,
     require_pylxd,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.nix import Nix
-from ansible_collections.inx.fleet.plugins.module_utils.query import compiled
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.info.facts import container_info
+from ansible_collections.inx.fleet.plugins.module_utils.info.gathering import compare, look
+from ansible_collections.inx.fleet.plugins.module_utils.info.query import compiled
+from ansible_collections.inx.fleet.plugins.module_utils.names import container_name
+from ansible_collections.inx.fleet.plugins.module_utils.nix.command import Nix
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:

@@ -206,9 +206,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inx.fleet.plugins.module_utils.converge import Outcome, converge
-from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.module import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     INCUS_OPTIONS,
     LOCK_OPTIONS,
     NIX_OPTIONS,
@@ -217,7 +215,13 @@ from ansible_collections.inx.fleet.plugins.module_utils.module import (
     open_host,
     require_pylxd,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.result import differences, failure_table, member_result
+from ansible_collections.inx.fleet.plugins.module_utils.container.converge import Outcome, converge
+from ansible_collections.inx.fleet.plugins.module_utils.container.results import (
+    differences,
+    failure_table,
+    member_result,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
 
 def main() -> None:

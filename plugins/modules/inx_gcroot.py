@@ -146,11 +146,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inx.fleet.plugins.module_utils.declared import container_name, lxc_name
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import INCUS_OPTIONS, connect, require_pylxd
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.gcroots import Change
-from ansible_collections.inx.fleet.plugins.module_utils.gcroots_dir import is_plain
-from ansible_collections.inx.fleet.plugins.module_utils.gcroots_sync import (
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots.plan import Change
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots.store import is_plain
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots.sync import (
     Limits,
     Report,
     Scope,
@@ -158,7 +158,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.gcroots_sync import (
     root_one,
     sync,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.module import INCUS_OPTIONS, connect, require_pylxd
+from ansible_collections.inx.fleet.plugins.module_utils.names import container_name, lxc_name
 from ansible_collections.inx.fleet.plugins.module_utils.text import shown
 
 

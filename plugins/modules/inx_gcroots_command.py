@@ -75,7 +75,7 @@ written:
   returned: success
   type: list
   elements: str
-  sample: ["/opt/inx-fleet/lib/inx_fleet/gcroots_command.py"]
+  sample: ["/opt/inx-fleet/lib/inx_fleet/gcroots/command.py"]
 removed:
   description: The files of another version that were removed, or would be.
   returned: success
@@ -91,7 +91,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.gcroots_package import (
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots.package import (
     File,
     differences,
     plan_command,

@@ -117,16 +117,17 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inx.fleet.plugins.module_utils.declared import STORE_PROFILE, store_mount_from
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import INCUS_OPTIONS, connect, require_pylxd
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.module import INCUS_OPTIONS, connect, require_pylxd
-from ansible_collections.inx.fleet.plugins.module_utils.store_mount import (
+from ansible_collections.inx.fleet.plugins.module_utils.incus.store_profile import (
     check_host,
     check_removal,
     difference,
+    store_mount_from,
     wanted_profile,
     warnings,
 )
+from ansible_collections.inx.fleet.plugins.module_utils.paths import STORE_PROFILE
 
 
 def _file_type(path: str) -> int:

@@ -113,17 +113,18 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.inx.fleet.plugins.module_utils.declared import chosen_containers, word
-from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.module import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     NIX_OPTIONS,
     SET_OPTIONS,
     declared_containers,
     given_options,
     open_nix,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.result import errors_by_name
-from ansible_collections.inx.fleet.plugins.module_utils.system_roots import ROOTS_DIR, Built, build_systems
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import chosen_containers
+from ansible_collections.inx.fleet.plugins.module_utils.container.results import errors_by_name
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.names import word
+from ansible_collections.inx.fleet.plugins.module_utils.nix.systems import ROOTS_DIR, Built, build_systems
 
 _SOURCE = ("flake", "file", "attribute")
 # What Ansible would return as stars.
@@ -143,7 +144,8 @@ def main() -> None:
         containers = declared_containers({**module.params, "project": "default"})
         chosen = chosen_containers(module.params, containers)
         others = {one.name for one in containers} - {one.name for one in chosen}
-        built = build_systems(open_nix(module), chosen, others, directory, check=module.check_mode)
+        declared = {one.name: (one.source, one.nix) for one in chosen if one.source is not None}
+        built = build_systems(open_nix(module), declared, others, directory, check=module.check_mode)
     except FleetError as error:
         module.fail_json(msg=str(error))
     _end_with(module, built)

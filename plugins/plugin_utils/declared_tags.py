@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.inx.fleet.plugins.module_utils.container.selection import words
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.selection import words
 
 
 def tags_by_name(containers: Any, defaults: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:

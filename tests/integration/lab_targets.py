@@ -297,9 +297,7 @@ def _extra() -> list[str]:
     return ["-e", extra] if extra else []
 
 
-def _write_inputs(
-    names: Sequence[str], values: Mapping[str, Any], directory: Path, *options: str
-) -> tuple[Path, Path]:
+def _write_inputs(names: Sequence[str], values: Mapping[str, Any], directory: Path, *options: str) -> tuple[Path, Path]:
     """The inventory of hosts, made with options of the lab's command, and a file of variables."""
     inventory = directory / "inventory.yml"
     answer = subprocess.run([*LAB, "inventory", *options, *names], stdout=subprocess.PIPE, text=True, check=True)

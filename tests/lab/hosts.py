@@ -245,7 +245,7 @@ def _start(host: LabHost) -> None:
 # would share /payload: each would end the other's processes with its own services.
 _CGROUP_TREES = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup")
 _ENTER_CGROUPS = rf"""
-for tree in {' '.join(_CGROUP_TREES)}; do
+for tree in {" ".join(_CGROUP_TREES)}; do
   [ -e "$tree/cgroup.procs" ] || continue
   mkdir -p "$tree/$1"
   echo $$ > "$tree/$1/cgroup.procs"

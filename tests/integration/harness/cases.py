@@ -89,9 +89,7 @@ def _name(case: Case) -> str:
     return case.scenario or json.dumps(case.declared)
 
 
-def _problems(
-    module: str, case: Case, base: dict[str, Any], prelude: str, results: dict[str, Any]
-) -> Iterator[str]:
+def _problems(module: str, case: Case, base: dict[str, Any], prelude: str, results: dict[str, Any]) -> Iterator[str]:
     """What is wrong, up to what keeps it from going on; ``results`` gets what the module returns."""
     if case.by_hand:
         done = _shell(prelude, case.by_hand)

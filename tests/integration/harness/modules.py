@@ -146,9 +146,7 @@ def _result(said: str) -> dict[str, Any]:
 # In the child
 
 
-def _be_the_module(
-    main: Callable[[], None], arguments: dict[str, Any], output: int, watch: Callable[[], None]
-) -> None:
+def _be_the_module(main: Callable[[], None], arguments: dict[str, Any], output: int, watch: Callable[[], None]) -> None:
     code = 1
     try:
         with open(os.devnull, "rb") as nothing:

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.inx.fleet.plugins.module_utils.module import MEMBER_OPTIONS, without_defaults
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import MEMBER_OPTIONS, without_defaults
 
 COLLECTION = Path(__file__).resolve().parents[3]
 NAMESPACE = "inx.fleet."

@@ -14,16 +14,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.apply import patched
-from ansible_collections.inx.fleet.plugins.module_utils.declared import Container
-from ansible_collections.inx.fleet.plugins.module_utils.observed import (
-    Generations,
-    Instance,
-    Observed,
-    Profile,
-    Volume,
-)
-from ansible_collections.inx.fleet.plugins.module_utils.plan import ACTIVATING, HEALTHY, Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.container.apply import patched
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
+from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Profile, Volume
+from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, HEALTHY
 
 OLD = "/nix/store/00000000000000000000000000000000-nixos-system-web-1"
 NEW = "/nix/store/11111111111111111111111111111111-nixos-system-web-2"

@@ -20,24 +20,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils import incus as incus_module
-from ansible_collections.inx.fleet.plugins.module_utils import nix as nix_module
-from ansible_collections.inx.fleet.plugins.module_utils.declared import (
-    PROFILES_DIR,
-    STORE_DIR,
-    Container,
-    Flake,
-    StorePath,
-    container_from,
-    lxc_name,
-)
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import CONTAINER_OPTIONS
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, container_from
+from ansible_collections.inx.fleet.plugins.module_utils.container.health import journal
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.health import journal
-from ansible_collections.inx.fleet.plugins.module_utils.incus import Execution
-from ansible_collections.inx.fleet.plugins.module_utils.module import CONTAINER_OPTIONS
-from ansible_collections.inx.fleet.plugins.module_utils.nix import Nix
-from ansible_collections.inx.fleet.plugins.module_utils.observed import System
-from ansible_collections.inx.fleet.plugins.module_utils.query import compiled
+from ansible_collections.inx.fleet.plugins.module_utils.incus import models as incus_module
+from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Execution
+from ansible_collections.inx.fleet.plugins.module_utils.info.query import compiled
+from ansible_collections.inx.fleet.plugins.module_utils.names import lxc_name
+from ansible_collections.inx.fleet.plugins.module_utils.nix import command as nix_module
+from ansible_collections.inx.fleet.plugins.module_utils.nix.command import Nix
+from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import Flake, StorePath, System
+from ansible_collections.inx.fleet.plugins.module_utils.paths import PROFILES_DIR, STORE_DIR
 from ansible_collections.inx.fleet.plugins.module_utils.text import quoted, tail
 
 PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
@@ -202,7 +196,7 @@ def test_no_plugin_gives_anything_to_a_shell() -> None:
             assert not any(keyword.arg == "shell" for keyword in call.keywords), f"{path}: {name}"
             assert isinstance(call.args[0], (ast.Name, ast.List)), f"{path}: {ast.unparse(call.args[0])}"
             found.append(path.name)
-    assert found == ["nix.py"]
+    assert found == ["command.py"]
 
 
 # What a container says

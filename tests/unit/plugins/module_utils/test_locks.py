@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils import nix
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.locks import locked_directory, open_directory, take_lock
-from ansible_collections.inx.fleet.plugins.module_utils.observed import System
+from ansible_collections.inx.fleet.plugins.module_utils.nix import command as nix
+from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
 
 SYSTEM = System(path="/nix/store/00000000000000000000000000000000-a")
 

@@ -72,7 +72,7 @@ STORE = [
 
 DATABASE = [
     "test ! -e /nix/var/nix/db/db.sqlite; test ! -e /nix/var/nix/db/big-lock; test ! -e /nix/var/nix/gc.lock",
-    f"test \"$(cat $({OWN} without-the-database))\" = without-the-database",
+    f'test "$(cat $({OWN} without-the-database))" = without-the-database',
     f"nix-store --query --references {SYSTEM} | grep -q /nix/store/",
 ]
 
@@ -97,7 +97,7 @@ LEAKS = [
 TRUST = [
     "nix store info --json | grep -q '\"trusted\":0'",
     "NIX_CONFIG='trusted-users = *' nix store info --json | grep -q '\"trusted\":0'",
-    *(f"test \"$({leak(number, option)})\" = nothing" for number, option in enumerate(LEAKS)),
+    *(f'test "$({leak(number, option)})" = nothing' for number, option in enumerate(LEAKS)),
     f"{OWN} hooked --option post-build-hook {PLACE}/hook",
     f"{OWN} hooked-2 --option pre-build-hook {PLACE}/hook",
     f"{OWN} hooked-3 --option build-hook {PLACE}/hook --option builders 'ssh://nobody@localhost x86_64-linux'",
@@ -197,7 +197,7 @@ TRAPS = [
         f"{COLLECTED}; test ! -e /etc/inx-planted; test -L {PROFILES}/self/system-2-link",
     ),
     # What would end each collection with an error.
-    trap("ln -s /$(printf %300s | tr \" \" a)/x long", f"{COLLECTED}; test ! -L {PROFILES}/self/long"),
+    trap('ln -s /$(printf %300s | tr " " a)/x long', f"{COLLECTED}; test ! -L {PROFILES}/self/long"),
     trap("ln -s circle circle; ln -s circle/x system-3-link", f"{COLLECTED}; test ! -L {PROFILES}/self/system-3-link"),
     trap(DEEP, COLLECTED),
 ]

@@ -248,9 +248,7 @@ SCENARIOS = (
     Scenario(name="create", module="inx_container", prepare=create, right=_running("new", 1)),
     Scenario(name="create a set", module="inx_containers", prepare=create_set, right=_all_run("web", "db", "extra")),
     Scenario(name="update", module="inx_container", prepare=update, right=_running("new", 3)),
-    Scenario(
-        name="update without health", module="inx_container", prepare=update_unproven, right=_running("new", 3)
-    ),
+    Scenario(name="update without health", module="inx_container", prepare=update_unproven, right=_running("new", 3)),
     Scenario(name="test a system", module="inx_container", prepare=test_only, right=_running("new", 2)),
     Scenario(
         name="roll back a switch", module="inx_container", prepare=rollback, right=_running(OLD, 2), fails=_WENT_BACK

@@ -11,7 +11,7 @@ import os
 import sys
 
 sys.path.insert(0, "/opt/inx-fleet/lib")
-from inx_fleet.gcroots_command import main
+from inx_fleet.gcroots.command import main
 
 ROOTS = "/nix/var/nix/gcroots/inx-fleet"
 

@@ -82,5 +82,8 @@ def expect(found: dict[str, Any], **wanted: Any) -> list[str]:
     instance = dict(found["instances"].get("web") or {})
     current = [line for line in found["generations"] if line.startswith("/web/system -> ")]
     instance["generation"] = current[0].rpartition(" ")[2] if current else None
-    return [f"web: {key} is {instance.get(key)!r}, not {value!r}" for key, value in wanted.items()
-            if instance.get(key) != value]
+    return [
+        f"web: {key} is {instance.get(key)!r}, not {value!r}"
+        for key, value in wanted.items()
+        if instance.get(key) != value
+    ]

@@ -1,0 +1,286 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Carrying out the steps of a plan, each of which can be repeated after a run that was killed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from ..errors import ConflictError, FleetError, LateError
+from ..nix.profiles import (
+    Generation,
+    add_generation,
+    link_test,
+    make_profile,
+    remove_generations,
+    remove_profile,
+    select_generation,
+)
+from ..nix.systems import check_system
+from ..stored_keys import ACTIVATING, MOVING, RESTART
+from ..text import utc
+from .declaration import Container
+from .health import system_of_start, verify
+from .plan import takes_a_restart
+from .rollback import Host, is_running, proven, reboot, return_to, start_instance, stop_instance, switch_to
+from .steps import Action, Plan, Step
+
+
+def apply_step(host: Host, plan: Plan, step: Step) -> list[str]:
+    """Do one step and return warnings. Raises FleetError when it fails; earlier steps stay done."""
+    return _APPLY[step.action](host, plan, step) or []
+
+
+def _build(host: Host, plan: Plan, step: Step) -> None:
+    """The systems of a set are built or copied together before any other step; what is left is to look at this one."""
+    check_system(step.after["system"])
+
+
+def _volume(host: Host, plan: Plan, step: Step) -> None:
+    for place, config in step.after["volumes"].items():
+        pool, name = place.split("/", 1)
+        if config is None:
+            host.incus.delete_volume(pool, name)
+        elif step.before["volumes"][place] is None:
+            host.incus.create_volume(pool, name, config)
+        else:
+            host.incus.update_volume(pool, name, step.before["volumes"][place], config)
+
+
+def _create(host: Host, plan: Plan, step: Step) -> None:
+    directory = plan.container.profile_dir
+    made = make_profile(directory)
+    try:
+        host.incus.create_instance(step.after)
+    except LateError:
+        raise
+    except FleetError:
+        if made:
+            with suppress(OSError):
+                os.rmdir(directory)
+        _delete_new_volumes(host, plan)
+        raise
+
+
+def _delete_new_volumes(host: Host, plan: Plan) -> None:
+    """Those that the plan made, when they are not to be used. Nothing was written to them yet."""
+    volumes = [step.before["volumes"] for step in plan.steps if step.action == "volume"]
+    for place in [place for found in volumes for place, there in found.items() if there is None]:
+        with suppress(FleetError):
+            host.incus.delete_volume(*place.split("/", 1))
+
+
+def _update(host: Host, plan: Plan, step: Step) -> None:
+    now = time.time()
+    try:
+        host.incus.update_instance(plan.container.name, lambda body: updated(body, step, now))
+    except LateError:
+        raise
+    except FleetError:
+        _delete_new_volumes(host, plan)
+        done = plan.steps[: plan.steps.index(step)]
+        if any(one.action == "stop" for one in done) and plan.container.state == "restarted":
+            # It ran, and it is not to be away for a declaration that Incus does not take.
+            with suppress(FleetError):
+                host.incus.set_state(plan.container.name, "start")
+        raise
+
+
+def updated(body: dict[str, Any], step: Step, now: float) -> dict[str, Any]:
+    """What an update writes: the step's change, and the note on a restart, which a prediction could not time."""
+    result = patched(body, step.before, step.after)
+    if takes_a_restart(step.after):
+        result["config"][RESTART] = utc(now, "microseconds")
+    return result
+
+
+def patched(body: dict[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The writable part of an instance with the step's change in it.
+
+    Raises ConflictError when what is to be changed is not as the plan found it.
+    """
+    result = dict(body)
+    for part, new in after.items():
+        old = before[part]
+        if part in ("config", "devices"):
+            result[part] = _patched_entries(part, dict(body[part]), old, new)
+        elif body[part] != old:
+            raise ConflictError(f"{part} was changed by somebody else meanwhile.", "Run again.")
+        else:
+            result[part] = new
+    return result
+
+
+def _patched_entries(part: str, entries: dict[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
+    for key, value in new.items():
+        if entries.get(key) != old[key]:
+            raise ConflictError(f"{part} {key} was changed by somebody else meanwhile.", "Run again.")
+        if value is None:
+            entries.pop(key, None)
+        else:
+            entries[key] = value
+    return entries
+
+
+def _record(host: Host, plan: Plan, step: Step) -> None:
+    directory, number, system = plan.container.profile_dir, step.after["generation"], step.after["system"]
+    make_profile(directory)
+    if plan.container.generation is None:
+        add_generation(directory, number, system)
+    else:
+        select_generation(directory, number)
+
+
+def _prune(host: Host, plan: Plan, step: Step) -> None:
+    remove_generations(plan.container.profile_dir, [int(number) for number in step.before["generations"]])
+
+
+def _move(host: Host, plan: Plan, step: Step) -> None:
+    """Stop it, and fetch it; if it cannot be fetched, it runs on where it was."""
+    container, name, location = plan.container, plan.container.name, step.before["location"]
+    instance = host.incus.instance(name)
+    if instance is None or instance.location != location:
+        raise ConflictError(f"{name} is not at {location} any more.", "Run again.")
+    resumes = instance.is_running and container.state != "stopped"
+    if resumes:
+        # A run that is killed now leaves word that it is to be started.
+        host.incus.note(name, {MOVING: "true"})
+    try:
+        if instance.is_running:
+            stop_instance(host, container, instance.status, force=container.force)
+        host.incus.fetch_instance(name, container.move_timeout)
+    except LateError:
+        raise
+    except FleetError as error:
+        if not resumes:
+            raise
+        if not is_running(host, name):
+            host.incus.set_state(name, "start")
+        host.incus.note(name, {MOVING: ""})
+        raise FleetError(f"{error.problem} It runs on at {location}.", error.advice) from error
+
+
+def _unfreeze(host: Host, plan: Plan, step: Step) -> None:
+    host.incus.set_state(plan.container.name, "unfreeze")
+
+
+def _start(host: Host, plan: Plan, step: Step) -> list[str]:
+    if "activating" in step.before and plan.container.health is None:
+        host.incus.note(plan.container.name, {ACTIVATING: ""})
+    system = step.after["system"]
+
+    before = {done.action for done in plan.steps}
+    emptied = plan.container.volatile.root == "rebuild" or "rebuild" in before
+
+    def boot() -> list[str]:
+        if not start_instance(host, plan.container.name, emptied=emptied):
+            _catch_up(host, plan.container, system)
+        if "moving" in step.before or "move" in before:
+            host.incus.note(plan.container.name, {MOVING: ""})
+        return verify(host.incus, plan.container, system)
+
+    return proven(host, plan, system, boot)
+
+
+def _restart(host: Host, plan: Plan, step: Step) -> list[str]:
+    system = step.after["system"]
+
+    def boot() -> list[str]:
+        reboot(host, plan.container, force=plan.container.force)
+        return verify(host.incus, plan.container, system)
+
+    return proven(host, plan, system, boot)
+
+
+def _rebuild(host: Host, plan: Plan, step: Step) -> None:
+    host.incus.rebuild_instance(plan.container.name)
+
+
+def _catch_up(host: Host, container: Container, system: str) -> None:
+    """Switch to ``system`` if somebody else's start came before it was recorded."""
+    if system_of_start(host.incus, container) != system:
+        switch_to(host, container, system, "switch")
+
+
+def _stop(host: Host, plan: Plan, step: Step) -> None:
+    stop_instance(host, plan.container, step.before["status"], force=plan.container.force)
+
+
+def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
+    container, system, action = plan.container, step.after["running_system"], step.after["activation"]
+    _await_commands(host, container)
+    host.incus.note(container.name, {ACTIVATING: system})
+    if action == "test":
+        link_test(container.profile_dir, system)
+
+    def switch() -> list[str]:
+        switch_to(host, container, system, action)
+        return verify(host.incus, container, system)
+
+    warnings = proven(host, plan, system, switch)
+    if container.health is None:
+        host.incus.note(container.name, {ACTIVATING: ""})
+    return warnings
+
+
+def _await_commands(host: Host, container: Container) -> None:
+    """Give a switch that an earlier run has begun the time to end: NixOS makes no two at a time.
+
+    Incus does not tell what a command is; one without a terminal, in a container with our marker, is ours.
+    """
+    if not host.incus.runs_commands(container.name):
+        return
+    instance = host.incus.instance(container.name)
+    if instance is not None and ACTIVATING in instance.config:
+        with suppress(LateError):
+            host.incus.await_commands(container.name, container.wait.timeout)
+
+
+def _rollback(host: Host, plan: Plan, step: Step) -> list[str]:
+    _await_commands(host, plan.container)
+    return_to(host, plan.container, Generation(number=step.after["generation"], system=step.after["system"]))
+    return []
+
+
+def _delete(host: Host, plan: Plan, step: Step) -> None:
+    if host.incus.instance(plan.container.name) is not None:
+        host.incus.delete_instance(plan.container.name)
+
+
+def _forget(host: Host, plan: Plan, step: Step) -> None:
+    member = host.incus.server.member
+    if plan.container.target != member:
+        instance = host.incus.instance(plan.container.name)
+        if instance is None or instance.location == member:
+            raise ConflictError(f"{plan.container.name} is not elsewhere any more.", "Run again.")
+    remove_profile(plan.container.profile_dir)
+
+
+_APPLY: Mapping[Action, Callable[[Host, Plan, Step], list[str] | None]] = {
+    "build": _build,
+    "copy": _build,
+    "volume": _volume,
+    "create": _create,
+    "update": _update,
+    "record": _record,
+    "move": _move,
+    "unfreeze": _unfreeze,
+    "rebuild": _rebuild,
+    "start": _start,
+    "restart": _restart,
+    "activate": _activate,
+    "rollback": _rollback,
+    "prune": _prune,
+    "stop": _stop,
+    "forget": _forget,
+    "delete": _delete,
+}
+
+
+# Noticing a bad system, and going back

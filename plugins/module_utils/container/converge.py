@@ -1,0 +1,357 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Evaluate, observe, plan, build, apply: the one way in which the modules change containers, one or a hundred."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ..errors import ConflictError, FleetError
+from ..names import lxc_name
+from ..nix.command import kept
+from ..nix.sources import System
+from ..nix.systems import check_system
+from .apply import apply_step
+from .declaration import Container, ContainerSet
+from .health import verify
+from .observation import observe
+from .observed import Observed
+from .placement import placed
+from .plan import plan_set
+from .rollback import Host, RolledBackError
+from .run_locks import Locks
+from .schedule import Slots, run_jobs
+from .steps import BUILDING, DISRUPTIVE, PROVING, Plan, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one container; ``steps`` are those that were done, or that check mode would do."""
+
+    plan: Plan
+    steps: tuple[Step, ...]
+    observed: Observed
+    closure_difference: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: FleetError | None = None
+
+    @property
+    def name(self) -> str:
+        """The container's name."""
+        return self.plan.container.name
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was done, or would be."""
+        return bool(self.steps)
+
+
+Systems = Mapping[str, "System | FleetError | None"]
+
+
+def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool, lock_timeout: int) -> list[Outcome]:
+    """Bring containers to what is declared, or say what that would take: the purged ones, then the declared ones.
+
+    Another run that works on one of those that change is waited for. Raises FleetError when nothing can be planned at
+    all; what ails one container is in its outcome's ``error``.
+    """
+    locks = Locks(_title(declared), lock_timeout)
+    declared, misplaced, located = _placed(host, declared)
+    # The reason ends with what to do about it, as inx_system has said it.
+    refused = {**misplaced, **{name: FleetError(why, "") for name, why in declared.unbuilt.items()}}
+    evaluated = _evaluate(host, declared, check)
+    if check:
+        return _converge(host, declared, evaluated, refused=refused, located=located, locks=None, diff=diff) or []
+    with locks:
+        locks.take_free(_lxc_names(declared.containers))
+        while True:
+            outcomes = _converge(host, declared, evaluated, refused=refused, located=located, locks=locks, diff=diff)
+            if outcomes is not None:
+                return outcomes
+
+
+def _title(declared: ContainerSet) -> str:
+    """A run, for others that wait for it."""
+    if declared.name is None:
+        return "inx_container"
+    return f"inx_containers with the set {declared.name}"
+
+
+def _lxc_names(containers: Iterable[Container]) -> list[str]:
+    return [lxc_name(container.project, container.name) for container in containers]
+
+
+def _converge(
+    host: Host,
+    declared: ContainerSet,
+    evaluated: Systems,
+    *,
+    refused: Mapping[str, FleetError],
+    located: Mapping[str, str | None],
+    locks: Locks | None,
+    diff: bool,
+) -> list[Outcome] | None:
+    """Observe, plan and apply; without ``locks`` only plan. None when it had to wait, and is to look again."""
+    # What another run has in hand is waited for by the lock.
+    busy = host.incus.settle(_names_here(host, declared, locks))
+    before = observe(host, declared)
+    evaluated = {**evaluated, **refused, **busy, **_moved(located, before)}
+    unrecorded = [
+        system
+        for name, system in evaluated.items()
+        if isinstance(system, System) and system.path != before[name].generations.system
+    ]
+    with nullcontext() if locks is None else kept(unrecorded):
+        systems = _with_validity(host, evaluated, unrecorded)
+        plans = plan_set(declared, systems, before)
+        if locks is None:
+            outcomes = [_outcome(plan, before[plan.container.name], steps=plan.steps) for plan in plans]
+        else:
+            if locks.hold(_lxc_names(plan.container for plan in plans if plan.steps)):
+                return None
+            outcomes = _apply(host, declared, _without_held(plans, locks), before)
+        if not diff:
+            return outcomes
+        differences = _closure_differences(host, outcomes, before)
+        return [replace(outcome, closure_difference=differences.get(outcome.name, ())) for outcome in outcomes]
+
+
+def _without_held(plans: Sequence[Plan], locks: Locks) -> list[Plan]:
+    """The plans, less the steps for containers that another run holds."""
+    names = _lxc_names(plan.container for plan in plans)
+    return [
+        replace(plan, steps=(), error=locks.refused[name]) if plan.steps and name in locks.refused else plan
+        for name, plan in zip(names, plans, strict=True)
+    ]
+
+
+def _outcome(plan: Plan, observed: Observed, steps: tuple[Step, ...] = ()) -> Outcome:
+    return Outcome(plan=plan, steps=steps, observed=observed, warnings=plan.warnings, error=plan.error)
+
+
+# Placing, in a cluster
+
+
+def _placed(host: Host, declared: ContainerSet) -> tuple[ContainerSet, dict[str, FleetError], Mapping[str, str | None]]:
+    """The set with the place of each container, why those without one have none, and where instances are."""
+    cluster = host.incus.cluster()
+    located = {} if cluster is None else host.incus.locations()
+    containers, refused = [], dict[str, FleetError]()
+    for container in declared.containers:
+        try:
+            containers.append(placed(container, located.get(container.name), cluster))
+        except FleetError as error:
+            refused[container.name] = error
+            containers.append(replace(container, target=host.incus.server.member))
+    return replace(declared, containers=tuple(containers)), refused, located
+
+
+def _moved(located: Mapping[str, str | None], before: Mapping[str, Observed]) -> dict[str, FleetError]:
+    """Those that were moved by somebody else since they were placed."""
+    return {
+        name: ConflictError(f"{name} was moved from {located[name]} meanwhile.", "Run again.")
+        for name, seen in before.items()
+        if seen.instance is not None and located.get(name) not in (None, seen.instance.location)
+    }
+
+
+# Observing
+
+
+def _names_here(host: Host, declared: ContainerSet, locks: Locks | None) -> list[str] | None:
+    """The containers that this run may change now; None is any, for a purge."""
+    if declared.purge:
+        return None
+    return [
+        container.name
+        for container in declared.containers
+        if container.target == host.incus.server.member
+        and (locks is None or lxc_name(container.project, container.name) in locks)
+    ]
+
+
+def _evaluate(host: Host, declared: ContainerSet, check: bool) -> Systems:
+    entries = {
+        container.name: (container.source, container.nix)
+        for container in declared.containers
+        if container.source is not None and container.target == host.incus.server.member
+    }
+    found = host.nix.evaluate(list(entries.values()), write_lock_file=not check)
+    return {name: found[entry] for name, entry in entries.items()}
+
+
+def _with_validity(host: Host, evaluated: Systems, unrecorded: Sequence[System]) -> Systems:
+    """Say of each system whether it is in the store; those that a profile leads to are."""
+    valid = host.nix.valid_paths([system.path for system in unrecorded])
+    missing = {system.path for system in unrecorded} - valid
+
+    def look(system: System | FleetError | None) -> System | FleetError | None:
+        if not isinstance(system, System):
+            return system
+        try:
+            if system.path in valid:
+                check_system(system.path)
+        except FleetError as error:
+            return error
+        return replace(system, built=system.path not in missing)
+
+    return {name: look(system) for name, system in evaluated.items()}
+
+
+# Applying
+
+
+def _apply(host: Host, declared: ContainerSet, plans: Sequence[Plan], before: Mapping[str, Observed]) -> list[Outcome]:
+    plans = _built(host, plans)
+    workers = declared.parallel or max(4, 2 * (os.cpu_count() or 1))
+    work = _Work(host, Slots(declared.max_unavailable), plans, before)
+    names = {container.name for container in declared.containers}
+    purged = [plan for plan in plans if plan.container.name not in names]
+    # What goes may hold an address or a port that one of the others is to get.
+    for chosen in (purged, [plan for plan in plans if plan.container.name in names]):
+        jobs = {plan.container.name: partial(work.do, plan) for plan in chosen if work.has_work(plan)}
+        after = {plan.container.name: plan.container.after for plan in chosen}
+        work.outcomes.update(run_jobs(jobs, after, workers))
+    return _with_what_is_now(host, declared, [work.outcome(plan) for plan in plans])
+
+
+def _built(host: Host, plans: Sequence[Plan]) -> list[Plan]:
+    """Build all that is not in the store, together; a plan whose system cannot be built has that as its error."""
+    wanted = {
+        plan.container.name: (plan.system, plan.container.nix)
+        for plan in plans
+        if plan.system is not None and any(step.action in BUILDING for step in plan.steps)
+    }
+    failed = host.nix.build(list(wanted.values()))
+    return [
+        replace(plan, steps=(), error=failed[plan.system])
+        if plan.container.name in wanted and plan.system in failed
+        else plan
+        for plan in plans
+    ]
+
+
+class _Work:
+    """What the jobs of a run share: where they note their outcomes, and the slots that they wait for."""
+
+    def __init__(self, host: Host, slots: Slots, plans: Sequence[Plan], before: Mapping[str, Observed]) -> None:
+        self._host = host
+        self._slots = slots
+        self._before = before
+        here = {plan.container.name for plan in plans if plan.container.target == host.incus.server.member}
+        self._waited_for = {name for plan in plans if plan.steps for name in plan.container.after} & here
+        failed = [plan for plan in plans if plan.error is not None and not plan.steps]
+        self.outcomes = {plan.container.name: _outcome(plan, before[plan.container.name]) for plan in failed}
+
+    def has_work(self, plan: Plan) -> bool:
+        """Whether there is anything to do, if only to see that those that come after it may go on."""
+        return bool(plan.steps) or (plan.container.name in self._waited_for and plan.error is None)
+
+    def outcome(self, plan: Plan) -> Outcome:
+        """The outcome of a container's job, or of having none."""
+        name = plan.container.name
+        return self.outcomes[name] if name in self.outcomes else _outcome(plan, self._before[name])
+
+    def do(self, plan: Plan) -> Outcome:
+        """Do the steps of a plan, one after another until one fails."""
+        done: list[Step] = []
+        warnings = list(plan.warnings)
+        error: FleetError | None = None
+        available = False
+        instance, has_slot = self._before[plan.container.name].instance, False
+        try:
+            for step in plan.steps:
+                # What was built, together with the others, stays so.
+                if step.action not in BUILDING:
+                    self._check_others(plan)
+                if step.action in DISRUPTIVE and instance is not None and instance.is_running and not has_slot:
+                    has_slot = self._take_slot(plan)
+                warnings += apply_step(self._host, plan, step)
+                done.append(step)
+            warnings += self._prove(plan)
+            error = plan.error
+            available = True
+        except RolledBackError as failure:
+            error = failure
+            available = True
+            done.append(failure.step)
+        except FleetError as failure:
+            error = failure
+        finally:
+            if has_slot:
+                self._slots.give_back(available=available)
+        outcome = _outcome(plan, self._before[plan.container.name], tuple(done))
+        outcome = replace(outcome, warnings=tuple(warnings), error=error)
+        self.outcomes[plan.container.name] = outcome
+        return outcome
+
+    def _check_others(self, plan: Plan) -> None:
+        for name in plan.container.after:
+            if name in self.outcomes and self.outcomes[name].error is not None:
+                raise FleetError(
+                    f"{plan.container.name} was not touched, because it comes after {name}, which failed.",
+                    f"Mend {name} first.",
+                )
+
+    def _take_slot(self, plan: Plan) -> bool:
+        if self._slots.take():
+            return True
+        raise FleetError(
+            f"{plan.container.name} was not interrupted: as many containers did not come back from their update as "
+            "'max_unavailable' allows.",
+            "Mend those first.",
+        )
+
+    def _prove(self, plan: Plan) -> list[str]:
+        """See that a container that others come after is healthy, unless a step has just seen it."""
+        name = plan.container.name
+        if name not in self._waited_for or any(step.action in PROVING for step in plan.steps):
+            return []
+        instance = self._before[name].instance
+        if instance is None or instance.running_system is None:
+            raise FleetError(f"{name} does not say which system it runs.", f"See 'incus exec {name} -- ls -l /run'.")
+        return verify(self._host.incus, plan.container, instance.running_system)
+
+
+def _with_what_is_now(host: Host, declared: ContainerSet, outcomes: list[Outcome]) -> list[Outcome]:
+    """Look again at those with which anything was done or tried."""
+    touched = [outcome.name for outcome in outcomes if outcome.changed or outcome.error is not None]
+    if not touched:
+        return outcomes
+    try:
+        now = observe(host, declared, touched)
+    except FleetError as failure:
+        # The first error is the one to tell, and the steps that were done are told with either.
+        return [
+            replace(outcome, error=outcome.error or failure) if outcome.changed else outcome for outcome in outcomes
+        ]
+    return [replace(outcome, observed=now.get(outcome.name, outcome.observed)) for outcome in outcomes]
+
+
+# What would change, in packages
+
+
+def _closure_differences(
+    host: Host, outcomes: Iterable[Outcome], before: Mapping[str, Observed]
+) -> dict[str, tuple[str, ...]]:
+    """The packages that come and go in each container whose system changes; equal pairs are compared once."""
+    pairs: dict[str, tuple[str, str]] = {}
+    for outcome in outcomes:
+        old, new = _system_before(before[outcome.name]), outcome.plan.system
+        if new is not None and old not in (None, new.path) and outcome.changed and outcome.error is None:
+            pairs[outcome.name] = (str(old), new.path)
+    compared = host.nix.closure_differences(set(pairs.values()))
+    return {
+        name: compared.get(pair, (f"(the versions are known when {pair[1]} is built)",)) for name, pair in pairs.items()
+    }
+
+
+def _system_before(observed: Observed) -> str | None:
+    runs = observed.instance.running_system if observed.instance is not None else None
+    return runs if runs is not None else observed.generations.system

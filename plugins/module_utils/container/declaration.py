@@ -1,0 +1,391 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the user asked for, validated.
+
+Nothing here looks at a server or at the file system: what can be refused from
+the declaration alone is refused here, before anything else happens.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Literal, TypeAlias
+
+from ..errors import FleetError
+from ..names import container_name, project_name, word
+from ..nix.sources import NixOptions, Source, nix_options_from, source_from
+from ..paths import STORE_PROFILE, profile_dir
+from ..text import UNPRINTABLE
+from ..values import Value, same_value, value_text
+from .attached import BIND_DEVICE, PUBLISH_DEVICE, BindMount, Published, bind_mounts_from, check_ports, published_from
+from .selection import selection_from, words
+from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, Mounted, Volatile, check_distinct, volatile_from
+
+State: TypeAlias = Literal["started", "stopped", "restarted", "present", "absent"]
+Activation: TypeAlias = Literal["switch", "boot", "test"]
+#: A generation of the container's profile: its number, or the newest good one before the current one.
+GenerationChoice: TypeAlias = int | Literal["previous"]
+Device: TypeAlias = Mapping[str, Value]
+
+
+_AS_TEXT = "Write it as one text, as 'incus config show' does."
+# What the names of devices begin with that options make.
+_OWN_DEVICES = {
+    TMPFS_DEVICE: "tmpfs",
+    PERSIST_DEVICE: "persist",
+    PUBLISH_DEVICE: "publish",
+    BIND_DEVICE: "bind_mounts",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """What to wait for after a start or a switch, if anything, and for how many seconds at most."""
+
+    conditions: tuple[str, ...] = ("system",)
+    timeout: int = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """When a system that was started or switched to counts as good, and what to do if it is not.
+
+    ``command`` has no shell and runs as root in the container, until it succeeds or ``timeout`` seconds are over.
+    """
+
+    command: tuple[str, ...] = ()
+    timeout: int = 120
+    degraded: bool = False
+    rollback: bool = True
+    retry_failed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """One declared container. ``None`` always means "not declared: leave it as it is"."""
+
+    name: str
+    project: str = "default"
+    state: State = "started"
+    source: Source | None = None
+    generation: GenerationChoice | None = None
+    keep_generations: int | None = None
+    nix: NixOptions = field(default_factory=NixOptions)
+    activation: Activation = "switch"
+    #: With the secret ones among it, which ``secrets`` names.
+    config: Mapping[str, Value] = field(default_factory=dict)
+    secrets: frozenset[str] = frozenset()
+    devices: Mapping[str, Device | None] = field(default_factory=dict)
+    publish: tuple[Published, ...] | None = None
+    bind_mounts: tuple[BindMount, ...] | None = None
+    profiles: tuple[str, ...] | None = None
+    store_profile: str = STORE_PROFILE
+    storage_pool: str | None = None
+    root_size: str | None = None
+    description: str | None = None
+    ephemeral: bool | None = None
+    autostart: bool | None = None
+    localtime: bool = True
+    self_update: bool | None = None
+    volatile: Volatile = field(default_factory=Volatile)
+    allow_privileged: bool = False
+    wait: Wait = field(default_factory=Wait)
+    health: Health | None = None
+    stop_timeout: int = 60
+    force: bool = False
+    #: Names of containers of the same set that must be healthy before this one is touched.
+    after: tuple[str, ...] = ()
+    #: Words by which a run can choose it, None if none were declared.
+    tags: tuple[str, ...] | None = None
+    #: The set that the container belongs to; None leaves what is recorded on the instance.
+    set_name: str | None = None
+    #: The cluster member that is to run it; None is wherever it is, or is placed when it is new.
+    target: str | None = None
+    move_timeout: int = 3600
+
+    @property
+    def mounts(self) -> tuple[Mounted, ...]:
+        """All paths at which something is declared to be mounted, but those of plain devices."""
+        return (*self.volatile.mounts, *(self.bind_mounts or ()))
+
+    @property
+    def profile_dir(self) -> str:
+        """The directory on the host that holds the container's Nix profile."""
+        return profile_dir(self.project, self.name)
+
+    def placed_at(self, member: str) -> Container:
+        """The same container with its place settled."""
+        return replace(self, target=member)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSet:
+    """Containers that are brought to what is declared in one step.
+
+    ``parallel`` and ``max_unavailable`` are numbers of containers; None is as many as is sensible, and no limit.
+    With ``purge``, members of the set ``name`` that are declared no more are removed, ``purge_limit`` at most.
+    """
+
+    containers: tuple[Container, ...]
+    project: str = "default"
+    name: str | None = None
+    purge: bool = False
+    purge_limit: int = 0
+    parallel: int | None = None
+    max_unavailable: int | None = None
+    #: Why another host could not build the systems of some, by their names: they are left as they are.
+    unbuilt: Mapping[str, str] = field(default_factory=dict)
+
+
+def container_from(params: Mapping[str, Any]) -> Container:
+    """Make a Container of the parameters of inx_container (its argument spec gives their shape).
+
+    Raises FleetError for anything that can be refused without looking at the host.
+    """
+    name = container_name(params["name"])
+    state: State = params["state"]
+    source = None if state == "absent" else source_from(params, name)
+    if params["ephemeral"] and state == "stopped":
+        raise FleetError(
+            f"{name}: an ephemeral container is deleted by its stop, so it cannot be kept in state 'stopped'.",
+            "Declare 'state: absent', or 'ephemeral: false'.",
+        )
+    container = Container(
+        name=name,
+        project=project_name(params["project"]),
+        state=state,
+        source=source,
+        generation=None if state == "absent" else _generation_from(params, name),
+        keep_generations=_keep_generations_from(params, name),
+        nix=nix_options_from(params),
+        activation=params["activation"],
+        config=_config_from(params, name),
+        secrets=frozenset(params["secret_config"]),
+        devices=_devices_from(params, name),
+        publish=published_from(params, name),
+        bind_mounts=bind_mounts_from(params, name),
+        profiles=None if params["profiles"] is None else tuple(params["profiles"]),
+        store_profile=params["store_profile"],
+        storage_pool=params["storage_pool"],
+        root_size=params["root_size"],
+        description=params["description"],
+        ephemeral=params["ephemeral"],
+        autostart=params["autostart"],
+        localtime=params["localtime"],
+        self_update=params["self_update"],
+        volatile=volatile_from(params, name),
+        allow_privileged=params["allow_privileged"],
+        wait=_wait_from(params),
+        health=_health_from(params),
+        stop_timeout=_positive(params["stop_timeout"], f"{name}: stop_timeout"),
+        force=params["force"],
+        after=words(params.get("after"), f"{name}: after") or (),
+        tags=_tags_from(params, name),
+        target=None if params["target"] == "auto" else params["target"],
+        move_timeout=_positive(params["move_timeout"], f"{name}: move_timeout"),
+    )
+    check_distinct(container.mounts, name)
+    return container
+
+
+def container_set_from(params: Mapping[str, Any], containers: Sequence[Container]) -> ContainerSet:
+    """Make a ContainerSet of the parameters of inx_containers and of its containers.
+
+    Raises FleetError for what is wrong between containers: a name declared twice, an order that cannot be.
+    """
+    names = [container.name for container in containers]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FleetError(f"Declared twice: {', '.join(twice)}.", "A name belongs to one container.")
+    _check_order(containers)
+    _check_ports(containers)
+    name = word(params["set"], "name for a set")
+    if params["purge_limit"] < 0:
+        raise FleetError(f"purge_limit is {params['purge_limit']}.", "It is a number of containers from 0.")
+    if params["parallel"] is not None and params["parallel"] < 1:
+        raise FleetError(f"parallel is {params['parallel']}.", "It is a number of containers from 1.")
+    chosen = _chosen(params, containers)
+    return ContainerSet(
+        containers=tuple(replace(container, set_name=name) for container in chosen),
+        project=project_name(params["project"]),
+        name=name,
+        purge=params["purge"],
+        purge_limit=params["purge_limit"],
+        parallel=params["parallel"],
+        max_unavailable=_share_from(params["max_unavailable"], len(containers)),
+        unbuilt={name: str(why) for name, why in params["unbuilt"].items()},
+    )
+
+
+def _chosen(params: Mapping[str, Any], containers: Sequence[Container]) -> list[Container]:
+    """Return those that 'only' and 'only_tags' select, which come after no other then."""
+    if params["purge"] and (params["only"] is not None or params["only_tags"] is not None):
+        raise FleetError("'purge' looks at the whole set, and 'only' at a part of it.", "Keep one of them.")
+    chosen = chosen_containers(params, containers)
+    names = {container.name for container in chosen}
+    return [replace(container, after=tuple(name for name in container.after if name in names)) for container in chosen]
+
+
+def chosen_containers(params: Mapping[str, Any], containers: Sequence[Container]) -> list[Container]:
+    """Return those that 'only' and 'only_tags' select. Raise FleetError if an item of them selects none."""
+    selection = selection_from(params["only"], params["only_tags"])
+    tagged = {container.name: container.tags or () for container in containers}
+    for option, item in selection.unmatched(tagged):
+        if option == "only":
+            raise FleetError(
+                f"only: no declared container is called {item!r}.",
+                f"Name one, or a pattern such as web-*. Declared are: {', '.join(tagged) or 'none'}.",
+            )
+        raise FleetError(f"only_tags: no declared container has the tag {item!r}.", "See their 'tags'.")
+    return [container for container in containers if selection.selects(container.name, container.tags or ())]
+
+
+def _check_order(containers: Sequence[Container]) -> None:
+    by_name = {container.name: container for container in containers}
+    for container in containers:
+        for other in container.after:
+            if other not in by_name:
+                raise FleetError(f"{container.name}: after: {other} is not in this set.", "Declare it here as well.")
+            if by_name[other].state not in ("started", "restarted"):
+                raise FleetError(
+                    f"{container.name}: after: {other} is declared {by_name[other].state}, so it never gets healthy.",
+                    f"Declare {other} started, or remove it from 'after'.",
+                )
+            if not by_name[other].wait.conditions and by_name[other].health is None:
+                raise FleetError(
+                    f"{container.name}: after: nobody waits until {other} is up, so nothing can come after it.",
+                    f"Declare 'wait: true' or 'health' for {other}, or remove it from 'after'.",
+                )
+    try:
+        TopologicalSorter({container.name: container.after for container in containers}).prepare()
+    except CycleError as error:
+        raise FleetError(f"after: a circle: {' after '.join(error.args[1])}.", "Cut it somewhere.") from error
+
+
+def _check_ports(containers: Sequence[Container]) -> None:
+    """Refuse two containers that publish the same port of a host, unless they are told to run on different ones."""
+    for target in {container.target for container in containers}:
+        there = [container for container in containers if container.target == target and container.state != "absent"]
+        check_ports((container.name, entry) for container in there for entry in container.publish or ())
+
+
+def _share_from(text: str | None, total: int) -> int | None:
+    """A number of containers, or a percentage of them rounded down; at least one."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})(%?)", text)
+    number = int(match[1]) if match else 0
+    if match is None or number < 1 or (match[2] and number > 100):
+        raise FleetError(f"max_unavailable: {text!r} is no number of containers.", "Write for example 2, or 25%.")
+    return max(1, total * number // 100) if match[2] else number
+
+
+def _generation_from(params: Mapping[str, Any], name: str) -> GenerationChoice | None:
+    text = params["generation"]
+    if text is None:
+        return None
+    if params["activation"] == "test":
+        raise FleetError(f"{name}: 'generation' does not go with 'activation: test'.", "Use 'switch' or 'boot'.")
+    if text == "previous":
+        return "previous"
+    if not re.fullmatch(r"[1-9]\d{0,8}", text):
+        raise FleetError(f"{name}: generation {text!r} is no generation.", "Give its number, or 'previous'.")
+    return int(text)
+
+
+def _keep_generations_from(params: Mapping[str, Any], name: str) -> int | None:
+    number: int | None = params["keep_generations"]
+    if number is not None and number < 2:
+        raise FleetError(
+            f"{name}: keep_generations is {number}, and nothing would be left to go back to.", "Keep 2 or more."
+        )
+    return number
+
+
+def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
+    twice = sorted(set(params["config"]) & set(params["secret_config"]))
+    if twice:
+        raise FleetError(f"{name}: {', '.join(twice)}: both in config and in secret_config.", "Keep one of them.")
+    config: dict[str, Value] = {**params["config"], **params["secret_config"]}
+    for key in params["secret_config"]:
+        if key.split() != [key]:
+            raise FleetError(f"{name}: secret_config: {key!r} is no config key.", "Write it without blanks.")
+    for key, value in config.items():
+        if not key or UNPRINTABLE.search(key):
+            raise FleetError(f"{name}: {key!r} is no config key.", "See 'incus config show' for those that are set.")
+        if key.startswith("volatile."):
+            raise FleetError(f"{name}: config key {key!r} belongs to Incus.", "Remove it from the declaration.")
+        if isinstance(value, (list, tuple, Mapping)):
+            raise FleetError(f"{name}: config key {key!r} has a value that is no text, number or boolean.", _AS_TEXT)
+    if params["autostart"] is not None:
+        declared = config.get("boot.autostart")
+        if declared is not None and not same_value(params["autostart"], value_text(declared)):
+            raise FleetError(f"{name}: autostart and config 'boot.autostart' say different things.", "Keep one.")
+        config["boot.autostart"] = params["autostart"]
+    return config
+
+
+def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device | None]:
+    devices: Mapping[str, Any] = params["devices"]
+    for device, keys in devices.items():
+        if not device or "/" in device or UNPRINTABLE.search(device):
+            raise FleetError(f"{name}: {device!r} is no name for a device.", "Use letters, digits, dots and dashes.")
+        if device == "nixprofiles":
+            raise FleetError(f"{name}: the device 'nixprofiles' is made by this module.", "Use 'self_update' for it.")
+        if device.startswith(tuple(_OWN_DEVICES)):
+            option = next(option for prefix, option in _OWN_DEVICES.items() if device.startswith(prefix))
+            raise FleetError(f"{name}: the device {device!r} is named as this module's.", f"Use {option!r} for it.")
+        if keys is not None and not isinstance(keys, Mapping):
+            raise FleetError(
+                f"{name}: device {device!r} must be a dictionary of its keys, or null to remove it.",
+                "Write for example {type: disk, source: /srv, path: /srv}.",
+            )
+        if keys is not None and not keys.get("type", "disk"):
+            raise FleetError(f"{name}: the type of the device {device!r} is empty.", "Leave it out, or name one.")
+        for key, value in (keys or {}).items():
+            if isinstance(value, (list, tuple, Mapping)):
+                problem = f"{name}: device {device!r}: {key!r} has a value that is no text, number or boolean."
+                raise FleetError(problem, _AS_TEXT)
+    return devices
+
+
+def _wait_from(params: Mapping[str, Any]) -> Wait:
+    timeout = _positive(params["wait_timeout"], f"{params['name']}: wait_timeout")
+    return Wait(conditions=tuple(params["wait_for"]) if params["wait"] else (), timeout=timeout)
+
+
+def _tags_from(params: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    """Return the tags of a container. Raise FleetError for what cannot be one."""
+    tags = words(params.get("tags"), f"{name}: tags")
+    for tag in tags or ():
+        word(tag, f"tag (of {name})")
+    return None if tags is None else tuple(sorted(set(tags)))
+
+
+def _health_from(params: Mapping[str, Any]) -> Health | None:
+    given, name = params["health"], params["name"]
+    if given is None:
+        return None
+    if not params["wait"]:
+        raise FleetError(f"{name}: 'health' cannot be told without waiting.", "Remove 'wait: false', or 'health'.")
+    command = tuple(given["command"] or ())
+    if any("\x00" in word for word in command) or (command and not command[0]):
+        raise FleetError(f"{name}: health: {list(command)} is no command.", "Give a list: the program, its arguments.")
+    return Health(
+        command=command,
+        timeout=_positive(given["timeout"], f"{name}: health timeout"),
+        degraded=given["degraded"],
+        rollback=given["rollback"],
+        retry_failed=given["retry_failed"],
+    )
+
+
+def _positive(value: int, what: str) -> int:
+    if value < 1:
+        raise FleetError(f"{what} is {value}, but it is a number of seconds from 1.", "Raise it, or leave it out.")
+    return value

@@ -1,0 +1,435 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an instance should be: its config, devices and profiles, and what of them is refused.
+
+Pure, as the plan that it serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import FleetError
+from ..incus.models import Config, Devices, Instance, Profile
+from ..paths import DAEMON_SOCKET_DIR, LOCALTIME, STORE_PROFILE
+from ..stored_keys import HIDDEN_KEYS, SELF_UPDATE, SET, TAGS, VOLATILE_ROOT
+from ..values import Value, same_value, value_text
+from .attached import attached_devices
+from .declaration import Container, Device
+from .mounts import Volumes, check_mounts, check_pool, mount_devices, tmpfs_entries, volumes_change
+from .observed import Observed
+from .volatile import TMPFS_ENTRY
+
+INIT_LINE = "lxc.init.cmd=/nix/var/nix/profiles/system/init"
+PROFILES_TARGET = "/nix/var/nix/profiles"
+PROFILES_DEVICE = "nixprofiles"
+
+
+# Free text: two spellings of a size or a truth are two texts there.
+_FREE_TEXT = ("user.", "environment.", "cloud-init.", "raw.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What differs on an instance, by part (config, devices, profiles, ...); None stands for "not there"."""
+
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+
+def creation(declared: Container, observed: Observed) -> dict[str, Any]:
+    """The body that creates the instance (InstancesPost, without its source)."""
+    wanted_config = _declared_config(declared, {})
+    config = {key: value_text(value) for key, value in wanted_config.items() if value is not None}
+    config["raw.lxc"] = _raw_lxc(declared, "", observed)
+    devices: dict[str, dict[str, str]] = {}
+    for name, wanted in _wanted_devices(declared, None, observed).items():
+        if wanted is not None:
+            devices[name] = _merged({}, wanted)
+    config[SELF_UPDATE] = _noted_self_update(devices[PROFILES_DEVICE])
+    profiles = _wanted_profiles(declared, None)
+    _check_expanded(declared, observed, profiles, config, devices)
+    body: dict[str, Any] = {"name": declared.name, "config": config, "devices": devices, "profiles": list(profiles)}
+    if declared.description is not None:
+        body["description"] = declared.description
+    if declared.ephemeral is not None:
+        body["ephemeral"] = declared.ephemeral
+    return body
+
+
+def change(declared: Container, instance: Instance, observed: Observed) -> Change:
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+
+    def differs(part: str, old: Any, new: Any) -> None:
+        before[part], after[part] = old, new
+
+    config = _config_change(declared, instance, observed)
+    devices = _devices_change(declared, instance, observed)
+    if _turns_self_update(instance, devices):
+        config[SELF_UPDATE] = _noted_self_update(devices[PROFILES_DEVICE] or {})
+    if config:
+        differs("config", {key: instance.config.get(key) for key in config}, config)
+    if devices:
+        differs("devices", {name: _device_or_none(instance, name) for name in devices}, devices)
+    profiles = _wanted_profiles(declared, instance)
+    if profiles != instance.profiles:
+        differs("profiles", list(instance.profiles), list(profiles))
+    if declared.description is not None and declared.description != instance.description:
+        differs("description", instance.description, declared.description)
+    if declared.ephemeral is not None and declared.ephemeral != instance.ephemeral:
+        differs("ephemeral", instance.ephemeral, declared.ephemeral)
+    _check_expanded(
+        declared, observed, profiles, _patched(instance.config, config), _patched(instance.devices, devices)
+    )
+    return Change(before=before, after=after)
+
+
+def _config_change(declared: Container, instance: Instance, observed: Observed) -> dict[str, str | None]:
+    change: dict[str, str | None] = {}
+    for key, value in _declared_config(declared, instance.config).items():
+        if key != "raw.lxc" and not _same_config(key, value, instance.config.get(key)):
+            change[key] = None if value is None else value_text(value)
+    stored = instance.config.get("raw.lxc", "")
+    wanted = _raw_lxc(declared, stored, observed)
+    if _lines(stored) != _lines(wanted):
+        change["raw.lxc"] = wanted
+    return change
+
+
+def recorded_secrets(config: Config) -> frozenset[str]:
+    """The keys that an instance says are secret."""
+    return frozenset(config.get(HIDDEN_KEYS, "").split())
+
+
+def _declared_config(declared: Container, stored: Config) -> Mapping[str, Value]:
+    own: dict[str, Value] = {}
+    # What was a secret stays one for as long as it is there, unless it is declared to be none.
+    kept = {key for key in recorded_secrets(stored) if key in stored and key not in declared.config}
+    secrets = kept | {key for key in declared.secrets if declared.config[key] is not None}
+    if secrets or HIDDEN_KEYS in stored:
+        own[HIDDEN_KEYS] = " ".join(sorted(secrets)) or None
+    if declared.set_name is not None:
+        own[SET] = declared.set_name
+    if declared.tags is not None:
+        own[TAGS] = ",".join(declared.tags) or None
+    if declared.volatile.root is not None:
+        own[VOLATILE_ROOT] = "rebuild" if declared.volatile.root == "rebuild" else None
+    return {**declared.config, **own}
+
+
+def _same_config(key: str, declared: Value, stored: str | None) -> bool:
+    if key.startswith(_FREE_TEXT) and declared is not None:
+        return value_text(declared) == (stored or "")
+    return same_value(declared, stored)
+
+
+def _raw_lxc(declared: Container, stored: str, observed: Observed) -> str:
+    """The lines of raw.lxc: the declared ones, or those that are there, and always our tmpfs and our init."""
+    given = declared.config.get("raw.lxc", stored)
+    kept = [line for line in _lines(value_text(given)) if not line.startswith(("lxc.init.cmd=", TMPFS_ENTRY))]
+    return "\n".join([*kept, *tmpfs_entries(declared, _lines(stored), observed), INIT_LINE])
+
+
+def _lines(text: str) -> list[str]:
+    """Lines of a liblxc configuration, the white space around '=' folded, ours always last."""
+    pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
+    lines = [f"{key.strip()}={value.strip()}" if sign else key.strip() for key, sign, value in pairs]
+    return sorted(lines, key=lambda line: (line == INIT_LINE, line.startswith(TMPFS_ENTRY)))
+
+
+def _wanted_devices(declared: Container, instance: Instance | None, observed: Observed) -> dict[str, Device | None]:
+    profiles = _wanted_profiles(declared, instance)
+    from_profiles = _expanded_devices(profiles, observed.profiles, {})
+    wanted: dict[str, Device | None] = {PROFILES_DEVICE: _profiles_device(declared, instance, profiles, observed)}
+    if not declared.localtime:
+        if instance is not None and instance.devices.get("localtime", {}).get("path") == LOCALTIME:
+            wanted["localtime"] = None
+    elif not any(device.get("path") == LOCALTIME for device in from_profiles.values()):
+        if not observed.has_localtime:
+            raise FleetError(
+                f"{declared.name}: the host has no {LOCALTIME} to share.",
+                "Install tzdata on the host, or declare 'localtime: false'.",
+            )
+        wanted["localtime"] = {
+            "type": "disk",
+            "source": LOCALTIME,
+            "path": LOCALTIME,
+            "readonly": True,
+            "shift": True,
+        }
+    stored = {} if instance is None else instance.devices
+    root = _root_name(stored) or _root_name(from_profiles) or "root"
+    if declared.storage_pool is not None or declared.root_size is not None:
+        wanted[root] = _root_device(declared, instance, from_profiles, observed)
+    wanted.update(_declared_devices(declared, root, wanted.get(root), from_profiles, stored))
+    root_pool = _root_pool(wanted.get(root), stored, from_profiles)
+    _check_sources(declared, observed)
+    for device in declared.devices.values():
+        pool = (device or {}).get("pool")
+        check_pool(declared, None if pool is None else str(pool), observed)
+    return {
+        **wanted,
+        **attached_devices(declared.publish, declared.bind_mounts, stored),
+        **mount_devices(declared, instance, root_pool, observed),
+    }
+
+
+def _declared_devices(
+    declared: Container, root_name: str, root: Device | None, from_profiles: Devices, stored: Devices
+) -> dict[str, Device | None]:
+    """The declared devices. What the options for the root disk say is in the root disk, and one without a type is
+    the profiles' with the declared keys on top, as "incus config device override" has it."""
+    devices = dict(declared.devices)
+    for name, keys in declared.devices.items():
+        if keys is not None and name == root_name and root is not None:
+            devices[name] = {**root, **keys}
+        elif keys is not None and "type" not in keys and name in from_profiles:
+            devices[name] = {**from_profiles[name], **keys}
+        elif keys is not None and "type" not in keys and name not in stored:
+            raise FleetError(
+                f"{declared.name}: the device {name!r} has no type, and no profile has a device of that name.",
+                "Declare its 'type', such as nic, disk or proxy.",
+            )
+    return devices
+
+
+def _check_sources(declared: Container, observed: Observed) -> None:
+    for source in sorted(observed.missing):
+        raise FleetError(
+            f"{declared.name}: the host has no {source} to mount.", "Make it first, with the owner that is right."
+        )
+
+
+def _root_pool(wanted: Device | None, stored: Devices, from_profiles: Devices) -> str | None:
+    pool = (wanted or {}).get("pool") or _root_of(stored).get("pool") or _root_of(from_profiles).get("pool")
+    return None if pool is None else str(pool)
+
+
+def volume_change(declared: Container, instance: Instance | None, observed: Observed) -> tuple[Volumes, Volumes]:
+    """What of the container's volumes is missing or has another size, before and after."""
+    return volumes_change(declared, _wanted_devices(declared, instance, observed), observed)
+
+
+def _profiles_device(
+    declared: Container, instance: Instance | None, profiles: Sequence[str], observed: Observed
+) -> Device:
+    """The container's own Nix profile."""
+    device: dict[str, Value] = {
+        "type": "disk",
+        "source": declared.profile_dir,
+        "path": PROFILES_TARGET,
+        "shift": True,
+    }
+    self_update = _self_update(declared, instance, profiles, observed)
+    return device if self_update is None else {**device, "readonly": not self_update}
+
+
+def _self_update(
+    declared: Container, instance: Instance | None, profiles: Sequence[str], observed: Observed
+) -> bool | None:
+    """Whether it may write its profile: as is declared, or as it was made. None leaves what is there.
+
+    That is for one that somebody else has made, which may be updating itself.
+    """
+    if declared.self_update is not None:
+        return declared.self_update
+    noted = None if instance is None else instance.config.get(SELF_UPDATE)
+    if noted is not None:
+        return noted == "true"
+    if instance is not None and PROFILES_DEVICE in instance.devices:
+        return None
+    return expanded_config(profiles, observed.profiles, {}).get(SELF_UPDATE) == "true"
+
+
+def _turns_self_update(instance: Instance, devices: Mapping[str, Mapping[str, str] | None]) -> bool:
+    """Whether a change of devices decides on it, and not only mends the mount."""
+    new = devices.get(PROFILES_DEVICE)
+    if new is None or "readonly" not in new:
+        return False
+    old = instance.devices.get(PROFILES_DEVICE, {})
+    noted = instance.config.get(SELF_UPDATE) == _noted_self_update(new)
+    return not noted and not same_value(new["readonly"], old.get("readonly"))
+
+
+def _noted_self_update(profiles_device: Mapping[str, str]) -> str:
+    return value_text(not same_value(True, profiles_device.get("readonly", "")))
+
+
+def _root_device(declared: Container, instance: Instance | None, from_profiles: Devices, observed: Observed) -> Device:
+    pool = declared.storage_pool
+    check_pool(declared, pool, observed)
+    inherited = _root_of({} if instance is None else instance.devices) or _root_of(from_profiles)
+    there = inherited.get("pool")
+    if instance is not None and pool is not None and there not in (None, pool):
+        raise FleetError(
+            f"{declared.name}: its root disk is in the pool {there!r}, and {pool!r} is declared.",
+            f"Move it by hand: incus move {declared.name} --storage {pool} (it must be stopped).",
+        )
+    device: dict[str, Value] = {"type": "disk", "path": "/", "pool": pool or there}
+    if declared.root_size is not None:
+        device["size"] = declared.root_size
+    return device
+
+
+def _devices_change(declared: Container, instance: Instance, observed: Observed) -> dict[str, dict[str, str] | None]:
+    change: dict[str, dict[str, str] | None] = {}
+    for name, wanted in _wanted_devices(declared, instance, observed).items():
+        stored = instance.devices.get(name)
+        if wanted is None:
+            if stored is not None:
+                change[name] = None
+        elif stored is None or not all(same_value(value, stored.get(key)) for key, value in wanted.items()):
+            change[name] = _merged(stored or {}, wanted)
+    return change
+
+
+def _merged(stored: Mapping[str, str], wanted: Device) -> dict[str, str]:
+    """A device with the declared keys set, those declared as null removed, and the others as they are."""
+    merged = {key: value for key, value in stored.items() if key not in wanted}
+    for key, value in wanted.items():
+        if key in stored and same_value(value, stored[key]):
+            merged[key] = stored[key]
+        elif value is not None:
+            merged[key] = value_text(value)
+    return merged
+
+
+def _device_or_none(instance: Instance, name: str) -> dict[str, str] | None:
+    stored = instance.devices.get(name)
+    return None if stored is None else dict(stored)
+
+
+def _wanted_profiles(declared: Container, instance: Instance | None) -> tuple[str, ...]:
+    if declared.profiles is not None:
+        profiles = declared.profiles
+    else:
+        profiles = ("default",) if instance is None else instance.profiles
+    return profiles if declared.store_profile in profiles else (*profiles, declared.store_profile)
+
+
+# What is there
+
+
+def shares_store(instance: Instance, store_profile: str = STORE_PROFILE) -> bool:
+    """Whether an instance is a container on the shared store: one sign of it is enough."""
+    signs = (has_profiles_device(instance), has_init_line(instance), store_profile in instance.profiles)
+    return instance.type == "container" and "volatile.base_image" not in instance.config and any(signs)
+
+
+def has_profiles_device(instance: Instance) -> bool:
+    """Whether it has a Nix profile mounted, its own or another."""
+    return instance.devices.get(PROFILES_DEVICE, {}).get("path") == PROFILES_TARGET
+
+
+def has_init_line(instance: Instance) -> bool:
+    """Whether it boots what its Nix profile leads to."""
+    return INIT_LINE in _lines(instance.config.get("raw.lxc", ""))
+
+
+# What is refused
+
+
+def check_kind(declared: Container, instance: Instance) -> None:
+    """Refuse an instance that is something else: to turn it into one of ours would destroy it."""
+    if not shares_store(instance, declared.store_profile):
+        raise FleetError(
+            f"There is an instance {declared.name!r} already, and it is not a container on the shared store.",
+            "It was left as it is. Choose another name, or remove it yourself with 'incus delete'.",
+        )
+
+
+def check_survives_stop(declared: Container, instance: Instance) -> None:
+    if instance.ephemeral and declared.ephemeral is not False:
+        raise FleetError(
+            f"{declared.name} is ephemeral: its stop would delete it.",
+            "Declare 'ephemeral: false' to keep it, or 'state: absent'.",
+        )
+
+
+def check_profiles(declared: Container, observed: Observed) -> None:
+    if declared.store_profile not in observed.profiles:
+        raise FleetError(
+            f"The Incus profile {declared.store_profile!r} that shares the store is not there.",
+            "Run the module inx.fleet.inx_store_mount first (the role inx.fleet.host does it).",
+        )
+    for name in declared.profiles or ():
+        if name not in observed.profiles:
+            raise FleetError(
+                f"{declared.name}: there is no Incus profile {name!r}.",
+                f"The project has: {', '.join(sorted(observed.profiles))}.",
+            )
+
+
+def _check_expanded(
+    declared: Container, observed: Observed, profiles: Sequence[str], config: Config, devices: Devices
+) -> None:
+    """Refuse what profiles and instance together must not be."""
+    all_config = expanded_config(profiles, observed.profiles, config)
+    all_devices = _expanded_devices(profiles, observed.profiles, devices)
+    check_mounts(declared, observed, all_devices)
+    if not _root_of(all_devices).get("pool"):
+        raise FleetError(
+            f"{declared.name} would have no root disk in a storage pool.",
+            f"Declare 'storage_pool' (the host has: {', '.join(sorted(observed.pools or ())) or 'none it tells'}), "
+            "or a profile with a root disk.",
+        )
+    if not declared.allow_privileged and _is_host_root(all_config) and _has_daemon(all_devices):
+        raise FleetError(
+            f"{declared.name} is privileged and has the socket of the Nix daemon: "
+            "its root would be the daemon's trusted root, and so the host's.",
+            "Make it unprivileged, give it a store profile with 'daemon: false', "
+            "or declare 'allow_privileged: true' if that is what you want.",
+        )
+
+
+def _is_host_root(config: Config) -> bool:
+    """Whether some user in the container is the host's uid 0."""
+    if config.get("security.privileged", "").lower() in ("true", "1", "yes", "on"):
+        return True
+    for line in config.get("raw.idmap", "").splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0] in ("uid", "both") and words[1].partition("-")[0] == "0":
+            return True
+    return False
+
+
+def _has_daemon(devices: Devices) -> bool:
+    socket = f"{DAEMON_SOCKET_DIR}/socket/"
+    sources = [device.get("source", "").rstrip("/") + "/" for device in devices.values() if device.get("source")]
+    return any(source.startswith("/") and socket.startswith(source) for source in sources)
+
+
+# Profiles and instance together, as Incus expands them: later ones win, a device as a whole
+
+
+def expanded_config(names: Sequence[str], profiles: Mapping[str, Profile], own: Config) -> Config:
+    config: dict[str, str] = {}
+    for name in names:
+        config.update(profiles[name].config if name in profiles else {})
+    return {**config, **own}
+
+
+def _expanded_devices(names: Sequence[str], profiles: Mapping[str, Profile], own: Devices) -> Devices:
+    devices: dict[str, Mapping[str, str]] = {}
+    for name in names:
+        devices.update(profiles[name].devices if name in profiles else {})
+    return {**devices, **own}
+
+
+def _root_of(devices: Devices) -> Mapping[str, str]:
+    return devices.get(_root_name(devices) or "", {})
+
+
+def _root_name(devices: Devices) -> str | None:
+    disks = (name for name, keys in devices.items() if keys.get("type") == "disk" and keys.get("path") == "/")
+    return next(disks, None)
+
+
+def _patched(stored: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    patched = {**stored, **change}
+    return {key: value for key, value in patched.items() if value is not None}

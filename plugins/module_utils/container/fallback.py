@@ -1,0 +1,104 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Generations to choose and to fall back to, and what is remembered of systems. Pure."""
+
+from __future__ import annotations
+
+from ..errors import FleetError
+from ..incus.models import Instance
+from ..nix.profiles import Generation, Generations
+from ..nix.sources import System
+from ..stored_keys import ACTIVATING, FAILED, HEALTHY
+from .declaration import Container
+from .observed import Observed
+from .steps import Step, new_step
+
+# More digits are no generation's, see generations.py.
+_LAST_GENERATION = 999_999_999
+
+
+def next_generation(found: Generations, path: str) -> int:
+    """The number that ``path`` gets: the newest generation's if it is that one already, else the one after it.
+
+    Nix: src/libstore/profiles.cc, createGeneration.
+    """
+    newest = max(found.paths, default=0)
+    if newest >= _LAST_GENERATION and found.paths[newest] != path:
+        raise FleetError(
+            f"Its profile has a generation {newest}, and none can come after that.",
+            f"If that is not one of yours, remove system-{newest}-link.",
+        )
+    return newest if found.paths.get(newest) == path else newest + 1
+
+
+def chosen_generation(declared: Container, observed: Observed) -> int | None:
+    """The number of the generation that is declared; None when none is."""
+    choice, found = declared.generation, observed.generations
+    if choice is None:
+        return None
+    if choice != "previous":
+        if choice in found.paths:
+            return choice
+        raise FleetError(
+            f"{declared.name} has no generation {choice}.",
+            f"It has: {', '.join(str(number) for number in found.paths) or 'none'}.",
+        )
+    failed = failed_systems(observed.instance)
+    older = [
+        number
+        for number, path in found.paths.items()
+        if found.current is not None and number < found.current and path != found.system and path not in failed
+    ]
+    if not older:
+        raise FleetError(f"{declared.name} has no generation before the current one.", "Declare its system.")
+    return max(older)
+
+
+def failed_systems(instance: Instance | None) -> tuple[str, ...]:
+    """The systems that were tried on an instance and found bad, the last one last."""
+    return () if instance is None else tuple(instance.config.get(FAILED, "").split())
+
+
+def notes_of_health(instance: Instance, system: str) -> dict[str, str]:
+    """What is noted on an instance when a system was seen to be healthy; "" is no note."""
+    others = [path for path in failed_systems(instance) if path != system]
+    return {ACTIVATING: "", HEALTHY: system, FAILED: " ".join(others)}
+
+
+def fallback_of(system: str, instance: Instance, found: Generations) -> Generation | None:
+    """The generation to go back to if ``system`` turns out bad: what runs, or what was healthy last, or what boots.
+
+    None when there is none, or when ``system`` was healthy before: what ails it then is not the update.
+    """
+    healthy, runs = instance.config.get(HEALTHY), instance.running_system
+    if healthy == system:
+        return None
+    unproven = {system, *failed_systems(instance)}
+    if runs != healthy and runs == instance.config.get(ACTIVATING):
+        unproven.add(str(runs))
+    for path in (runs, healthy, found.system):
+        numbers = [number for number, kept in found.paths.items() if kept == path and path not in unproven]
+        if numbers:
+            return Generation(number=max(numbers), system=str(path))
+    if instance.config.get(ACTIVATING) == system:
+        # It was recorded over another one, and has never been seen to work.
+        current = found.current or 0
+        older = [number for number, kept in found.paths.items() if number < current and kept not in unproven]
+        if older:
+            return Generation(number=max(older), system=found.paths[max(older)])
+    return None
+
+
+def is_refused(declared: Container, wanted: System, instance: Instance) -> bool:
+    retried = declared.health is not None and declared.health.retry_failed
+    return wanted.path in failed_systems(instance) and not retried
+
+
+def rollback_step(name: str, found: Generations, runs: str | None, fallback: Generation) -> Step:
+    """From what boots and what runs to a generation that is good."""
+    number, good = fallback.number, fallback.system
+    before = {"generation": found.current, "system": found.system, "running_system": runs}
+    after = {"generation": number, "system": good, "running_system": good}
+    return new_step("rollback", name, f"go back to generation {number}, {good}", before, after)

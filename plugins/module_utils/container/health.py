@@ -1,0 +1,206 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Waiting for a container that was started or switched, and telling whether it does what it should.
+
+What a container says is not trusted: it is cut, and made fit for a message.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+from ..errors import FleetError, LateError, UnhealthyError
+from ..incus.client import Execution, Incus
+from ..incus.models import Instance
+from ..text import quoted, tail
+from .declaration import Container, Health
+
+# A short look into a container, in seconds: it is made again until the time for all of it is over.
+_LOOK_TIMEOUT = 20
+_FIRST_POLL = 0.05
+_LAST_POLL = 1.0
+# A unit that fails may be on its way to its next try.
+_DEGRADED_GRACE = 1.0
+#: systemctl is-system-running: the boot is over; "degraded" has failed units.
+_BOOTED = ("running", "degraded")
+_FAILED_UNITS_SHOWN = 3
+_JOURNAL_LINES = 10
+#: At each boot of an unprivileged container systemd-udev-trigger.service writes an error for every device of the host.
+_NOISE = re.compile(r"\budevadm\)?\[\d+\]: ")
+_ERRORS_LOOKED_AT = 1000
+_JOURNAL = "incus exec {} -- /run/current-system/sw/bin/journalctl -b"
+
+
+def wait_until_up(incus: Incus, container: Container, system: str) -> list[str]:
+    """Wait for what ``wait`` asks for, and return warnings; FleetError when it does not come in time."""
+    name, wait = container.name, container.wait
+    warnings: list[str] = []
+    if "system" in wait.conditions:
+        state = _poll(name, wait.timeout, "its system is not up", lambda: _booted(incus, name, system))
+        if state == "degraded":
+            warnings.append(f"{name} is degraded: {', '.join(_failed_units(incus, name, system))}")
+    _wait_for_addresses(incus, container)
+    return warnings
+
+
+def system_of_start(incus: Incus, container: Container) -> str:
+    """The system that runs in a container that is being started, once it says so; UnhealthyError if it never does."""
+    name = container.name
+
+    def look() -> str:
+        return incus.running_system(_running_instance(incus, name)) or ""
+
+    return _poll(name, container.wait.timeout, "it does not say what it runs", look)
+
+
+def verify(incus: Incus, container: Container, system: str) -> list[str]:
+    """Wait until ``system`` is up and does what ``health`` asks for, and return warnings.
+
+    Raises UnhealthyError that says what it does not.
+    Without ``health`` it is the same as wait_until_up.
+    """
+    health, name = container.health, container.name
+    if health is None:
+        return wait_until_up(incus, container, system)
+    deadline = time.monotonic() + health.timeout
+    state = _poll(name, health.timeout, "its system is not up", lambda: _settled(incus, name, system))
+    if state == "degraded" and not health.degraded:
+        raise UnhealthyError(
+            f"units failed: {', '.join(_failed_units(incus, name, system))}.",
+            f"See '{_JOURNAL.format(name)}', or declare 'degraded: true' in 'health' to let it be.",
+        )
+    _run_command(incus, name, health, deadline)
+    _wait_for_addresses(incus, container)
+    return []
+
+
+def _wait_for_addresses(incus: Incus, container: Container) -> None:
+    name, wait = container.name, container.wait
+    if "addresses" in wait.conditions:
+        _poll(name, wait.timeout, "it has no address", lambda: _has_address(incus, name))
+
+
+def _run_command(incus: Incus, name: str, health: Health, deadline: float) -> None:
+    if not health.command:
+        return
+    pause = _FIRST_POLL
+    while (done := _execute(incus, name, health, deadline)).code != 0:
+        if time.monotonic() + pause >= deadline:
+            said = quoted(done.stdout + done.stderr, _JOURNAL_LINES)
+            raise UnhealthyError(
+                f"{shlex.join(health.command)!r} still ended with code {done.code} after {health.timeout} s."
+                + (f" It said:\n{said}" if said else ""),
+                f"See '{_JOURNAL.format(name)}', or mend the command or its timeout in 'health'.",
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LAST_POLL)
+
+
+def _execute(incus: Incus, name: str, health: Health, deadline: float) -> Execution:
+    left = max(1, round(deadline - time.monotonic()))
+    try:
+        return incus.execute(name, health.command, left, output_of_success=False)
+    except FleetError as error:
+        # A program that is not there, or one that hangs, is of the container's making. That Incus is away is not.
+        _running_instance(incus, name)
+        return Execution(code=-1, stdout="", stderr=error.problem)
+
+
+def _poll(name: str, timeout: int, problem: str, look: Callable[[], str]) -> str:
+    deadline = time.monotonic() + timeout
+    pause = _FIRST_POLL
+    while not (answer := look()):
+        if time.monotonic() >= deadline:
+            raise UnhealthyError(
+                f"{name}: {problem} after {timeout} s.",
+                f"It was left running. See '{_JOURNAL.format(name)}', or raise the timeout.",
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LAST_POLL)
+    return answer
+
+
+def _running_instance(incus: Incus, name: str) -> Instance:
+    instance = incus.instance(name)
+    if instance is None or not instance.is_running:
+        raise UnhealthyError(f"{name} stopped by itself after its start.", f"See 'incus info --show-log {name}'.")
+    return instance
+
+
+def _booted(incus: Incus, name: str, system: str) -> str:
+    """ "running" or "degraded" when ``system`` is up, "" while it is not.
+
+    A system without systemd is up when it has made itself the current one.
+    """
+    instance = _running_instance(incus, name)
+    if incus.running_system(instance) != system:
+        return ""
+    systemctl = f"{system}/sw/bin/systemctl"
+    if not os.path.exists(systemctl):
+        return "running"
+    # It fails while there is no bus yet, and its exit code says less than its word.
+    state = _say(incus, name, [systemctl, "is-system-running"]).strip()
+    return state if state in _BOOTED else ""
+
+
+def _say(incus: Incus, name: str, command: Sequence[str]) -> str:
+    """What a program in a container says; nothing when it hangs."""
+    with suppress(LateError):
+        return incus.execute(name, command, _LOOK_TIMEOUT).stdout
+    return ""
+
+
+def _settled(incus: Incus, name: str, system: str) -> str:
+    state = _booted(incus, name, system)
+    if state == "degraded":
+        time.sleep(_DEGRADED_GRACE)
+        state = _booted(incus, name, system)
+    return state
+
+
+def _has_address(incus: Incus, name: str) -> str:
+    return next(iter(_running_instance(incus, name).addresses), "")
+
+
+# What to tell
+
+
+def _failed_units(incus: Incus, name: str, system: str) -> list[str]:
+    command = [f"{system}/sw/bin/systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager"]
+    lines = tail(_say(incus, name, command)).splitlines()
+    return [line.split()[0] for line in lines if line.split()] or ["(none is listed)"]
+
+
+def journal(incus: Incus, name: str, system: str) -> list[str]:
+    """The last lines on each failed unit, or the last errors of this boot; none when the container cannot say."""
+    with suppress(FleetError):
+        if os.path.exists(f"{system}/sw/bin/journalctl"):
+            return list(_journal_parts(incus, name, system))
+    return []
+
+
+def _journal_parts(incus: Incus, name: str, system: str) -> Iterator[str]:
+    journalctl = [f"{system}/sw/bin/journalctl", "--boot", "--no-pager", f"--lines={_JOURNAL_LINES}"]
+    units = [unit for unit in _failed_units(incus, name, system) if not unit.startswith(("(", "-"))]
+    for unit in units[:_FAILED_UNITS_SHOWN]:
+        yield f"The journal of {unit}:"
+        yield quoted(_say(incus, name, [*journalctl, f"--unit={unit}"]), _JOURNAL_LINES)
+    if not units:
+        yield "The last errors in the journal:"
+        yield quoted(_last_errors(incus, name, system), _JOURNAL_LINES)
+
+
+def _last_errors(incus: Incus, name: str, system: str) -> str:
+    """Return the last errors of this boot, without those that tell nothing."""
+    command = [f"{system}/sw/bin/journalctl", "--boot", "--no-pager", "--priority=err", "--reverse"]
+    # The newest come first: of a long answer only the beginning is read.
+    newest_first = _say(incus, name, [*command, f"--lines={_ERRORS_LOOKED_AT}"]).splitlines()
+    telling = [line for line in newest_first if not _NOISE.search(line)]
+    return "\n".join(reversed(telling[:_JOURNAL_LINES]))

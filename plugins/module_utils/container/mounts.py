@@ -1,0 +1,253 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tmpfs and the volumes that a container should have, and what of them is refused.
+
+Pure, as the plan that it serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from ..errors import FleetError
+from ..incus.models import Devices, Instance
+from ..names import lxc_name
+from ..stored_keys import VOLUME_CONTAINER, VOLUME_PATH
+from ..values import same_value
+from .declaration import Container, Device
+from .observed import Observed
+from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, TMPFS_ENTRY, Persist, is_below
+
+# Incus adds and removes these only while the instance is stopped.
+_NOT_WHILE_RUNNING = ("tmpfs:", "tmpfs-overlay:")
+
+
+# Tmpfs
+
+
+def tmpfs_entries(declared: Container, stored: Sequence[str], observed: Observed) -> list[str]:
+    """The lines of raw.lxc for tmpfs; those that are stored if nothing is declared."""
+    if declared.volatile.root is None:
+        return [line for line in stored if line.startswith(TMPFS_ENTRY)]
+    # In the order of their paths, so that one below another is mounted after it.
+    entries = sorted(declared.volatile.tmpfs, key=lambda entry: entry.path)
+    return [] if observed.has_tmpfs_devices else [entry.entry for entry in entries]
+
+
+def mount_devices(
+    declared: Container, instance: Instance | None, root_pool: str | None, observed: Observed
+) -> dict[str, Device | None]:
+    """The devices for tmpfs and volumes; None for those that are declared no more. Nothing that is not declared."""
+    stored = {} if instance is None else instance.devices
+    wanted: dict[str, Device | None] = {}
+    if declared.volatile.root is not None:
+        wanted.update({name: None for name in stored if name.startswith(TMPFS_DEVICE)})
+        if observed.has_tmpfs_devices:
+            wanted.update({entry.device: entry.keys for entry in declared.volatile.tmpfs})
+    if declared.volatile.persist is not None:
+        wanted.update({name: None for name in stored if name.startswith(PERSIST_DEVICE)})
+        for entry in declared.volatile.persist:
+            pool, volume = _place(declared, entry, stored.get(entry.device, {}), root_pool, observed)
+            wanted[entry.device] = {"type": "disk", "path": entry.path, "pool": pool, "source": volume}
+    return wanted
+
+
+def late_devices(before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:
+    """Those of the changed devices that Incus changes only while the instance is stopped."""
+    sides = (before.get("devices", {}), after.get("devices", {}))
+    return frozenset(
+        name for side in sides for name, keys in side.items() if keys and keys.get("source") in _NOT_WHILE_RUNNING
+    )
+
+
+def check_mounts(declared: Container, observed: Observed, devices: Devices) -> None:
+    """Refuse paths that other devices have, or that would cover some. ``devices`` are all that there will be."""
+    disks = {name: device for name, device in devices.items() if device.get("type") == "disk"}
+    paths = {name: device.get("path", "").rstrip("/") for name, device in disks.items()}
+    for entry in declared.mounts:
+        others = [name for name, path in paths.items() if path == entry.path and name != entry.device]
+        if others:
+            raise FleetError(
+                f"{declared.name}: the device {others[0]!r} is mounted at {entry.path} already.",
+                "Choose another path, or remove that device.",
+            )
+    if observed.has_tmpfs_devices:
+        return
+    for tmpfs in declared.volatile.tmpfs:
+        covered = sorted(path for path in paths.values() if is_below(path, tmpfs.path))
+        if covered:
+            raise FleetError(
+                f"{declared.name}: a tmpfs at {tmpfs.path} would cover {', '.join(covered)}: this version of Incus "
+                "mounts it after all devices.",
+                "Name paths beside those for 'tmpfs', or use Incus 6.16 or newer.",
+            )
+
+
+# Volumes
+
+
+def _place(
+    declared: Container, entry: Persist, device: Mapping[str, str], root_pool: str | None, observed: Observed
+) -> tuple[str, str]:
+    """The pool and the name of a path's volume: the one that it has, or had before, or a new one."""
+    check_pool(declared, entry.pool, observed)
+    name = entry.volume(lxc_name(declared.project, declared.name))
+    if device.get("path") == entry.path and "pool" in device and "source" in device:
+        found, name = [device["pool"]], device["source"]
+    else:
+        found = sorted(pool for pool, volume in observed.volumes if volume == name)
+    wanted = entry.pool or root_pool
+    if found and wanted not in found:
+        if entry.pool is not None:
+            raise FleetError(
+                f"{declared.name}: the volume {name} of {entry.path} is in the pool {found[0]!r}, and {entry.pool!r} "
+                "is declared.",
+                f"Move it by hand: incus storage volume move {found[0]}/{name} {entry.pool}/{name}",
+            )
+        wanted = found[0]
+    if wanted is None:
+        raise FleetError(f"{declared.name}: there is no pool for {entry.path}.", "Name one: 'persist', 'pool'.")
+    if wanted in observed.memory_pools:
+        raise FleetError(
+            f"{declared.name}: the pool {wanted!r} is in memory, so nothing persists there.",
+            f"Name another for {entry.path}: 'persist', 'pool'.",
+        )
+    _check_volume(declared, entry, (wanted, name), observed, is_attached=bool(device))
+    return wanted, name
+
+
+def check_pool(declared: Container, pool: str | None, observed: Observed) -> None:
+    """Refuse a storage pool that is not there; the server will, if it does not list them to this user."""
+    if pool is not None and observed.pools is not None and pool not in observed.pools:
+        raise FleetError(
+            f"{declared.name}: there is no storage pool {pool!r}.",
+            f"The host has: {', '.join(sorted(observed.pools)) or 'none'}.",
+        )
+
+
+def _check_volume(
+    declared: Container, entry: Persist, place: tuple[str, str], observed: Observed, *, is_attached: bool
+) -> None:
+    _check_is_here(declared, place, observed)
+    if entry.path in observed.occupied:
+        raise FleetError(
+            f"{declared.name} has files at {entry.path}, which a volume there would hide.",
+            "Move them away first; once the volume is there, they can be put into it.",
+        )
+    volume = observed.volumes.get(place)
+    if volume is None:
+        return
+    owner = (volume.config.get(VOLUME_CONTAINER), volume.config.get(VOLUME_PATH))
+    where = "/".join(place)
+    if not is_attached and owner != (lxc_name(declared.project, declared.name), entry.path):
+        raise FleetError(
+            f"{declared.name}: there is a volume {where}, and it was not made for {entry.path} of {declared.name}.",
+            "Rename it, or attach it yourself with 'devices'.",
+        )
+    others = [user for user in volume.used_by if user != _url(declared)]
+    if others:
+        raise FleetError(
+            f"{declared.name}: the volume {where} of {entry.path} is in use by {', '.join(others)}.",
+            "It is one container's own. Detach it there.",
+        )
+
+
+def check_volumes_come(declared: Container, instance: Instance, observed: Observed) -> None:
+    """Refuse to take an instance from a member of the cluster that keeps a volume of it."""
+    for place in attached_volumes(instance):
+        if instance.location in observed.far_volumes.get(place, ()):
+            _refuse_far(declared, place, str(instance.location), observed)
+
+
+def check_volumes_are_here(declared: Container, instance: Instance, observed: Observed) -> None:
+    """Refuse an instance that was moved here without its volumes: it would not start."""
+    for place in attached_volumes(instance):
+        _check_is_here(declared, place, observed)
+
+
+def attached_volumes(instance: Instance) -> list[tuple[str, str]]:
+    """The pool and the name of the custom volumes that are attached to an instance itself."""
+    return [
+        # What comes after the name is a path in the volume.
+        (device["pool"], device["source"].partition("/")[0])
+        for device in instance.devices.values()
+        if device.get("type") == "disk" and "pool" in device and "source" in device
+    ]
+
+
+def _check_is_here(declared: Container, place: tuple[str, str], observed: Observed) -> None:
+    far = observed.far_volumes.get(place)
+    if far and place not in observed.volumes:
+        _refuse_far(declared, place, min(far), observed)
+
+
+def _refuse_far(declared: Container, place: tuple[str, str], member: str, observed: Observed) -> NoReturn:
+    name, volume = declared.name, "/".join(place)
+    # Incus deletes no volume that an instance of the same member has.
+    before = f"stop {name}, incus move {name} --target {observed.member}, and then " if observed.is_elsewhere else ""
+    raise FleetError(
+        f"{name}: its volume {volume} is at {member}, and Incus moves no volumes along with a container.",
+        f"Move it by hand: {before}incus storage volume move {volume} {volume} --target {member} "
+        f"--destination-target {observed.member}",
+    )
+
+
+def _url(declared: Container) -> str:
+    project = "" if declared.project == "default" else f"?project={declared.project}"
+    return f"/1.0/instances/{declared.name}{project}"
+
+
+#: What a step does to volumes: POOL/NAME to their configuration, None for "not there".
+Volumes = Mapping[str, "Mapping[str, str | None] | None"]
+
+
+def volumes_change(
+    declared: Container, devices: Mapping[str, Device | None], observed: Observed
+) -> tuple[Volumes, Volumes]:
+    """The volumes that are missing or have another size, before and after. ``devices`` are the wanted ones."""
+    before: dict[str, Mapping[str, str | None] | None] = {}
+    after: dict[str, Mapping[str, str | None] | None] = {}
+    for entry in declared.volatile.persist or ():
+        device = devices[entry.device] or {}
+        pool, name = str(device["pool"]), str(device["source"])
+        volume, size = observed.volumes.get((pool, name)), {} if entry.size is None else {"size": entry.size}
+        if volume is None:
+            before[f"{pool}/{name}"] = None
+            after[f"{pool}/{name}"] = {**_new_volume(declared, entry), **size}
+        elif size and not same_value(entry.size, volume.config.get("size")):
+            before[f"{pool}/{name}"] = {"size": volume.config.get("size")}
+            after[f"{pool}/{name}"] = size
+    return before, after
+
+
+def _new_volume(declared: Container, entry: Persist) -> dict[str, str]:
+    return {
+        "initial.mode": entry.mode,
+        VOLUME_CONTAINER: lxc_name(declared.project, declared.name),
+        VOLUME_PATH: entry.path,
+    }
+
+
+def own_volumes(declared: Container, observed: Observed) -> dict[str, dict[str, str]]:
+    """The volumes that were made for a container of this name, as POOL/NAME, with their paths."""
+    owner = lxc_name(declared.project, declared.name)
+    return {
+        f"{pool}/{name}": {VOLUME_PATH: volume.config.get(VOLUME_PATH, "")}
+        for (pool, name), volume in sorted(observed.volumes.items())
+        if volume.config.get(VOLUME_CONTAINER) == owner
+    }
+
+
+def is_in_memory(path: str, mountinfo: str) -> bool:
+    """Whether a path of the host is on a tmpfs, by the text of /proc/self/mountinfo."""
+    found, kind = "", ""
+    for line in mountinfo.splitlines():
+        # proc(5): the mount point is the fifth field, the type is the first one after a dash.
+        fields, rest = line.split(" - ", 1)
+        point = fields.split(" ")[4].replace("\\040", " ").rstrip("/")
+        if len(point) >= len(found) and is_below(path, point):
+            found, kind = point, rest.split(" ")[0]
+    return path.startswith("/") and kind in ("tmpfs", "ramfs")

@@ -1,0 +1,158 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Observe all that the plan for containers depends on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import FleetError
+from ..incus.models import Instance
+from ..nix.profiles import read_generations
+from ..paths import LOCALTIME, profile_dir
+from ..stored_keys import VOLATILE_ROOT
+from ..values import same_value, value_text
+from .declaration import Container, ContainerSet
+from .mounts import attached_volumes, is_in_memory
+from .observed import Observed
+from .plan import is_rebuilt
+from .rollback import Host
+
+# A container that was started a moment ago has not made /run/current-system yet.
+_BOOT_GRACE = 5.0
+_POLL = 0.05
+# The API extension of tmpfs as a device.
+_TMPFS_DEVICES = "container_disk_tmpfs"
+
+
+def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None = None) -> dict[str, Observed]:
+    """Look at all that the plan depends on: the declared containers, and the others of the project for a purge.
+
+    With ``chosen``, at those alone.
+    """
+    names = [container.name for container in declared.containers]
+    if declared.name is None and len(names) == 1:
+        one = host.incus.instance(names[0])
+        instances = {} if one is None else {names[0]: one}
+    else:
+        instances = host.incus.instances(None if declared.purge else names if chosen is None else chosen)
+    wanted = dict.fromkeys([*names, *instances] if declared.purge else names) if chosen is None else chosen
+    seen = _with_running_systems(host, {name: instances[name] for name in wanted if name in instances})
+    profiles, pools, has_localtime = host.incus.profiles(), host.incus.pools(), os.path.exists(LOCALTIME)
+    nothing = Observed(has_tmpfs_devices=_TMPFS_DEVICES in host.incus.server.extensions)
+    looks = _looks_at_storage(host, declared, pools, seen, nothing)
+    missing = {container.name: _missing_sources(container) for container in declared.containers}
+    return {
+        name: replace(
+            looks.get(name, nothing),
+            instance=seen.get(name),
+            profiles=profiles,
+            pools=pools,
+            generations=read_generations(profile_dir(declared.project, name)),
+            has_localtime=has_localtime,
+            missing=missing.get(name, frozenset()),
+            member=host.incus.server.member,
+        )
+        for name in wanted
+    }
+
+
+def _missing_sources(declared: Container) -> frozenset[str]:
+    """The paths to be mounted that are not there, as far as this user can tell."""
+    disks = [keys for keys in declared.devices.values() if keys is not None and keys.get("type") == "disk"]
+    # Incus: doc/reference/devices_disk, "required": one that may come later.
+    needed = [keys for keys in disks if not same_value(False, value_text(keys.get("required", True)))]
+    paths = [
+        *(entry.source for entry in declared.bind_mounts or ()),
+        *(str(keys.get("source", "")) for keys in needed),
+    ]
+    return frozenset(path for path in paths if path.startswith("/") and _is_missing(path))
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _with_running_systems(host: Host, instances: Mapping[str, Instance]) -> dict[str, Instance]:
+    """With where /run/current-system leads in those that run; those that have none yet are waited for together."""
+    here = host.incus.server.member
+    seen = dict(instances)
+    unknown = [name for name, instance in seen.items() if instance.is_running and instance.location == here]
+    deadline = time.monotonic() + _BOOT_GRACE
+    while unknown:
+        for name in unknown:
+            seen[name] = replace(seen[name], running_system=host.incus.running_system(seen[name]))
+        unknown = [name for name in unknown if seen[name].running_system is None]
+        if not unknown or time.monotonic() >= deadline:
+            break
+        time.sleep(_POLL)
+    return seen
+
+
+def _looks_at_storage(
+    host: Host,
+    declared: ContainerSet,
+    pools: frozenset[str] | None,
+    instances: Mapping[str, Instance],
+    nothing: Observed,
+) -> dict[str, Observed]:
+    """What is known of volumes, pools and roots, for the containers whose plan depends on it."""
+    stored = [entry for entry in declared.containers if entry.volatile.persist or entry.volatile.delete_volumes]
+    if pools is not None and host.incus.server.member is not None:
+        # A move to another member may leave their volumes behind, or has done so.
+        stored += [entry for entry in declared.containers if _has_volumes(instances.get(entry.name))]
+    storage = nothing
+    if stored and pools is None:
+        raise FleetError(
+            f"{stored[0].name}: 'persist' needs a look at the storage pools, which Incus does not give this user.",
+            "Use the socket, or a certificate that is not restricted.",
+        )
+    if stored and pools is not None:
+        mounted = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+        sources = host.incus.pool_sources().items()
+        volumes = host.incus.volumes(sorted(pools))
+        here = (None, host.incus.server.member)
+        storage = replace(
+            nothing,
+            volumes={place: one for place, found in volumes.items() for one in found if one.location in here},
+            far_volumes={
+                place: frozenset(str(one.location) for one in found if one.location not in here)
+                for place, found in volumes.items()
+            },
+            memory_pools=frozenset(pool for pool, source in sources if is_in_memory(source, mounted)),
+        )
+    looks = {entry.name: storage for entry in stored}
+    for entry in declared.containers:
+        instance = instances.get(entry.name)
+        if instance is not None and entry.state != "absent":
+            looks[entry.name] = replace(
+                looks.get(entry.name, nothing),
+                occupied=_occupied(host, entry, instance),
+                has_snapshots=is_rebuilt(entry, instance) and host.incus.has_snapshots(entry.name),
+            )
+    return looks
+
+
+def _has_volumes(instance: Instance | None) -> bool:
+    return instance is not None and bool(attached_volumes(instance))
+
+
+def _occupied(host: Host, declared: Container, instance: Instance) -> frozenset[str]:
+    """The paths that are to get a volume, and have files that it would hide."""
+    if not instance.is_running and instance.config.get(VOLATILE_ROOT) == "rebuild":
+        # What was left there was volatile.
+        return frozenset()
+    new = [entry.path for entry in declared.volatile.persist or () if entry.device not in instance.devices]
+    return frozenset(path for path in new if host.incus.has_files(declared.name, path))

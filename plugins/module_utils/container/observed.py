@@ -1,0 +1,45 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was seen on the host: plain data, made by the two files that do I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ..incus.models import Instance, Profile, Volume
+from ..nix.profiles import Generations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """All that the plan for one container may look at.
+
+    ``volumes`` are the custom volumes of this host by pool and name, ``far_volumes`` the members of the cluster that
+    have others, ``memory_pools`` the pools that a reboot of the host empties, ``occupied`` the declared persistent
+    paths at which the root has files. They, and ``has_snapshots``, are looked at only where they matter.
+    """
+
+    instance: Instance | None = None
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    #: None when they cannot be listed.
+    pools: frozenset[str] | None = frozenset()
+    generations: Generations = field(default_factory=Generations)
+    has_localtime: bool = True
+    has_tmpfs_devices: bool = False
+    volumes: Mapping[tuple[str, str], Volume] = field(default_factory=dict)
+    far_volumes: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    memory_pools: frozenset[str] = frozenset()
+    occupied: frozenset[str] = frozenset()
+    #: Of the declared bind mounts, the sources that the host does not have.
+    missing: frozenset[str] = frozenset()
+    has_snapshots: bool = False
+    #: The cluster member that this host is; None without a cluster.
+    member: str | None = None
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether there is an instance, at another member of the cluster."""
+        return self.instance is not None and self.instance.location != self.member

@@ -1,0 +1,484 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From what is declared and what was observed to the steps between them.
+
+Pure: no server, no file system, no clock. Check mode shows these steps, a
+normal run applies the same ones, so the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..errors import FleetError
+from ..incus.models import Instance
+from ..nix.profiles import Generation, Generations
+from ..nix.sources import System
+from ..stored_keys import ACTIVATING, EMPTIED, HEALTHY, MOVING, RESTART, SELF_UPDATE, SET, VOLATILE_ROOT
+from ..values import same_value
+from .declaration import Container, ContainerSet
+from .desired import (
+    Change,
+    change,
+    check_kind,
+    check_profiles,
+    check_survives_stop,
+    creation,
+    expanded_config,
+    volume_change,
+)
+from .fallback import chosen_generation, fallback_of, is_refused, next_generation, notes_of_health, rollback_step
+from .mounts import check_volumes_are_here, check_volumes_come, late_devices, own_volumes
+from .observed import Observed
+from .steps import PROVING, Plan, Step, changed_names, new_step, numbered
+
+# Incus: doc/config_options.txt, keys of containers with "live update: no".
+_NEXT_START = ("raw.", "nvidia.", "security.privileged", "security.idmap.", "security.syscalls.")
+
+
+def plan_container(declared: Container, wanted: System | None, observed: Observed) -> Plan:
+    """Plan one container. ``wanted`` is the system of its declared source, None when none is declared.
+
+    Raises FleetError when the declaration cannot be met on what was observed.
+    """
+    instance = observed.instance
+    if declared.target != observed.member:
+        return Plan(container=declared, steps=tuple(_stale_steps(declared, observed)))
+    if instance is not None:
+        check_kind(declared, instance)
+    if declared.state == "absent":
+        return Plan(container=declared, steps=tuple(_absent_steps(declared, observed)))
+    check_profiles(declared, observed)
+    number = chosen_generation(declared, observed)
+    if number is not None:
+        wanted = System(path=observed.generations.paths[number], built=True, generation=number)
+    system = wanted.path if wanted is not None else observed.generations.system
+    if system is None:
+        raise FleetError(
+            f"{declared.name} has no system yet, and none is declared.", "Give 'flake', 'file' or 'system'."
+        )
+    if instance is None:
+        steps = _with_prune(declared, system, observed, _steps_for_new(declared, wanted, system, observed))
+        return Plan(container=declared, system=wanted, steps=steps)
+    fallback = None if observed.is_elsewhere else fallback_of(system, instance, observed.generations)
+    if wanted is not None and is_refused(declared, wanted, instance):
+        return _plan_for_failed(declared, wanted, observed, instance, fallback)
+    check_rebuild(declared, instance, observed)
+    differs = change(declared, instance, observed)
+    if observed.is_elsewhere:
+        moving = _steps_for_move(declared, wanted, observed, instance, differs)
+        return Plan(container=declared, system=wanted, steps=_with_prune(declared, system, observed, moving))
+    check_volumes_are_here(declared, instance, observed)
+    late = late_devices(differs.before, differs.after)
+    restart_required = _keeps_running(declared, instance) and (
+        bool(late) or takes_a_restart(differs.after) or restart_pending(instance)
+    )
+    if restart_required:
+        differs = _without_devices(differs, late)
+    changing = _steps_for_existing(declared, wanted, observed, instance, differs)
+    return Plan(
+        container=declared,
+        system=wanted,
+        steps=_with_prune(declared, system, observed, changing),
+        warnings=tuple(_warnings(declared, instance, restart_required)),
+        restart_required=restart_required,
+        fallback=fallback,
+    )
+
+
+def plan_set(
+    declared: ContainerSet, systems: Mapping[str, System | FleetError | None], observed: Mapping[str, Observed]
+) -> list[Plan]:
+    """Plan a set, by the containers' names: those to be purged first, then the declared ones in their order.
+
+    A container that cannot be planned has its error in its plan, and does not hold the others up.
+    Raises FleetError when more would be purged than may be.
+    """
+    purged = _purged(declared, observed)
+    if len(purged) > declared.purge_limit:
+        raise FleetError(
+            f"{len(purged)} containers of the set {declared.name!r} are declared no more, and 'purge_limit' is "
+            f"{declared.purge_limit}: {', '.join(container.name for container in purged)}. Nothing was changed.",
+            "Raise 'purge_limit' if they are to go with all that they hold.",
+        )
+    return [
+        _plan_or_error(container, systems.get(container.name), observed[container.name])
+        for container in (*purged, *declared.containers)
+    ]
+
+
+def _purged(declared: ContainerSet, observed: Mapping[str, Observed]) -> list[Container]:
+    if not declared.purge or declared.name is None:
+        return []
+    kept = {container.name for container in declared.containers}
+    return [
+        Container(name=name, project=declared.project, state="absent", target=seen.member)
+        for name, seen in sorted(observed.items())
+        if name not in kept
+        and seen.instance is not None
+        and not seen.is_elsewhere
+        and seen.instance.config.get(SET) == declared.name
+    ]
+
+
+def _plan_or_error(declared: Container, wanted: System | FleetError | None, observed: Observed) -> Plan:
+    try:
+        if isinstance(wanted, FleetError):
+            raise wanted
+        return plan_container(declared, wanted, observed)
+    except FleetError as error:
+        return Plan(container=declared, error=error)
+
+
+# The steps
+
+
+def _absent_steps(declared: Container, observed: Observed) -> Iterator[Step]:
+    """The instance goes last: as long as it is there, a run that was killed is found and finished."""
+    name, instance, generations = declared.name, observed.instance, observed.generations
+    if instance is not None:
+        config = expanded_config(instance.profiles, observed.profiles, instance.config)
+        if same_value(True, config.get("security.protection.delete", "")):
+            raise FleetError(
+                f"{name} is protected against deletion by security.protection.delete.",
+                f"If it is to go: incus config unset {name} security.protection.delete",
+            )
+        if instance.is_running:
+            yield new_step("stop", name, "stop", {"status": instance.status}, {"status": "Stopped"})
+    if generations.directory:
+        yield _forget_step(declared, generations)
+    if instance is not None:
+        yield new_step("delete", name, "delete the instance and its root disk", {"instance": "present"}, {})
+    volumes = own_volumes(declared, observed) if declared.volatile.delete_volumes else {}
+    if volumes:
+        gone = dict.fromkeys(volumes)
+        yield new_step("volume", name, f"delete the volumes {', '.join(gone)}", {"volumes": volumes}, {"volumes": gone})
+
+
+def _steps_for_new(declared: Container, wanted: System | None, system: str, observed: Observed) -> Iterator[Step]:
+    name = declared.name
+    body = creation(declared, observed)
+    if wanted is not None:
+        yield from _build_step(name, wanted)
+    yield from _volume_step(declared, None, observed)
+    yield new_step("create", name, "create the instance", {}, body)
+    if wanted is not None:
+        yield from _record_step(declared, wanted, observed)
+    if declared.state in ("started", "restarted"):
+        yield new_step("start", name, "start", {"status": "absent"}, {"status": "Running", "system": system})
+
+
+def _steps_for_existing(
+    declared: Container, wanted: System | None, observed: Observed, instance: Instance, differs: Change
+) -> Iterator[Step]:
+    name = declared.name
+    if wanted is not None:
+        yield from _build_step(name, wanted)
+    yield from _volume_step(declared, instance, observed)
+    # What Incus may refuse comes before the stop, if it can.
+    late = bool(late_devices(differs.before, differs.after))
+    if differs.after and not late:
+        yield _update_step(name, differs)
+    if _stops_first(declared, instance, late):
+        check_survives_stop(declared, instance)
+        running = {"status": instance.status, "system": instance.running_system}
+        yield new_step("stop", name, "stop", running, {"status": "Stopped", "system": None})
+        instance = replace(instance, status="Stopped", running_system=None)
+    if late:
+        yield _update_step(name, differs)
+    boots = observed.generations.system
+    if wanted is not None and (declared.activation != "test" or boots is None):
+        yield from _record_step(declared, wanted, observed)
+        boots = wanted.path
+    yield from _steps_to_state(declared, wanted, instance, boots)
+
+
+def _steps_to_state(
+    declared: Container, wanted: System | None, instance: Instance, boots: str | None
+) -> Iterator[Step]:
+    """Stop it, start it, or switch what runs; ``boots`` is the system that a start boots."""
+    name, status = declared.name, {"status": instance.status}
+    if declared.state == "stopped":
+        if instance.is_running:
+            check_survives_stop(declared, instance)
+            yield new_step("stop", name, "stop", status, {"status": "Stopped"})
+        return
+    runs = instance.running_system
+    if instance.status == "Frozen" and declared.state == "present":
+        return
+    if instance.status == "Frozen" and declared.state != "restarted":
+        yield new_step("unfreeze", name, "unfreeze", status, {"status": "Running"})
+    elif instance.is_running and declared.state == "restarted":
+        yield new_step("restart", name, "restart", {**status, "system": runs}, {"status": "Running", "system": boots})
+        runs = boots
+    elif not instance.is_running and (declared.state in ("started", "restarted") or MOVING in instance.config):
+        if rebuilds(declared, instance):
+            yield new_step("rebuild", name, "empty its root", {"root": "as it is"}, {"root": "empty"})
+        yield _start_step(name, instance, boots, {**status, **_mark("moving", MOVING in instance.config)})
+        runs = boots
+    elif not instance.is_running:
+        return
+    if wanted is not None:
+        yield from _activate_step(declared, wanted, instance, runs)
+
+
+def _steps_for_move(
+    declared: Container, wanted: System | None, observed: Observed, instance: Instance, differs: Change
+) -> Iterator[Step]:
+    """Its system is here before it comes, so that it can be started at any moment after."""
+    name = declared.name
+    if wanted is None or wanted.generation is not None:
+        raise FleetError(
+            f"{name} is at {instance.location}, with its generations. To be moved here its system must be declared.",
+            "Give 'flake', 'file' or 'system'.",
+        )
+    if instance.is_running:
+        check_survives_stop(declared, instance)
+    check_volumes_come(declared, instance, observed)
+    yield from _build_step(name, wanted)
+    yield from _volume_step(declared, instance, observed)
+    yield from _record_step(declared, wanted, observed)
+    before = {"location": instance.location, "status": instance.status}
+    after = {"location": observed.member, "status": "Stopped"}
+    yield new_step("move", name, f"move from {instance.location} to {observed.member}", before, after)
+    if differs.after:
+        yield _update_step(name, differs)
+    ran = instance.is_running or MOVING in instance.config
+    if declared.state in ("started", "restarted") or (declared.state == "present" and ran):
+        status = {"status": "Stopped", **_mark("moving", MOVING in instance.config)}
+        yield _start_step(name, instance, wanted.path, status)
+
+
+def _stale_steps(declared: Container, observed: Observed) -> Iterator[Step]:
+    """A container that runs at another member has its generations there: those here are of no use any more."""
+    instance, found = observed.instance, observed.generations
+    if instance is not None and observed.is_elsewhere and instance.is_running and found.directory:
+        yield _forget_step(declared, found)
+
+
+def _stops_first(declared: Container, instance: Instance, late: bool) -> bool:
+    """Whether there is work that can only be done between the stop and the start, as ``late`` changes of devices."""
+    restarts = declared.state == "restarted" and (late or rebuilds(declared, instance))
+    return instance.is_running and (restarts or (declared.state == "stopped" and late))
+
+
+def _volume_step(declared: Container, instance: Instance | None, observed: Observed) -> Iterator[Step]:
+    before, after = volume_change(declared, instance, observed)
+    if after:
+        yield new_step("volume", declared.name, f"volume {', '.join(after)}", {"volumes": before}, {"volumes": after})
+
+
+def _build_step(name: str, wanted: System) -> Iterator[Step]:
+    if wanted.built:
+        return
+    if wanted.copy_from is None:
+        yield new_step("build", name, f"build {wanted.path}", {}, {"system": wanted.path})
+    else:
+        yield new_step("copy", name, f"copy {wanted.path} from {wanted.copy_from}", {}, {"system": wanted.path})
+
+
+def _record_step(declared: Container, wanted: System, observed: Observed) -> Iterator[Step]:
+    """The profile leads to a new generation, or back to the one that was chosen by its number."""
+    found = observed.generations
+    before = {"generation": found.current, "system": found.system}
+    if wanted.generation is not None:
+        if wanted.generation != found.current:
+            after = {"generation": wanted.generation, "system": wanted.path}
+            summary = f"go to generation {wanted.generation}, {wanted.path}"
+            yield new_step("record", declared.name, summary, before, after)
+    elif found.system != wanted.path:
+        after = {"generation": next_generation(found, wanted.path), "system": wanted.path}
+        yield new_step("record", declared.name, f"record {wanted.path} as its system", before, after)
+
+
+def _activate_step(declared: Container, wanted: System, instance: Instance, runs: str | None) -> Iterator[Step]:
+    if declared.activation == "boot":
+        return
+    unfinished = runs == wanted.path and runs == instance.running_system and ACTIVATING in instance.config
+    if runs == wanted.path and not unfinished:
+        return
+    summary = f"{declared.activation} to {wanted.path}"
+    if unfinished:
+        summary += " again: the last activation did not end well"
+    after = {"running_system": wanted.path, "activation": declared.activation}
+    yield new_step("activate", declared.name, summary, {"running_system": runs}, after)
+
+
+def _with_prune(declared: Container, system: str, observed: Observed, planned: Iterator[Step]) -> tuple[Step, ...]:
+    """The planned steps, and after them the removal of the generations that are old by then."""
+    steps = tuple(planned)
+    return (*steps, *_prune_step(declared, system, observed, steps))
+
+
+def _prune_step(declared: Container, system: str, observed: Observed, steps: Sequence[Step]) -> Iterator[Step]:
+    """What goes is older than those to keep, and nothing that runs, boots, or may be gone back to.
+
+    That is judged by what the other steps leave, as the next run would judge it, which is to find nothing to do.
+    """
+    if declared.keep_generations is None:
+        return
+    instance, found = _left_by(declared, observed, steps)
+    in_use = (instance.running_system, instance.config.get(HEALTHY))
+    kept = {found.current, *sorted(found.paths)[-declared.keep_generations :]}
+    fallback = fallback_of(system, instance, found)
+    if fallback is not None:
+        kept.add(fallback.number)
+    old = {key: path for key, path in found.paths.items() if key not in kept and path not in in_use}
+    if old:
+        numbers = ", ".join(str(key) for key in sorted(old))
+        yield new_step("prune", declared.name, f"remove generations {numbers}", {"generations": numbered(old)}, {})
+
+
+def _left_by(declared: Container, observed: Observed, steps: Sequence[Step]) -> tuple[Instance, Generations]:
+    """What runs, what is noted on the instance, and the generations, when steps have ended well."""
+    instance, found = observed.instance or Instance(name=declared.name), observed.generations
+    runs, notes = instance.running_system, dict(instance.config)
+    for step in steps:
+        if step.action == "record":
+            number, path = step.after["generation"], step.after["system"]
+            found = replace(found, paths={**found.paths, number: path}, current=number)
+        elif step.action == "stop":
+            runs = None
+        elif step.action in PROVING:
+            runs = step.after["running_system" if step.action == "activate" else "system"]
+            notes.pop(ACTIVATING, None)
+            if declared.health is not None and runs is not None:
+                notes.update(notes_of_health(instance, runs))
+    return replace(instance, running_system=runs, config=notes), found
+
+
+def _update_step(name: str, differs: Change) -> Step:
+    summary = f"update {', '.join(changed_names(differs.after))}"
+    return new_step("update", name, summary, differs.before, differs.after)
+
+
+def _start_step(name: str, instance: Instance, boots: str | None, before: Mapping[str, Any]) -> Step:
+    # What a start boots needs no activation any more.
+    marker = {"activating": instance.config[ACTIVATING]} if ACTIVATING in instance.config else {}
+    return new_step("start", name, "start", {**before, **marker}, {"status": "Running", "system": boots})
+
+
+def _mark(key: str, there: bool) -> dict[str, str]:
+    return {key: "true"} if there else {}
+
+
+def _forget_step(declared: Container, found: Generations) -> Step:
+    before = {"generations": numbered(found.paths)}
+    return new_step("forget", declared.name, f"remove {declared.profile_dir}", before, {})
+
+
+# A root that is emptied at every start
+
+
+def rebuilds(declared: Container, instance: Instance) -> bool:
+    """Whether a start empties the root: as it is declared, or else as it was the last time that it was."""
+    if declared.volatile.root is not None:
+        return declared.volatile.root == "rebuild"
+    return instance.config.get(VOLATILE_ROOT) == "rebuild"
+
+
+def is_rebuilt(declared: Container, instance: Instance) -> bool:
+    """Whether it is to be started, with an emptied root."""
+    starts = declared.state == "restarted" or (declared.state == "started" and not instance.is_running)
+    return starts and rebuilds(declared, instance)
+
+
+def check_rebuild(declared: Container, instance: Instance, observed: Observed) -> None:
+    """Refuse a root that cannot be emptied, before its container is stopped for it."""
+    ephemeral = instance.ephemeral if declared.ephemeral is None else declared.ephemeral
+    if ephemeral and rebuilds(declared, instance):
+        raise FleetError(
+            f"{declared.name} is ephemeral: its stop deletes it, so its root is never rebuilt.",
+            "Declare 'ephemeral: false', or 'volatile_root: keep'.",
+        )
+    if observed.has_snapshots and is_rebuilt(declared, instance):
+        raise FleetError(
+            f"{declared.name} has snapshots, and Incus rebuilds no instance that has: its root cannot be emptied.",
+            f"Delete them ('incus snapshot list {declared.name}'), or declare 'volatile_root: keep'.",
+        )
+
+
+# Generations, and going back
+
+
+def _plan_for_failed(
+    declared: Container, wanted: System, observed: Observed, instance: Instance, fallback: Generation | None
+) -> Plan:
+    """Do not try it again, and finish a way back that was cut off: before it was begun, or before it was proven."""
+    name, found, steps = declared.name, observed.generations, tuple[Step, ...]()
+    number, good = found.current, found.system
+    unfinished = instance.is_running and ACTIVATING in instance.config
+    if fallback is not None and (unfinished or wanted.path in (instance.running_system, found.system)):
+        number, good = fallback.number, fallback.system
+        steps = (rollback_step(name, found, instance.running_system, fallback),)
+    return Plan(
+        container=declared,
+        system=wanted,
+        steps=steps,
+        restart_required=_keeps_running(declared, instance) and restart_pending(instance),
+        fallback=fallback,
+        error=FleetError(
+            f"{name}: {wanted.path} was found unhealthy by an earlier run and is not tried again. "
+            f"Its generation is {number}, {good}.",
+            "Declare another system, or 'health: {retry_failed: true}'.",
+        ),
+    )
+
+
+# What the user should know
+
+
+def _keeps_running(declared: Container, instance: Instance) -> bool:
+    return instance.is_running and declared.state in ("started", "present")
+
+
+def takes_a_restart(after: Mapping[str, Any]) -> bool:
+    """Whether some of what changes on an instance takes effect at its next start only."""
+    return any(key.startswith(_NEXT_START) for key in after.get("config", {}))
+
+
+def restart_pending(instance: Instance) -> bool:
+    """Whether it runs without what was changed since its start."""
+    since = instance.config.get(RESTART, "")
+    # As texts they compare rightly without the Z: both are in UTC, and differ in precision alone.
+    return instance.is_running and instance.last_started.rstrip("Z") < since.rstrip("Z")
+
+
+def _without_devices(differs: Change, names: frozenset[str]) -> Change:
+    """Without those that have to wait for a stop."""
+
+    def rest(side: Mapping[str, Any]) -> dict[str, Any]:
+        devices = {name: keys for name, keys in side.get("devices", {}).items() if name not in names}
+        kept = {part: value for part, value in side.items() if part != "devices"}
+        return {**kept, "devices": devices} if devices else kept
+
+    return Change(before=rest(differs.before), after=rest(differs.after))
+
+
+def _warnings(declared: Container, instance: Instance, restart_required: bool) -> Iterator[str]:
+    if restart_required:
+        yield f"{declared.name} runs on with its old settings until its next start (state: restarted)."
+    yield from _root_warnings(declared, instance)
+    own = instance.devices.get("nixprofiles")
+    is_said = declared.self_update is not None or SELF_UPDATE in instance.config
+    if not is_said and own is not None and not same_value(True, own.get("readonly", "")):
+        yield (
+            f"{declared.name} can write its profile directory on the host. "
+            "Say 'self_update: true' to keep it so, or false to end it."
+        )
+
+
+def _root_warnings(declared: Container, instance: Instance) -> Iterator[str]:
+    if not rebuilds(declared, instance) or is_rebuilt(declared, instance):
+        return
+    if instance.config.get(VOLATILE_ROOT) != "rebuild":
+        yield f"{declared.name}: its next start empties its root, but for what 'persist' and 'devices' name."
+    elif instance.is_running and instance.config.get(EMPTIED) not in (None, instance.last_started):
+        yield (
+            f"{declared.name} was started by something else than this collection: its root was not emptied. "
+            "'state: restarted' does it."
+        )

@@ -1,0 +1,134 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Outcomes as the modules return them, and as Ansible shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..errors import FleetError
+from .converge import Outcome
+from .redaction import hidden, secret_keys
+from .steps import Step
+
+
+def container_result(outcome: Outcome) -> dict[str, Any]:
+    """The return values of one container."""
+    instance, found = outcome.observed.instance, outcome.observed.generations
+    container = {
+        "name": outcome.name,
+        "status": instance.status if instance is not None else "Absent",
+        "location": None if instance is None else instance.location,
+        "addresses": {} if instance is None else {key: list(entry) for key, entry in instance.addresses.items()},
+        "system": found.system,
+        "running_system": None if instance is None else instance.running_system,
+        "generation": found.current,
+        "previous_generation": _previous_generation(outcome),
+    }
+    return {
+        "changed": outcome.changed,
+        "container": container,
+        "steps": steps_result(told_steps(outcome)),
+        "packages": list(outcome.closure_difference),
+        "restart_required": outcome.plan.restart_required,
+    }
+
+
+def member_result(outcome: Outcome) -> dict[str, Any]:
+    """The return values of one container of a set: the same, with the error that ended its work.
+
+    Addresses are not among them: for a whole set they are not asked for.
+    """
+    result = container_result(outcome)
+    del result["container"]["addresses"]
+    error = None if outcome.error is None else str(outcome.error)
+    return {**result.pop("container"), **result, "failed": error is not None, "error": error}
+
+
+def failure_table(outcomes: Sequence[Outcome]) -> str:
+    """What went wrong where."""
+    failed = {outcome.name: outcome.error for outcome in outcomes if outcome.error is not None}
+    return errors_by_name(failed, f"{len(failed)} of {len(outcomes)} containers failed:")
+
+
+def errors_by_name(failed: Mapping[str, FleetError], headline: str) -> str:
+    """A line for each error, and below it what takes more than a line."""
+    width = max(len(name) for name in failed)
+    lines = [f"  {name:<{width}}  {_in_a_line(name, error)}" for name, error in failed.items()]
+    details = [f"\n{error}" for error in failed.values() if "\n" in error.problem]
+    return "\n".join([headline, *lines, *details])
+
+
+def _in_a_line(name: str, error: FleetError) -> str:
+    """All of a short error. Of a long one the first line, with the last error of another program in it."""
+    first, *more = str(error).removeprefix(f"{name}: ").splitlines()
+    errors = [line.strip() for line in more if line.lstrip().startswith("error:")]
+    return f"{first} {errors[-1]}" if first.endswith(":") and errors else first
+
+
+def _previous_generation(outcome: Outcome) -> int | None:
+    """The generation that this run replaced, or else the one before the current one."""
+    found = outcome.observed.generations
+    for step in outcome.steps:
+        if step.action in ("record", "rollback"):
+            replaced: int | None = step.before["generation"]
+            # It is the current one in check mode, and again after the way back.
+            if replaced != found.current:
+                return replaced
+            break
+    older = [number for number in found.paths if found.current is not None and number < found.current]
+    return max(older, default=None)
+
+
+def told_steps(outcome: Outcome) -> list[Step]:
+    """The steps without the values that are told nobody."""
+    instance = outcome.observed.instance
+    keys = secret_keys(outcome.plan.container, outcome.steps, {} if instance is None else instance.config)
+    return [
+        replace(step, before=hidden(step.before, keys, old=True), after=hidden(step.after, keys, old=False))
+        for step in outcome.steps
+    ]
+
+
+def steps_result(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """Steps as the modules return them."""
+    return [
+        {"action": step.action, "summary": step.summary, "before": dict(step.before), "after": dict(step.after)}
+        for step in steps
+    ]
+
+
+def differences(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as Ansible's diff: two dictionaries of what changes, and the packages as nix names them."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for step in told_steps(outcome):
+        _merge(before, step.before, keep=True)
+        _merge(after, step.after, keep=False)
+    diff: dict[str, Any] = {
+        "before": _present(before),
+        "after": _present(after),
+        "before_header": outcome.name,
+        "after_header": outcome.name,
+    }
+    if outcome.closure_difference:
+        diff["prepared"] = "\n".join([f"packages of {outcome.name}:", *outcome.closure_difference, ""])
+    return diff
+
+
+def _merge(target: dict[str, Any], part: Mapping[str, Any], *, keep: bool) -> None:
+    """Lay a step's side over those of earlier steps; the first "before" counts, and the last "after"."""
+    for key, value in part.items():
+        if not (keep and key in target):
+            target[key] = value
+
+
+def _present(value: Any) -> Any:
+    """Without what is not there, so that a key that comes or goes is a line that comes or goes."""
+    if isinstance(value, Mapping):
+        return {key: _present(entry) for key, entry in value.items() if entry is not None}
+    return value

@@ -1,0 +1,226 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Prove a system healthy, and roll back from one that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from ..errors import FleetError, LateError, RefusedError, UnhealthyError
+from ..incus.client import Incus
+from ..nix.command import Nix
+from ..nix.profiles import Generation, read_generations, select_generation
+from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT
+from ..text import quoted
+from .declaration import Container
+from .fallback import failed_systems, notes_of_health, rollback_step
+from .health import journal, verify
+from .steps import Plan, Step
+
+#: How many systems that were found bad an instance keeps in mind.
+_FAILED_KEPT = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """The two ends that do I/O on one host."""
+
+    incus: Incus
+    nix: Nix
+
+
+class RolledBackError(FleetError):
+    """A system was bad, and the one before it runs again and is healthy: ``step`` was done instead."""
+
+    def __init__(self, problem: str, advice: str, step: Step) -> None:
+        super().__init__(problem, advice)
+        self.step = step
+
+
+def reboot(host: Host, container: Container, *, force: bool) -> None:
+    instance = host.incus.instance(container.name)
+    if instance is not None and instance.is_running:
+        if instance.ephemeral:
+            # Incus deletes it when it stops, unless the stop is a part of its own restart.
+            host.incus.set_state(container.name, "restart", container.stop_timeout, force=force)
+            return
+        stop_instance(host, container, instance.status, force=force)
+    emptied = instance is not None and instance.config.get(VOLATILE_ROOT) == "rebuild"
+    if emptied:
+        host.incus.rebuild_instance(container.name)
+    start_instance(host, container.name, emptied=emptied)
+
+
+def start_instance(host: Host, name: str, *, emptied: bool) -> bool:
+    """Start it, and note which start its root was emptied for: after any other one it is not empty.
+
+    False when somebody else has started it meanwhile, as Incus does when it comes up.
+    """
+    ours = True
+    try:
+        host.incus.set_state(name, "start")
+    except RefusedError:
+        if not is_running(host, name):
+            raise
+        ours = False
+    found = host.incus.instance(name) if emptied else None
+    if found is not None:
+        host.incus.note(name, {EMPTIED: found.last_started})
+    return ours
+
+
+def stop_instance(host: Host, container: Container, status: str, *, force: bool) -> None:
+    if status == "Frozen":
+        host.incus.set_state(container.name, "unfreeze")
+    try:
+        host.incus.set_state(container.name, "stop", container.stop_timeout)
+    except FleetError as error:
+        if not is_running(host, container.name):
+            return
+        if not force:
+            raise FleetError(
+                f"{container.name} did not stop within {container.stop_timeout} s, and runs on. {error.problem}",
+                "Raise 'stop_timeout', or declare 'force: true' to have it killed then.",
+            ) from error
+        host.incus.set_state(container.name, "stop", container.stop_timeout, force=True)
+
+
+def is_running(host: Host, name: str) -> bool:
+    found = host.incus.instance(name)
+    return found is not None and found.is_running
+
+
+def switch_to(host: Host, container: Container, system: str, action: str) -> None:
+    """Run switch-to-configuration; UnhealthyError when it fails, or is not done in time.
+
+    When Incus does not run it, the system has not been tried.
+    """
+    name = container.name
+    try:
+        command = [f"{system}/bin/switch-to-configuration", action]
+        done = host.incus.execute(name, command, container.wait.timeout, output_of_success=False)
+    except LateError as error:
+        raise UnhealthyError(f"'{action}' to {system}: {error.problem}", error.advice) from error
+    except RefusedError as error:
+        raise FleetError(error.problem, error.advice) from error
+    if done.code != 0:
+        now = running_system(host, name)
+        raise UnhealthyError(
+            f"{name}: '{action}' to {system} failed with code {done.code}; it runs {now or 'an unknown system'} now. "
+            f"It said:\n{quoted(done.stdout + done.stderr)}",
+            f"See 'incus exec {name} -- journalctl --boot', mend the system, and run again.",
+        )
+
+
+def running_system(host: Host, name: str) -> str | None:
+    """The system that runs in a container now; None when it does not run, or does not say."""
+    instance = host.incus.instance(name)
+    if instance is None or not instance.is_running:
+        return None
+    return host.incus.running_system(instance)
+
+
+def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], list[str]]) -> list[str]:
+    """Bring ``system`` up and note that it is healthy.
+
+    If it is not, go back and raise the FleetError that tells of both.
+    """
+    container = plan.container
+    if container.health is None:
+        return bring_up()
+    # A run that is killed now leaves word that it has not been seen to be healthy.
+    host.incus.note(container.name, {ACTIVATING: system}, unless={HEALTHY: system})
+    try:
+        warnings = bring_up()
+    except (UnhealthyError, RefusedError) as error:
+        raise _gone_back(host, plan, system, error) from error
+    _note_good(host, container, system)
+    return warnings
+
+
+def _note_good(host: Host, container: Container, system: str) -> None:
+    """What the next run is to know, in one request, and none if it knows it already."""
+    instance = host.incus.instance(container.name)
+    if instance is None:
+        return
+    wanted = notes_of_health(instance, system)
+    new = {key: value for key, value in wanted.items() if instance.config.get(key, "") != value}
+    if new:
+        host.incus.note(container.name, new)
+
+
+def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
+    """Go back from ``bad`` if that is declared and possible; the error that tells all of it."""
+    container, name = plan.container, plan.container.name
+    said = journal(host.incus, name, bad)
+    problem = "\n".join([f"{name}: {bad} is not healthy: {why.problem.removeprefix(f'{name}: ')}", *said])
+    if plan.fallback is None or container.health is None or not container.health.rollback:
+        host.incus.note(name, {ACTIVATING: bad})
+        reason = _why_it_stays(host, container, bad)
+        return FleetError(f"{problem}\n{reason}, so {name} was left as it is.", why.advice)
+    number, good = plan.fallback.number, plan.fallback.system
+    known: list[str] = []
+    try:
+        step = rollback_step(name, read_generations(container.profile_dir), bad, plan.fallback)
+        known = [path for path in failed_systems(host.incus.instance(name)) if path != bad]
+        # Remembered before anything else: a run that is killed now is finished by the next one.
+        host.incus.note(name, {FAILED: " ".join([*known, bad][-_FAILED_KEPT:])})
+        return_to(host, container, plan.fallback)
+    except FleetError as error:
+        now = None
+        with suppress(FleetError):
+            now = running_system(host, name)
+        text = f"{problem}\nGoing back to generation {number}, {good}, failed as well: {error} "
+        if isinstance(why, RefusedError) and isinstance(error, RefusedError):
+            # What starts with no system is not the system's fault.
+            with suppress(FleetError):
+                host.incus.note(name, {FAILED: " ".join(known)})
+                text += f"{bad} is not remembered as bad. "
+        return FleetError(
+            f"{text}{name} runs {now or 'nothing'} now.", f"See 'incus info --show-log {name}', and run again."
+        )
+    return RolledBackError(
+        f"{problem}\n{name} went back to generation {number}, {good}, and is healthy with it. "
+        f"{bad} is remembered as bad.",
+        "Declare another system, or 'health: {retry_failed: true}' to try this one again.",
+        step,
+    )
+
+
+def _why_it_stays(host: Host, container: Container, bad: str) -> str:
+    if container.health is None or not container.health.rollback:
+        return "'rollback' is false"
+    instance = host.incus.instance(container.name)
+    if instance is not None and instance.config.get(HEALTHY) == bad:
+        return "This system was healthy before"
+    return "There is no generation to go back to"
+
+
+def return_to(host: Host, container: Container, fallback: Generation) -> None:
+    """Make a generation current, and run its system; by a new boot if it cannot be switched to."""
+    name, good = container.name, fallback.system
+    select_generation(container.profile_dir, fallback.number)
+    try:
+        # A system that is half up is no place to switch from.
+        if running_system(host, name) is None:
+            raise UnhealthyError(f"{name} does not say what it runs.", f"See 'incus exec {name} -- ls -l /run'.")
+        switch_to(host, container, good, "switch")
+    except UnhealthyError:
+        # If it has never been left it goes on, unless a switch that hangs may leave it yet.
+        stays = running_system(host, name) == good and not host.incus.runs_commands(name)
+        if not stays or not _is_healthy(host, container, good):
+            reboot(host, container, force=True)
+    verify(host.incus, container, good)
+    _note_good(host, container, good)
+
+
+def _is_healthy(host: Host, container: Container, system: str) -> bool:
+    try:
+        verify(host.incus, container, system)
+    except UnhealthyError:
+        return False
+    return True

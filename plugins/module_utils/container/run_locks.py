@@ -1,0 +1,161 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One run at a time for each container of a host.
+
+A lock is a flock on a file beside the profiles. The kernel frees it with the process that has it, however that ends: a
+file that is left means nothing, and the next run removes it. What is written in it is for those who wait.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from types import TracebackType
+
+from ..errors import FleetError
+from ..nix.profiles import explained, make_profiles_dir
+from ..paths import PROFILES_DIR
+from ..text import shown, utc
+
+# No container is called so, and Nix passes over files that are no links.
+_FILE = ".lock-"
+_POLL = 0.1
+_NOTE_LIMIT = 4096
+
+
+class Locks:
+    """The locks of one run, by the names that liblxc gives containers. All are given back at its end."""
+
+    def __init__(self, what: str, timeout: int) -> None:
+        """``what`` tells others who holds them; ``timeout`` is how many seconds this run waits for others in all."""
+        if timeout < 0:
+            problem = f"lock_timeout is {timeout}, but it is a number of seconds from 0."
+            raise FleetError(problem, "Raise it, or leave it out.")
+        self._note = {"what": what, "pid": os.getpid(), "since": utc(time.time())}
+        self._timeout = timeout
+        self._deadline: float | None = None
+        self._held: dict[str, int] = {}
+        #: Why some could not be had.
+        self.refused: dict[str, FleetError] = {}
+
+    def __enter__(self) -> Locks:
+        """Nothing is taken yet."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give all back, with the files of runs that were killed: their containers may be declared no more."""
+        self._give_back(list(self._held))
+        _remove_left()
+
+    def __contains__(self, name: object) -> bool:
+        """Whether this run holds a container."""
+        return name in self._held
+
+    def take_free(self, names: Iterable[str]) -> None:
+        """Take those that nobody holds, and that this user can: without a change, none will be needed."""
+        with suppress(FleetError):
+            for name in names:
+                self._take(name)
+
+    def hold(self, names: Collection[str]) -> bool:
+        """Hold these and no others, and wait for those that somebody has.
+
+        True when what was seen before may be outdated. Those that do not come in time are in ``refused``.
+        """
+        wanted = sorted(set(names) - self.refused.keys())
+        if self._held.keys() >= set(wanted):
+            self._give_back(self._held.keys() - set(wanted))
+            return False
+        # Who waits holds nothing, and all take them in one order: no two runs wait for each other.
+        self._give_back(list(self._held))
+        for name in wanted:
+            self._wait_for(name)
+        return True
+
+    def _wait_for(self, name: str) -> None:
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._timeout
+        while not self._take(name):
+            if time.monotonic() >= self._deadline:
+                self.refused[name] = FleetError(
+                    f"{name} was left as it is: {_holder(name)} works on it, and has not ended in {self._timeout} s.",
+                    "Run again when that is done, or raise 'lock_timeout'.",
+                )
+                return
+            time.sleep(_POLL)
+
+    def _take(self, name: str) -> bool:
+        path = _path(name)
+        while True:
+            with explained(PROFILES_DIR):
+                make_profiles_dir()
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o660)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                return False
+            if _is_at(path, descriptor):
+                break
+            # Whoever had it has removed the file meanwhile.
+            os.close(descriptor)
+        # For others of the group that the directory belongs to; not if the file is one of theirs.
+        with suppress(PermissionError):
+            os.fchmod(descriptor, 0o660)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(self._note).encode(), 0)
+        self._held[name] = descriptor
+        return True
+
+    def _give_back(self, names: Iterable[str]) -> None:
+        for name in list(names):
+            with suppress(FileNotFoundError):
+                os.unlink(_path(name))
+            os.close(self._held.pop(name))
+
+
+def _remove_left() -> None:
+    """Remove the files that nobody holds. Those of another user stay, as does all if there is no directory."""
+    with suppress(OSError):
+        for name in os.listdir(PROFILES_DIR):
+            if name.startswith(_FILE):
+                with suppress(OSError):
+                    _remove_if_free(f"{PROFILES_DIR}/{name}")
+
+
+def _remove_if_free(path: str) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_at(path, descriptor):
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
+
+
+def _path(name: str) -> str:
+    return f"{PROFILES_DIR}/{_FILE}{name}"
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    """Whether an open file is the one that has this name now."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _holder(name: str) -> str:
+    """Who holds a lock, as far as it says."""
+    with suppress(OSError, ValueError, KeyError, TypeError), open(_path(name), "rb") as file:
+        note = json.loads(file.read(_NOTE_LIMIT))
+        return shown(f"{note['what']} (process {note['pid']}, since {note['since']})")
+    return "another run"

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Steps of a plan, and the plan that they make. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from ..errors import FleetError
+from ..nix.profiles import Generation
+from ..nix.sources import System
+from .declaration import Container
+
+Action: TypeAlias = Literal[
+    "build",
+    "copy",
+    "volume",
+    "create",
+    "update",
+    "record",
+    "move",
+    "unfreeze",
+    "rebuild",
+    "start",
+    "restart",
+    "activate",
+    "rollback",
+    "prune",
+    "stop",
+    "forget",
+    "delete",
+]
+#: Steps that put a system into the store; they are done for the whole set before any other.
+BUILDING = frozenset(("build", "copy"))
+#: Steps during which a container that ran does not do its work.
+DISRUPTIVE = frozenset(("restart", "activate", "rollback", "stop", "move"))
+#: Steps that end with a system that was seen to be healthy.
+PROVING = frozenset(("start", "restart", "activate"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing to do, with what it finds and what it leaves: only the keys that it changes."""
+
+    action: Action
+    container: str
+    summary: str
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The steps for one container in their order, and what its user should know.
+
+    ``fallback`` is the generation to go back to when ``system`` turns out bad.
+    ``error`` is told when the steps are done: the declaration cannot be met.
+    """
+
+    container: Container
+    system: System | None = None
+    steps: tuple[Step, ...] = ()
+    warnings: tuple[str, ...] = ()
+    restart_required: bool = False
+    fallback: Generation | None = None
+    error: FleetError | None = None
+
+
+def new_step(action: Action, name: str, summary: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Step:
+    return Step(action=action, container=name, summary=f"{name}: {summary}", before=before, after=after)
+
+
+def numbered(paths: Mapping[int, str]) -> dict[str, str]:
+    return {str(number): path for number, path in paths.items()}
+
+
+def changed_names(after: Mapping[str, Any]) -> list[str]:
+    names = [f"config {key}" for key in after.get("config", {})]
+    names += [f"device {key}" for key in after.get("devices", {})]
+    return names + [key for key in after if key not in ("config", "devices")]

@@ -1,0 +1,346 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The sync: roots on the host for what the links inside containers lead to."""
+
+from __future__ import annotations
+
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
+from typing import TypeAlias, TypeVar
+
+from ..errors import FleetError
+from ..incus.models import Fleet
+from ..incus.rootfs import Running, has_ended, running_containers, store_path_behind
+from .hazards import remove_hazards
+from .lookup import Answers, Bounds, Questions, look_into
+from .plan import Change, Look, Roots, plan_roots, with_changes
+from .store import apply_changes, auto_links, in_store, kept_roots, locked_roots, remove_left
+
+# What a container runs: a root wherever Nix runs (NixOS links both from gcroots), but not from the host's view.
+_SYSTEM_LINKS = ("/run/booted-system", "/run/current-system")
+# Links are held and looked up so many at a time, however many there are.
+_BATCH = 20_000
+# What Incus may take to call a container stopped whose init has ended, in seconds.
+_STOPPING = 3
+_POLL = 0.1
+
+_Entry = TypeVar("_Entry")
+
+#: Asks Incus which containers there are; None when it is not to be asked, or does not answer.
+AskIncus: TypeAlias = Callable[[], "Fleet | None"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What bounds a sync. Times are in seconds.
+
+    ``timeout`` is for the whole sync, ``container_timeout`` for looking into one
+    running container, ``stopped_timeout`` for all that do not run. ``settle`` is the
+    age of a container from which a link that is missing is gone, ``max_roots`` a
+    number for each container.
+    """
+
+    timeout: float = 120
+    container_timeout: float = 10
+    stopped_timeout: float = 60
+    settle: float = 60
+    max_roots: int = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """What a sync is about: the containers in ``only`` or all, the links of gcroots/auto that are named or
+    all of them and what is rooted already, and directories to search in each container. ``missing`` are paths
+    of which an earlier sync has reported that a container, which has not run since, does not have them."""
+
+    only: Collection[str] | None = None
+    links: Collection[str] | None = None
+    scan: Sequence[str] = ()
+    missing: Collection[tuple[str, str]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a sync did, or would do; ``limits`` and ``problems`` are for the administrator.
+
+    ``unknown`` is the number of links that no running container and not the host
+    has, ``missing`` what was looked for in stopped containers and is not there,
+    ``ended`` the containers that stopped while they were looked at.
+    ``removed`` tells of what would have stopped Nix's collection.
+    """
+
+    changes: tuple[Change, ...] = ()
+    removed: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    links: int = 0
+    unknown: int = 0
+    missing: tuple[tuple[str, str], ...] = ()
+    ended: tuple[str, ...] = ()
+    containers: int = 0
+
+
+def sync(ask_incus: AskIncus, limits: Limits, scope: Scope, *, check: bool = False) -> Report:
+    """Bring the roots in line with the links inside containers; with ``check`` only say what that would change.
+
+    ``ask_incus`` gives None when Incus is not to be asked: deleted containers, and
+    links of stopped ones, wait for another sync then. Raises FleetError when another
+    sync holds the roots for too long, or they cannot be written.
+    """
+    deadline = time.monotonic() + limits.timeout
+    with nullcontext() if check else locked_roots(limits.timeout):
+        if not check and scope.links is None:
+            remove_left()
+        report = _sync_all(ask_incus, limits, scope, deadline=deadline, check=check)
+        return replace(report, removed=tuple(remove_hazards(scope.links, check=check)))
+
+
+def _sync_all(ask_incus: AskIncus, limits: Limits, scope: Scope, *, deadline: float, check: bool) -> Report:
+    report = Report()
+    # Under the lock: what was created, rooted and stopped while it was waited for is no deleted container.
+    fleet = ask_incus()
+    kept = _chosen(kept_roots(), scope.only)
+    for number, paths in enumerate(_batches(auto_links(scope.links))):
+        if number and time.monotonic() >= deadline:
+            left = f"The sync ended after {limits.timeout:.0f} s; the links after the first {report.links} wait."
+            report = _joined(report, Report(limits=(left,)))
+            break
+        sync_paths = partial(
+            _sync_paths,
+            limits=limits,
+            paths=paths,
+            deadline=deadline,
+            whole=number == 0 and scope.links is None,
+            check=check,
+        )
+        part = sync_paths(fleet, scope=scope, kept=kept)
+        kept = with_changes(kept, part.changes)
+        report = _joined(report, part)
+        if part.ended and fleet is not None:
+            # What they have is read as that of stopped ones.
+            fleet = _when_stopped(ask_incus, part.ended, deadline)
+            part = sync_paths(fleet, scope=replace(scope, only=part.ended), kept=_chosen(kept, part.ended))
+            kept = with_changes(kept, part.changes)
+            report = _joined(replace(report, ended=()), replace(part, links=0, unknown=0))
+    told = [f"{name} keeps its roots and gets no new ones: it stopped meanwhile." for name in report.ended]
+    return replace(report, problems=(*report.problems, *told))
+
+
+def _when_stopped(ask_incus: AskIncus, names: Sequence[str], deadline: float) -> Fleet | None:
+    """The fleet, once it has containers whose init has ended as stopped, unless they are gone or run anew."""
+    until = min(deadline, time.monotonic() + _STOPPING)
+    while (fleet := ask_incus()) is not None and time.monotonic() < until:
+        awaited = _chosen(running_containers(), names)
+        alive = {name for name, container in awaited.items() if not has_ended(name, container.pid)}
+        if not set(names) & fleet.running - alive:
+            break
+        time.sleep(_POLL)
+    return fleet
+
+
+def root_one(fleet: Fleet, limits: Limits, name: str, path: str, *, check: bool) -> Report:
+    """Root what one link of one container leads to. Raises FleetError when that cannot be."""
+    with nullcontext() if check else locked_roots(limits.timeout):
+        look = _look_at(fleet, limits, name, path)
+        plan = plan_roots(
+            {name: kept_roots().get(name, {})},
+            {name: look},
+            existing=None,
+            valid=in_store([store for store in look.links.values() if store is not None]),
+            max_roots=limits.max_roots,
+        )
+        if look.links.get(path) is None or any(change.after is None for change in plan.changes):
+            raise FleetError(
+                f"{path} in {name} is no link to a path that is in the store.", f"See 'ls -l {path}' in the container."
+            )
+        done, problems = (list(plan.changes), []) if check else apply_changes(plan.changes)
+        if plan.limits or problems:
+            advice = "Remove roots that are not needed, or raise max_roots."
+            raise FleetError(" ".join((*plan.limits, *problems)), advice)
+    return Report(changes=tuple(done), links=1)
+
+
+def _look_at(fleet: Fleet, limits: Limits, name: str, path: str) -> Look:
+    container = running_containers().get(name)
+    if container is None:
+        return Look(links={path: store_path_behind(partial(fleet.read_stopped, name), path)})
+    deadline = time.monotonic() + limits.timeout
+    answers = look_into([Questions(container=container, kept=[path])], _bounds(limits, deadline))
+    if name in answers.ended:
+        raise FleetError(f"{name} stopped meanwhile.", "Run again.")
+    if name not in answers.looks:
+        raise FleetError(" ".join((*answers.problems, *answers.limits)), "Run again, with more time if it is slow.")
+    return answers.looks[name]
+
+
+def forget_root(limits: Limits, name: str, path: str, *, check: bool) -> Report:
+    """Remove the root of one link, if there is one."""
+    with nullcontext() if check else locked_roots(limits.timeout):
+        before = kept_roots().get(name, {}).get(path)
+        if before is None:
+            return Report()
+        change = Change(verb="drop", container=name, path=path, before=before, after=None, reason="as declared")
+        done, problems = ([change], []) if check else apply_changes([change])
+        if problems:
+            raise FleetError(" ".join(problems), "Run this as root.")
+    return Report(changes=tuple(done))
+
+
+def _bounds(limits: Limits, deadline: float) -> Bounds:
+    return Bounds(timeout=limits.container_timeout, deadline=deadline, max_new=limits.max_roots, settle=limits.settle)
+
+
+def _batches(links: Iterator[str]) -> Iterator[list[str]]:
+    """At least one batch, because what is rooted already is looked after in the first."""
+    yield sorted(islice(links, _BATCH))
+    while batch := sorted(islice(links, _BATCH)):
+        yield batch
+
+
+def _sync_paths(
+    fleet: Fleet | None,
+    *,
+    limits: Limits,
+    scope: Scope,
+    kept: Mapping[str, Roots],
+    paths: Sequence[str],
+    deadline: float,
+    whole: bool,
+    check: bool,
+) -> Report:
+    """Sync one batch of links, sorted; ``whole`` adds what runs, the roots that are there, and what a scan finds."""
+    running = _chosen(running_containers(), scope.only)
+    answers = look_into(
+        [_questions(container, kept.get(name, {}), paths, scope, whole) for name, container in running.items()],
+        _bounds(limits, deadline),
+    )
+    looks = dict(answers.looks)
+    ended = set(answers.ended)
+    unknown = _unknown(paths, answers)
+    searched = _Searched()
+    if fleet is not None:
+        # Incus takes one for running that has nothing to look at any more, or not yet.
+        ended.update(_chosen_names(fleet.running - running.keys(), scope.only))
+        stopped = _chosen_names(fleet.stopped - running.keys(), scope.only)
+        until = min(deadline, time.monotonic() + limits.stopped_timeout)
+        # Those that nobody else has come first: the others are safe with whoever has them.
+        in_order = dict.fromkeys((*unknown, *paths))
+        searched = _search_stopped(
+            fleet, stopped, in_order, kept=kept, missing=frozenset(scope.missing), deadline=until
+        )
+        looks.update(searched.looks)
+    plan = plan_roots(
+        kept,
+        looks,
+        existing=None if fleet is None else fleet.names | running.keys(),
+        valid=in_store({store for look in looks.values() for store in look.links.values() if store is not None}),
+        max_roots=limits.max_roots,
+    )
+    done, problems = (list(plan.changes), []) if check else apply_changes(plan.changes)
+    return Report(
+        changes=tuple(done),
+        limits=(*plan.limits, *answers.limits, *searched.limits),
+        problems=(*answers.problems, *problems),
+        links=len(paths),
+        unknown=len(unknown),
+        missing=searched.missing,
+        ended=tuple(sorted(ended)),
+        containers=len(running),
+    )
+
+
+def _questions(container: Running, roots: Roots, paths: Sequence[str], scope: Scope, whole: bool) -> Questions:
+    """A root that is no directory of a new link's path any more is looked up with it: its place is needed."""
+    if whole:
+        kept = list(roots)
+        new = dict.fromkeys((*_SYSTEM_LINKS, *paths))
+    else:
+        new = dict.fromkeys(paths)
+        kept = [path for path in roots if path in new or _has_below(paths, path)]
+    return Questions(
+        container=container,
+        new=[path for path in new if path not in roots],
+        kept=kept,
+        scan=scope.scan if whole else (),
+    )
+
+
+def _has_below(paths: Sequence[str], directory: str) -> bool:
+    """Whether one of the paths, which are sorted, is below a directory."""
+    place = bisect_left(paths, f"{directory}/")
+    return place < len(paths) and paths[place].startswith(f"{directory}/")
+
+
+def _chosen(found: Mapping[str, _Entry], only: Collection[str] | None) -> dict[str, _Entry]:
+    """Those that a sync is about, by name."""
+    return {name: found[name] for name in _chosen_names(found, only)}
+
+
+def _chosen_names(names: Iterable[str], only: Collection[str] | None) -> list[str]:
+    """The names that a sync is about, in their order."""
+    return sorted(name for name in names if only is None or name in only)
+
+
+def _unknown(paths: Sequence[str], answers: Answers) -> list[str]:
+    """The links that are in no running container and not on the host: some stopped container has them."""
+    found = {path for look in answers.looks.values() for path, store in look.links.items() if store is not None}
+    return [path for path in paths if path not in found and not os.path.lexists(path)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Searched:
+    """What was seen in stopped containers."""
+
+    looks: Mapping[str, Look] = field(default_factory=dict)
+    missing: tuple[tuple[str, str], ...] = ()
+    limits: tuple[str, ...] = ()
+
+
+def _search_stopped(
+    fleet: Fleet,
+    stopped: Sequence[str],
+    paths: Iterable[str],
+    *,
+    kept: Mapping[str, Roots],
+    missing: Collection[tuple[str, str]],
+    deadline: float,
+) -> _Searched:
+    """Links of stopped containers that have no root yet. What is not found drops nothing."""
+    found: dict[str, dict[str, str | None]] = {}
+    not_there: list[tuple[str, str]] = []
+    limits: list[str] = []
+    questions = [(name, path) for path in paths for name in stopped if path not in kept.get(name, {})]
+    for number, (name, path) in enumerate(questions):
+        if (name, path) in missing:
+            not_there.append((name, path))
+        elif time.monotonic() >= deadline:
+            left = len(questions) - number
+            limits.append(f"The time was up before {left} links were looked up in stopped containers.")
+            break
+        elif (store := store_path_behind(partial(fleet.read_stopped, name), path)) is not None:
+            found.setdefault(name, {})[path] = store
+        else:
+            not_there.append((name, path))
+    looks = {name: Look(links=links) for name, links in found.items()}
+    return _Searched(looks=looks, missing=tuple(not_there), limits=tuple(limits))
+
+
+def _joined(first: Report, second: Report) -> Report:
+    return Report(
+        changes=first.changes + second.changes,
+        limits=first.limits + second.limits,
+        problems=first.problems + second.problems,
+        links=first.links + second.links,
+        unknown=first.unknown + second.unknown,
+        missing=first.missing + second.missing,
+        ended=first.ended + second.ended,
+        containers=max(first.containers, second.containers),
+    )

@@ -1,0 +1,212 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Incus objects as plain data, and how they are read from its answers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from itertools import islice
+from typing import Any, TypeAlias
+
+from ..text import shown
+
+# Of a container, and of each interface: beyond that it is no use to anybody.
+_INTERFACES = 100
+_ADDRESSES = 100
+Config: TypeAlias = Mapping[str, str]
+Devices: TypeAlias = Mapping[str, Mapping[str, str]]
+
+
+def server_from(info: Mapping[str, Any]) -> Server:
+    """The answer of GET /1.0."""
+    environment = info.get("environment") or {}
+    features = environment.get("kernel_features") or {}
+    return Server(
+        name=str(environment.get("server_name", "")),
+        version=str(environment.get("server_version", "")),
+        extensions=frozenset(info.get("api_extensions") or ()),
+        # Incus 7.0 takes them for granted and names no features any more.
+        idmapped_mounts=features.get("idmapped_mounts", "true") == "true",
+        member=str(environment["server_name"]) if environment.get("server_clustered") else None,
+    )
+
+
+def instances_of(operation: Mapping[str, Any]) -> set[str]:
+    """The names of the instances that an operation is about; those of one are in one project."""
+    urls = (operation.get("resources") or {}).get("instances") or ()
+    return {str(url).partition("?")[0].rpartition("/")[2] for url in urls}
+
+
+def location_of(entry: Mapping[str, Any]) -> str | None:
+    """Incus says "none" without a cluster."""
+    location = entry.get("location")
+    return None if location in (None, "", "none") else str(location)
+
+
+def profile_from(entry: Mapping[str, Any]) -> Profile:
+    return Profile(
+        name=entry["name"],
+        description=entry.get("description") or "",
+        config=entry.get("config") or {},
+        devices=entry.get("devices") or {},
+        used_by=tuple(entry.get("used_by") or ()),
+    )
+
+
+def profile_body(profile: Profile) -> dict[str, Any]:
+    return {
+        "description": profile.description,
+        "config": dict(profile.config),
+        "devices": {name: dict(keys) for name, keys in profile.devices.items()},
+    }
+
+
+def instance_from(entry: Mapping[str, Any]) -> Instance:
+    """An entry of GET /1.0/instances."""
+    state = entry.get("state") or {}
+    return Instance(
+        name=entry["name"],
+        project=entry.get("project") or "default",
+        type=entry.get("type") or "container",
+        # It is Ready when it has said so itself, through /dev/incus.
+        status="Running" if entry.get("status") == "Ready" else entry.get("status") or "",
+        pid=int(state.get("pid") or 0),
+        config=entry.get("config") or {},
+        devices=entry.get("devices") or {},
+        profiles=tuple(entry.get("profiles") or ()),
+        description=entry.get("description") or "",
+        ephemeral=bool(entry.get("ephemeral")),
+        expanded_config=entry.get("expanded_config") or {},
+        expanded_devices=entry.get("expanded_devices") or {},
+        addresses=_addresses(state.get("network") or {}),
+        last_started=entry.get("last_used_at") or "",
+        disk={name: used for name, seen in (state.get("disk") or {}).items() if (used := seen.get("usage") or 0) > 0},
+        location=location_of(entry),
+    )
+
+
+def volume_from(entry: Mapping[str, Any]) -> Volume:
+    return Volume(
+        config=entry.get("config") or {}, used_by=tuple(entry.get("used_by") or ()), location=location_of(entry)
+    )
+
+
+def _addresses(network: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The global addresses by interface. Root in the container makes as many of both as it likes, and names them."""
+    found = {
+        shown(str(interface)): tuple(islice(_global_addresses(seen), _ADDRESSES))
+        for interface, seen in islice(network.items(), _INTERFACES)
+    }
+    return {interface: addresses for interface, addresses in found.items() if addresses}
+
+
+def _global_addresses(seen: Mapping[str, Any]) -> Iterator[str]:
+    for entry in seen.get("addresses") or ():
+        if entry.get("scope") == "global":
+            with suppress(ValueError):
+                yield str(ip_address(entry.get("address")))
+
+
+def writable(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of an instance that a PUT takes (InstancePut)."""
+    keys = ("architecture", "config", "devices", "ephemeral", "profiles", "stateful", "description")
+    return {key: entry[key] for key in keys if key in entry}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """What Incus says of itself and of its kernel (GET /1.0)."""
+
+    name: str
+    version: str
+    extensions: frozenset[str]
+    idmapped_mounts: bool
+    #: Its name in the cluster that it is a member of; None when it is in none.
+    member: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """The members of a cluster by name, those of them that take containers, and the one that this host is."""
+
+    member: str
+    members: frozenset[str]
+    online: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """An Incus profile; ``used_by`` holds API paths of instances and images."""
+
+    name: str
+    description: str = ""
+    config: Config = field(default_factory=dict)
+    devices: Devices = field(default_factory=dict)
+    used_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """An Incus instance as ``GET /1.0/instances?recursion=2`` shows it.
+
+    ``pid`` is its init's process id on this host, 0 when it does not run here.
+    ``location`` is the cluster member that it is at, None without a cluster.
+    ``addresses`` are its global addresses by interface. ``running_system`` is
+    where /run/current-system leads inside it, None when that could not be read.
+    ``last_started`` is Incus's time stamp, always in UTC. ``disk`` has the bytes used on those
+    of its disks that can tell.
+    """
+
+    name: str
+    project: str = "default"
+    type: str = "container"
+    status: str = "Stopped"
+    pid: int = 0
+    config: Config = field(default_factory=dict)
+    devices: Devices = field(default_factory=dict)
+    profiles: tuple[str, ...] = ()
+    description: str = ""
+    ephemeral: bool = False
+    expanded_config: Config = field(default_factory=dict)
+    expanded_devices: Devices = field(default_factory=dict)
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    running_system: str | None = None
+    last_started: str = ""
+    disk: Mapping[str, int] = field(default_factory=dict)
+    location: str | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has processes; a frozen instance has."""
+        return self.status in ("Running", "Frozen")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """A custom storage volume; ``used_by`` holds API paths of instances and profiles.
+
+    ``location`` is the cluster member that has it, None without a cluster, or when all members have it.
+    """
+
+    config: Config = field(default_factory=dict)
+    used_by: tuple[str, ...] = ()
+    location: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """What Incus knows and /proc does not: all instances, and the links of containers that do not run.
+
+    ``running`` and ``stopped`` are what it takes containers for, a moment after they are.
+    ``read_stopped`` gives the target of the link at a path in a stopped container, None if it is no link.
+    """
+
+    names: frozenset[str]
+    running: frozenset[str]
+    stopped: frozenset[str]
+    read_stopped: Callable[[str, str], str | None]

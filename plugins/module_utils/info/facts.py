@@ -1,0 +1,175 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is told of a container: a result of plain words and values, made of what was seen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+from ..container.desired import INIT_LINE, PROFILES_DEVICE, has_init_line, has_profiles_device
+from ..container.fallback import failed_systems
+from ..container.plan import restart_pending
+from ..incus.models import Instance
+from ..nix.profiles import Generations
+from ..paths import STORE_DIR, profile_dir
+from ..stored_keys import ACTIVATING, HEALTHY, RESTART, SET, TAGS
+from ..text import shown, utc
+
+#: What changes between two systems, by the pair of their store paths.
+Differences: TypeAlias = Mapping[tuple[str, str], Sequence[str]]
+
+#: How many roots of a container are listed.
+ROOTS_SHOWN = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """All that was seen of one container.
+
+    ``generations`` and ``roots`` are None where they could not be read: by this user, or because the container is
+    on another member of the cluster. ``is_kept`` says whether the system that the profile leads to is in the store.
+    """
+
+    instance: Instance
+    generations: Generations | None = None
+    dates: Mapping[int, float] = field(default_factory=dict)
+    is_kept: bool = True
+    roots: Mapping[str, str] | None = None
+
+    @property
+    def system(self) -> str | None:
+        """What the container boots next."""
+        return None if self.generations is None else self.generations.system
+
+
+def instance_facts(instance: Instance) -> dict[str, Any]:
+    """What Incus has of a container, and everybody is told alike."""
+    return {
+        "name": instance.name,
+        "project": instance.project,
+        "location": instance.location,
+        "status": instance.status,
+        "description": instance.description,
+        "ephemeral": instance.ephemeral,
+        "profiles": list(instance.profiles),
+        "set": instance.config.get(SET),
+        "tags": instance.config[TAGS].split(",") if instance.config.get(TAGS) else [],
+    }
+
+
+def container_info(seen: Seen, differences: Differences | None = None) -> dict[str, Any]:
+    """A container as inx_container_info returns it; ``differences`` are told if they were asked for."""
+    instance, found = seen.instance, seen.generations
+    pending = restart_pending(instance)
+    return {
+        **instance_facts(instance),
+        "addresses": {interface: list(addresses) for interface, addresses in instance.addresses.items()},
+        "disk": dict(instance.disk),
+        "system": seen.system,
+        "running_system": instance.running_system,
+        "generation": None if found is None else found.current,
+        "generations": None if found is None else _generations(found, seen.dates, differences),
+        "health": _health(instance),
+        "restart_required": pending,
+        "restart_required_since": instance.config[RESTART] if pending else None,
+        "drift": list(drift(seen)),
+        "roots": None if seen.roots is None else _roots(seen.roots),
+    }
+
+
+def neighbours(found: Generations) -> dict[int, tuple[str, str]]:
+    """Each generation but the oldest, with the systems of the one before it and of itself."""
+    numbers = sorted(found.paths)
+    return {new: (found.paths[old], found.paths[new]) for old, new in pairwise(numbers)}
+
+
+def _generations(
+    found: Generations, dates: Mapping[int, float], differences: Differences | None
+) -> list[dict[str, Any]]:
+    pairs = {} if differences is None else neighbours(found)
+    return [
+        {
+            "number": number,
+            "system": system,
+            "date": utc(dates[number]) if number in dates else None,
+            "current": number == found.current,
+            "packages": list((differences or {}).get(pairs[number], ())) if number in pairs else None,
+        }
+        for number, system in found.paths.items()
+    ]
+
+
+def _roots(roots: Mapping[str, str]) -> dict[str, Any]:
+    first = sorted(roots.items())[:ROOTS_SHOWN]
+    return {"number": len(roots), "links": [{"path": shown(path), "target": shown(target)} for path, target in first]}
+
+
+def _health(instance: Instance) -> dict[str, Any]:
+    healthy, failed = instance.config.get(HEALTHY), failed_systems(instance)
+    return {
+        "state": _health_state(instance, healthy, failed),
+        "healthy_system": healthy,
+        "failed_systems": list(failed),
+        "activating": instance.config.get(ACTIVATING),
+    }
+
+
+def _health_state(instance: Instance, healthy: str | None, failed: Sequence[str]) -> str:
+    runs = instance.running_system
+    if not instance.is_running:
+        return "stopped"
+    if ACTIVATING in instance.config:
+        return "unfinished"
+    if runs is not None and runs in failed:
+        return "unhealthy"
+    return "healthy" if runs is not None and runs == healthy else "unchecked"
+
+
+# Drift: what is not as the collection leaves a container
+
+
+def drift(seen: Seen) -> Iterator[str]:
+    """What is not as it should be, in words."""
+    yield from _drift_of_instance(seen.instance)
+    yield from _drift_of_profile(seen)
+    yield from _drift_of_running_system(seen)
+
+
+def _drift_of_instance(instance: Instance) -> Iterator[str]:
+    own = profile_dir(instance.project, instance.name)
+    if not has_init_line(instance):
+        yield f"raw.lxc lacks the line {INIT_LINE!r}: it does not boot its profile's system"
+    if not has_profiles_device(instance):
+        yield f"the device {PROFILES_DEVICE!r} that shares {own} is missing"
+    elif instance.devices[PROFILES_DEVICE].get("source") != own:
+        yield f"the device {PROFILES_DEVICE!r} shares {instance.devices[PROFILES_DEVICE].get('source')}, not {own}"
+    if not any(device.get("path") == STORE_DIR for device in instance.expanded_devices.values()):
+        yield f"nothing shares {STORE_DIR} with it: its store profile is missing"
+
+
+def _drift_of_profile(seen: Seen) -> Iterator[str]:
+    if seen.generations is None:
+        return
+    if seen.system is None:
+        yield "its profile leads to no system: it would not start"
+    elif not seen.is_kept:
+        yield f"its profile leads to {seen.system}, which is not in the store: it would not start"
+    elif seen.system in failed_systems(seen.instance):
+        yield f"its profile leads to {seen.system}, which was found unhealthy"
+
+
+def _drift_of_running_system(seen: Seen) -> Iterator[str]:
+    instance, runs = seen.instance, seen.instance.running_system
+    if not instance.is_running:
+        return
+    if runs is None:
+        yield "it does not say which system it runs"
+    elif seen.system not in (None, runs):
+        yield f"it runs {runs}, and its profile leads to {seen.system}"
+    if ACTIVATING in instance.config:
+        yield f"the activation of {instance.config[ACTIVATING]} did not end well, or goes on"

@@ -1,0 +1,82 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looking at all that is told of containers: in Incus, in their profiles, and among the roots."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from ..container.desired import shares_store
+from ..errors import FleetError
+from ..gcroots.store import roots_of
+from ..incus.client import Incus
+from ..incus.models import Instance
+from ..names import lxc_name
+from ..nix.command import Nix
+from ..nix.profiles import generation_dates, read_generations
+from ..paths import profile_dir
+from .facts import Differences, Seen, neighbours
+
+
+def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[str]]:
+    """The containers on the shared store, or those of them that are named, and warnings of what could not be read."""
+    found = [one for one in incus.instances_with_state(names) if names is None or one.name in names]
+    chosen = [instance for instance in found if shares_store(instance)]
+    looker = _Looker(incus)
+    looker.warnings += [
+        f"Incus cannot look at {instance.name}, and tells nothing of it."
+        for instance in found
+        if instance.status == "Error" and not instance.config
+    ]
+    seen = [looker.see(instance) for instance in sorted(chosen, key=lambda found: (found.project, found.name))]
+    return seen, looker.warnings
+
+
+def compare(nix: Nix, seen: Iterable[Seen]) -> Differences:
+    """What changes between neighbouring generations; equal pairs are compared once."""
+    pairs = {pair for one in seen if one.generations is not None for pair in neighbours(one.generations).values()}
+    return nix.closure_differences(pairs)
+
+
+class _Looker:
+    """What cannot be read of one container does not keep the others from being told of."""
+
+    def __init__(self, incus: Incus) -> None:
+        self._incus = incus
+        self.warnings: list[str] = []
+
+    def see(self, instance: Instance) -> Seen:
+        """Look at one container; only what is on this host is looked for on its disk."""
+        seen = Seen(instance=replace(instance, running_system=self._running_system(instance)))
+        if instance.location != self._incus.server.member:
+            return seen
+        return self._with_roots(self._with_generations(seen))
+
+    def _running_system(self, instance: Instance) -> str | None:
+        try:
+            return self._incus.running_system(instance) if instance.is_running else None
+        except FleetError as error:
+            self.warnings.append(str(error))
+            return None
+
+    def _with_generations(self, seen: Seen) -> Seen:
+        directory = profile_dir(seen.instance.project, seen.instance.name)
+        try:
+            found = read_generations(directory)
+        except FleetError as error:
+            self.warnings.append(str(error))
+            return seen
+        is_kept = found.system is None or os.path.lexists(found.system)
+        return replace(seen, generations=found, dates=generation_dates(directory, found.paths), is_kept=is_kept)
+
+    def _with_roots(self, seen: Seen) -> Seen:
+        name = lxc_name(seen.instance.project, seen.instance.name)
+        try:
+            return replace(seen, roots=roots_of(name))
+        except OSError as error:
+            self.warnings.append(f"The roots of {name} cannot be read: {error.strerror}.")
+            return seen

@@ -1,0 +1,130 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an inventory tells of the containers of a host, out of the answer of one command there. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from ..container.desired import shares_store
+from ..container.plan import restart_pending
+from ..errors import FleetError
+from ..incus.models import Instance, instance_from, server_from
+from ..names import lxc_name
+from ..nix.profiles import Generations, generations_from
+from ..paths import PROFILES_DIR
+from .facts import instance_facts
+from .query import compiled
+
+#: A container as the inventory tells of it, less the prefix that its variables have.
+Facts: TypeAlias = dict[str, Any]
+
+# What "timeout" ends with when it had to end the command.
+TIMED_OUT = 124
+# A store path is /nix/store/, 32 characters, a dash, and a name.
+_HASH = len("/nix/store/") + 33
+_OWN = "user.inx."
+
+
+def look(timeout: int) -> str:
+    """The shell command that a host is asked with: Incus, its instances, and the links of their Nix profiles.
+
+    A profile that this user may not read is left out.
+    """
+    query = f"timeout {timeout} incus query"
+    links = f"find {PROFILES_DIR} -mindepth 2 -maxdepth 2 -name 'system*' -type l -printf '\\0%P\\0%l'"
+    return (
+        f"set -e; {query} /1.0; printf '\\0'; {query} '/1.0/instances?recursion=2&all-projects=true'; "
+        f"{links} 2>/dev/null || :"
+    )
+
+
+def containers_of(host: str, answer: str) -> list[Facts]:
+    """The containers on the shared store of ``host``, by project and name.
+
+    Of a cluster these are the ones at the member that the host is. Raises FleetError when it is no such answer.
+    """
+    try:
+        server, instances, *links = answer.split("\0")
+        member = server_from(json.loads(server)).member
+        found = [instance_from(entry) for entry in _listed(json.loads(instances))]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise FleetError(
+            "Its Incus answered something else than instances.", "See 'incus query /1.0/instances?recursion=1' there."
+        ) from error
+    profiles = _profiles(links)
+    chosen = [instance for instance in found if shares_store(instance) and instance.location == member]
+    return [
+        _facts(host, instance, generations_from(profiles.get(lxc_name(instance.project, instance.name), {})))
+        for instance in sorted(chosen, key=lambda instance: (instance.project, instance.name))
+    ]
+
+
+def _listed(entries: Any) -> list[Any]:
+    if not isinstance(entries, list):
+        raise TypeError(type(entries))
+    return entries
+
+
+def _profiles(links: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The links of each profile directory: ``links`` has a path and a target in turn."""
+    profiles: dict[str, dict[str, str]] = {}
+    for path, target in zip(links[::2], links[1::2], strict=False):
+        directory, _slash, name = path.partition("/")
+        profiles.setdefault(directory, {})[name] = target
+    return profiles
+
+
+def _facts(host: str, instance: Instance, generations: Generations) -> Facts:
+    addresses = {interface: list(found) for interface, found in sorted(instance.addresses.items())}
+    config = instance.expanded_config
+    return {
+        **instance_facts(instance),
+        "host": host,
+        "addresses": addresses,
+        "address": _first(addresses),
+        "system": generations.system,
+        "system_name": None if generations.system is None else generations.system[_HASH:],
+        "generation": generations.current,
+        "restart_required": restart_pending(instance),
+        "config": {key: config[key] for key in sorted(config) if key.startswith("user.") and not key.startswith(_OWN)},
+    }
+
+
+def _first(addresses: Mapping[str, Sequence[str]]) -> str | None:
+    """An address to reach it by, of the fourth version if it has one."""
+    every = [address for found in addresses.values() for address in found]
+    return min(every, key=lambda address: ":" in address, default=None)
+
+
+def chosen_by(query: str, containers: Sequence[Facts]) -> list[Facts]:
+    """The containers that a JMESPath expression picks. Raises FleetError when it gives anything else."""
+    found = compiled(query)(list(containers))
+    if not isinstance(found, list) or any(entry not in containers for entry in found):
+        raise FleetError(f"query: {query!r} does not choose among the containers.", "Write it as [?status=='Running'].")
+    return found
+
+
+def groups_of(facts: Facts) -> Iterator[str]:
+    """The groups that a container is in, as Ansible has yet to spell them."""
+    yield "inx"
+    yield f"inx_host_{facts['host']}"
+    yield f"inx_project_{facts['project']}"
+    yield f"inx_state_{facts['status'].lower()}"
+    if facts["system_name"] is not None:
+        yield f"inx_system_{facts['system_name']}"
+
+
+def check_unique(names: Iterable[tuple[str, Facts]]) -> None:
+    """Raise FleetError when two containers have one name."""
+    taken: dict[str, Facts] = {}
+    for name, facts in names:
+        other = taken.setdefault(name, facts)
+        if other is not facts:
+            both = " and ".join(f"{one['project']}/{one['name']} of {one['host']}" for one in (other, facts))
+            advice = "Let it tell them apart by inx_host and inx_project."
+            raise FleetError(f"hostname: {both} would both be called {name!r}.", advice)

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Systems that are built on one host for the containers of others, and what keeps them in its store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from ..errors import FleetError
+from ..paths import store_object
+from .command import Declared, Nix, kept
+from .profiles import explained, make_profile, remove_half_made, replace_link
+from .sources import System
+
+#: A directory for each name under which systems are kept, with a link for each container.
+ROOTS_DIR = "/nix/var/nix/gcroots/inx-systems"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """The systems by container, why others are not there, and the links before and after."""
+
+    systems: Mapping[str, str]
+    failed: Mapping[str, FleetError]
+    before: Mapping[str, str] = field(default_factory=dict)
+    after: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_systems(
+    nix: Nix, declared: Mapping[str, Declared], others: Collection[str], directory: str, *, check: bool
+) -> Built:
+    """Evaluate, build and root systems by their containers' names, or return what that would do.
+
+    The root of a container that failed stays as it was, and so do those of ``others``, which are declared as well.
+    All other roots are removed.
+    """
+    before = read_roots(directory)
+    found = nix.evaluate(list(declared.values()), write_lock_file=not check)
+    evaluated = {name: found[entry] for name, entry in declared.items()}
+    systems = {name: system for name, system in evaluated.items() if isinstance(system, System)}
+    failed = {name: error for name, error in evaluated.items() if isinstance(error, FleetError)}
+    if check:
+        return built_from(systems, failed, before, others)
+    with kept(list(systems.values())):
+        valid = nix.valid_paths([system.path for system in systems.values()])
+        missing = [(systems[name], declared[name][1]) for name in systems if systems[name].path not in valid]
+        broken = nix.build(missing)
+        for name, system in systems.items():
+            try:
+                if system in broken:
+                    raise broken[system]
+                check_system(system.path)
+            except FleetError as error:
+                failed[name] = error
+        built = built_from(systems, failed, before, others)
+        write_roots(directory, built)
+    return built
+
+
+def built_from(
+    systems: Mapping[str, System],
+    failed: Mapping[str, FleetError],
+    before: Mapping[str, str],
+    others: Collection[str] = (),
+) -> Built:
+    """What came of it, and the links that are right then."""
+    good = {name: system.path for name, system in systems.items() if name not in failed}
+    stay = {name: path for name, path in before.items() if name in failed or name in others}
+    return Built(systems=good, failed=failed, before=before, after={**stay, **good})
+
+
+def read_roots(directory: str) -> dict[str, str]:
+    """The links into the store in a directory, by name; FleetError when it cannot be read."""
+    with explained(directory):
+        try:
+            names = sorted(os.listdir(directory))
+        except FileNotFoundError:
+            return {}
+        links = {name: os.readlink(f"{directory}/{name}") for name in names if os.path.islink(f"{directory}/{name}")}
+    # No container's name begins with a dot, and that of a link that is half-made does.
+    return {name: path for name, path in links.items() if store_object(path) == path and not name.startswith(".")}
+
+
+def write_roots(directory: str, built: Built) -> None:
+    """Bring the links from what they were to what is right."""
+    if built.after:
+        make_profile(directory)
+    if os.path.isdir(directory):
+        remove_half_made(directory)
+    for name, path in built.after.items():
+        if built.before.get(name) != path:
+            replace_link(directory, name, path)
+    with explained(directory):
+        for name in built.before.keys() - built.after.keys():
+            os.unlink(f"{directory}/{name}")
+
+
+def check_system(path: str) -> None:
+    """Raise FleetError when a built store path is not a NixOS system."""
+    for part in ("init", "bin/switch-to-configuration"):
+        if not os.path.lexists(f"{path}/{part}"):
+            raise FleetError(
+                f"{path} has no {part}, so it is not a NixOS system.",
+                "Name the toplevel: config.system.build.toplevel.",
+            )

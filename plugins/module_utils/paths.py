@@ -1,0 +1,32 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Paths on the host that several parts share, and the store paths among them."""
+
+from __future__ import annotations
+
+import re
+
+from .names import lxc_name
+
+PROFILES_DIR = "/nix/var/nix/profiles/inx-container"
+STORE_PROFILE = "inx-container"
+STORE_DIR = "/nix/store"
+DAEMON_SOCKET_DIR = "/nix/var/nix/daemon-socket"
+DB_DIR = "/nix/var/nix/db"
+LOCALTIME = "/etc/localtime"
+# Nix: src/libstore/path.cc, checkName: at most 211 characters of this alphabet.
+STORE_PATH = re.compile(r"/nix/store/[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+\-_?=][A-Za-z0-9+\-._?=]{0,210}\Z")
+_STORE_OBJECT = re.compile(STORE_PATH.pattern.removesuffix(r"\Z") + r"(?=/|\Z)")
+
+
+def profile_dir(project: str, name: str) -> str:
+    """The directory on the host that holds the Nix profile of a container."""
+    return f"{PROFILES_DIR}/{lxc_name(project, name)}"
+
+
+def store_object(path: str) -> str | None:
+    """The store path in or below which ``path`` is by its text; None when it is in none."""
+    match = _STORE_OBJECT.match(path)
+    return match[0] if match else None

@@ -1,0 +1,34 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Config keys that the collection keeps on instances, profiles and volumes."""
+
+from __future__ import annotations
+
+#: On a volume: the container that it was made for, as liblxc names it, and its path there.
+VOLUME_CONTAINER = "user.inx.container"
+VOLUME_PATH = "user.inx.path"
+# What the collection notes on an instance.
+#: A system while it is activated; found later, it tells of an activation that did not end well.
+ACTIVATING = "user.inx.activating"
+#: The last system that was found healthy.
+HEALTHY = "user.inx.healthy"
+#: Systems that were not, and that are not tried again; the last ones, with spaces between.
+FAILED = "user.inx.failed"
+#: When a setting was changed last that takes effect at the next start, as Incus writes its own time stamps.
+RESTART = "user.inx.restart_since"
+#: Set on an instance that ran, while it is moved to another member: it is to be started there.
+MOVING = "user.inx.moving"
+#: Of a volatile root: the time of the start that it was last emptied for.
+EMPTIED = "user.inx.emptied"
+#: Set on an Incus profile by inx_store_mount: what containers do that do not say self_update themselves.
+SELF_UPDATE = "user.inx.self_update"
+#: On an instance: the declared set that it belongs to, which alone may purge it.
+SET = "user.inx.set"
+#: On an instance: its declared tags, with commas between.
+TAGS = "user.inx.tags"
+#: On an instance: the config keys with values that are told nobody, with spaces between.
+HIDDEN_KEYS = "user.inx.secret"
+#: On an instance: "rebuild" when its root is emptied at every start.
+VOLATILE_ROOT = "user.inx.volatile_root"

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from ansible_collections.inx.fleet.plugins.module_utils.container.apply import apply_step, patched, updated
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
+from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.errors import ConflictError, FleetError, LateError
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import RESTART
+
+BODY = {"config": {"a": "1", "volatile.x": "y"}, "devices": {"d": {"type": "disk"}}, "profiles": ["default"]}
+
+
+def test_only_the_changed_keys_are_touched() -> None:
+    before = {"config": {"a": "1", "b": None}, "profiles": ["default"]}
+    after = {"config": {"a": None, "b": "2"}, "profiles": ["default", "p"]}
+    assert patched(BODY, before, after) == {
+        "config": {"volatile.x": "y", "b": "2"},
+        "devices": {"d": {"type": "disk"}},
+        "profiles": ["default", "p"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"config": {"a": "0"}}, {"config": {"a": "2"}}),
+        ({"config": {"a": None}}, {"config": {"a": "2"}}),
+        ({"devices": {"d": None}}, {"devices": {"d": {}}}),
+        ({"profiles": []}, {"profiles": ["p"]}),
+    ],
+)
+def test_what_somebody_else_changed_meanwhile_is_not_overwritten(before: dict[str, Any], after: dict[str, Any]) -> None:
+    with pytest.raises(ConflictError, match="changed by somebody else"):
+        patched(BODY, before, after)
+
+
+@pytest.mark.parametrize(("key", "noted"), [("raw.idmap", True), ("security.privileged", True), ("limits.cpu", False)])
+def test_an_update_notes_when_it_takes_a_restart(key: str, noted: bool) -> None:
+    before, after = {"config": {key: None}}, {"config": {key: "1"}}
+    step = Step(action="update", container="web", summary="", before=before, after=after)
+    written = updated(BODY, step, 1_795_428_900.25)["config"]
+    assert written[key] == "1"
+    assert written.get(RESTART) == ("2026-11-23T10:15:00.250000Z" if noted else None)
+    assert RESTART not in BODY["config"]
+
+
+@dataclass
+class RefusingIncus:
+    """It takes no update, and keeps what else it was asked for."""
+
+    error: FleetError
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def update_instance(self, name: str, change: object) -> None:
+        raise self.error
+
+    def delete_volume(self, pool: str, name: str) -> None:
+        self.asked.append(("delete", pool, name))
+
+    def set_state(self, name: str, action: str) -> None:
+        self.asked.append((action, name))
+
+
+def refused_update(error: FleetError) -> list[tuple[str, ...]]:
+    """What is done about it, when a new volume was made and the container was stopped for it."""
+    volumes = {"default/web_new": None, "default/web_old": {"size": "1GiB"}}
+    steps = (
+        Step(action="volume", container="web", summary="", before={"volumes": volumes}, after={"volumes": volumes}),
+        Step(action="stop", container="web", summary=""),
+        Step(action="update", container="web", summary="", before={"config": {}}, after={"config": {}}),
+    )
+    incus = RefusingIncus(error)
+    plan = Plan(container=Container(name="web", state="restarted"), steps=steps)
+    with pytest.raises(type(error)):
+        apply_step(Host(incus=incus, nix=None), plan, steps[-1])  # type: ignore[arg-type]
+    return incus.asked
+
+
+def test_after_an_update_that_is_refused_it_runs_on_and_no_new_volume_is_left() -> None:
+    assert refused_update(FleetError("no.such.key", "Mend it.")) == [("delete", "default", "web_new"), ("start", "web")]
+
+
+def test_an_update_that_goes_on_is_left_alone() -> None:
+    assert refused_update(LateError("it is not done", "Wait.")) == []

@@ -1,0 +1,110 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots.plan import (
+    Change,
+    Look,
+    Roots,
+    RootsPlan,
+    plan_roots,
+    with_changes,
+)
+
+A = "/nix/store/00000000000000000000000000000000-a"
+B = "/nix/store/11111111111111111111111111111111-b"
+GONE = "/nix/store/22222222222222222222222222222222-collected"
+VALID = frozenset((A, B))
+
+
+def plan(
+    kept: Mapping[str, Roots], looks: Mapping[str, Look], existing: frozenset[str] | None = None, max_roots: int = 100
+) -> RootsPlan:
+    return plan_roots(kept, looks, existing=existing, valid=VALID, max_roots=max_roots)
+
+
+def verbs(made: RootsPlan) -> list[tuple[str, str, str]]:
+    return [(change.verb, change.container, change.path) for change in made.changes]
+
+
+def after(kept: Mapping[str, Roots], changes: tuple[Change, ...]) -> dict[str, dict[str, str]]:
+    """The roots when the changes are made, of containers that have any."""
+    return {container: links for container, links in with_changes(kept, changes).items() if links}
+
+
+def test_the_same_path_in_two_containers_has_two_roots() -> None:
+    made = plan({}, {"a": Look(links={"/r": A}), "b": Look(links={"/r": B})})
+    assert after({}, made.changes) == {"a": {"/r": A}, "b": {"/r": B}}
+
+
+def test_a_link_that_leads_elsewhere_moves_its_root() -> None:
+    assert verbs(plan({"a": {"/r": A}}, {"a": Look(links={"/r": B})})) == [("move", "a", "/r")]
+
+
+def test_a_link_that_is_gone_drops_its_root() -> None:
+    assert verbs(plan({"a": {"/r": A}}, {"a": Look(links={"/r": None})})) == [("drop", "a", "/r")]
+
+
+def test_a_young_container_may_not_have_mounted_everything() -> None:
+    assert verbs(plan({"a": {"/r": A}}, {"a": Look(links={"/r": None}, settled=False)})) == []
+
+
+def test_a_path_that_was_not_looked_up_keeps_its_root() -> None:
+    assert verbs(plan({"a": {"/r": A}}, {"a": Look()})) == []
+
+
+def test_a_container_that_was_not_looked_into_keeps_its_roots() -> None:
+    assert verbs(plan({"a": {"/r": A}}, {}, existing=frozenset("a"))) == []
+
+
+def test_a_deleted_container_drops_its_roots() -> None:
+    assert verbs(plan({"a": {"/r": A}, "b": {"/r": A}}, {}, existing=frozenset("b"))) == [("drop", "a", "/r")]
+
+
+def test_nothing_is_taken_for_deleted_when_incus_was_not_asked() -> None:
+    assert verbs(plan({"a": {"/r": A}}, {}, existing=None)) == []
+
+
+def test_what_is_not_in_the_store_gets_no_root_and_keeps_none() -> None:
+    assert verbs(plan({}, {"a": Look(links={"/r": GONE})})) == []
+    assert verbs(plan({"a": {"/r": A}}, {"a": Look(links={"/r": GONE})})) == [("drop", "a", "/r")]
+    assert verbs(plan({"a": {"/r": GONE}}, {"a": Look(links={"/r": GONE})})) == [("drop", "a", "/r")]
+
+
+def test_more_links_than_roots_are_told_and_those_that_are_rooted_stay() -> None:
+    links = {f"/{number}": A for number in range(5)}
+    made = plan({"a": {"/4": A}}, {"a": Look(links=links)}, max_roots=3)
+    assert after({"a": {"/4": A}}, made.changes) == {"a": {"/0": A, "/1": A, "/4": A}}
+    assert made.limits == ("a has 2 links more than its 3 roots (max_roots).",)
+
+
+NAMES = st.sampled_from(["a", "b", "c"])
+PATHS = st.sampled_from(["/r", "/s", "/t/u"])
+KEPT = st.dictionaries(NAMES, st.dictionaries(PATHS, st.sampled_from([A, B, GONE]), min_size=1))
+LOOKS = st.dictionaries(
+    NAMES,
+    st.builds(Look, links=st.dictionaries(PATHS, st.sampled_from([A, B, GONE, None])), settled=st.booleans()),
+)
+
+
+@given(kept=KEPT, looks=LOOKS, existing=st.one_of(st.none(), st.frozensets(NAMES)), max_roots=st.integers(1, 3))
+def test_one_sync_is_enough(
+    kept: dict[str, dict[str, str]], looks: dict[str, Look], existing: frozenset[str] | None, max_roots: int
+) -> None:
+    looks = {name: look for name, look in looks.items() if existing is None or name in existing}
+    then = after(kept, plan(kept, looks, existing, max_roots).changes)
+    assert plan(then, looks, existing, max_roots).changes == ()
+
+
+@given(kept=KEPT, looks=LOOKS)
+def test_no_container_changes_the_roots_of_another(kept: dict[str, dict[str, str]], looks: dict[str, Look]) -> None:
+    for change in plan(kept, looks).changes:
+        assert change.path in looks[change.container].links
+        assert change.after in (looks[change.container].links[change.path], None)

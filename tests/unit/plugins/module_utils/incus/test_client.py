@@ -1,0 +1,77 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pylxd.exceptions
+import pytest
+
+from ansible_collections.inx.fleet.plugins.module_utils.incus import client as incus
+from ansible_collections.inx.fleet.plugins.module_utils.incus.client import until_settled
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
+
+RUNS = Instance(name="web", status="Running")
+STOPPED = Instance(name="web", status="Stopped")
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """Seconds pass only while somebody waits."""
+    now = [100.0]
+    monkeypatch.setattr(incus.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(incus.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    yield now
+
+
+def refusal(text: str) -> pylxd.exceptions.LXDAPIException:
+    return pylxd.exceptions.LXDAPIException(SimpleNamespace(json=lambda: {"error": text}, status_code=500))
+
+
+def looks(*sights: Instance | Exception) -> Callable[[], list[Instance]]:
+    """One after another; the last one again and again."""
+    left = list(sights)
+
+    def look() -> list[Instance]:
+        sight = left.pop(0) if len(left) > 1 else left[0]
+        if isinstance(sight, Exception):
+            raise sight
+        return [sight]
+
+    return look
+
+
+def runs(instance: Instance) -> bool:
+    return instance.is_running
+
+
+def test_one_that_is_ending_is_looked_at_again(clock: list[float]) -> None:
+    assert until_settled(looks(RUNS, RUNS, STOPPED), runs) == [STOPPED]
+    assert clock[0] < 101
+
+
+def test_one_whose_init_has_just_ended_is_no_error() -> None:
+    assert until_settled(looks(refusal("Invalid PID -1"), RUNS, STOPPED), runs) == [STOPPED]
+    gone = refusal("stat /proc/4711: no such file or directory")
+    assert until_settled(looks(gone, STOPPED), runs) == [STOPPED]
+
+
+def test_another_error_is_told_at_once(clock: list[float]) -> None:
+    with pytest.raises(pylxd.exceptions.LXDAPIException, match="database"):
+        until_settled(looks(refusal("the database is locked")), runs)
+    assert clock[0] == 100
+
+
+def test_the_wait_has_an_end(clock: list[float]) -> None:
+    assert until_settled(looks(RUNS), runs) == [RUNS]
+    assert 110 <= clock[0] < 111
+    with pytest.raises(pylxd.exceptions.LXDAPIException, match="Invalid PID"):
+        until_settled(looks(refusal("Invalid PID -1")), runs)
+    assert 120 <= clock[0] < 122
+
+
+def test_one_that_has_said_that_it_is_ready_runs() -> None:
+    assert instance_from({"name": "web", "status": "Ready"}).is_running

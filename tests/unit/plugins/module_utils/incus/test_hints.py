@@ -1,0 +1,43 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.inx.fleet.plugins.module_utils.incus import client as incus
+from ansible_collections.inx.fleet.plugins.module_utils.incus.hints import advice_on
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        ("Project not found", "incus project list"),
+        ('Failed loading network "lan": Network not found', "incus network list"),
+        ("Failed to listen on 0.0.0.0:80: listen tcp 0.0.0.0:80: bind: address already in use", "ss -tulnp"),
+        ("Unknown configuration key: limits.memori", "Mend that key"),
+        ("Container nesting is forbidden", "incus project show"),
+        ("Failed to run: zfs create: no space left on device", "Make room"),
+        ("Something else", "journalctl -u incus"),
+        ("mkdir /srv/a: permission denied", "journalctl -u incus"),
+    ],
+)
+def test_the_message_tells_what_to_do(said: str, advice: str) -> None:
+    assert advice in advice_on(said)
+
+
+def test_a_start_that_failed_has_a_log() -> None:
+    operation = {
+        "err": "exit status 1",
+        "description": "Starting instance",
+        "resources": {"instances": ["/1.0/instances/web?project=shop"]},
+    }
+    error = incus._refused(operation)
+    assert str(error) == "Incus says: exit status 1. See 'incus info --show-log web' on the host."
+
+
+def test_an_operation_about_no_instance() -> None:
+    assert str(incus._refused({"status": "Cancelled"})) == (
+        "Incus says: Cancelled. See 'journalctl -u incus' on the host."
+    )

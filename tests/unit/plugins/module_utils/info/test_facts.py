@@ -1,0 +1,159 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.inx.fleet.plugins.module_utils.container.desired import INIT_LINE
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
+from ansible_collections.inx.fleet.plugins.module_utils.info.facts import ROOTS_SHOWN, Seen, container_info, drift
+from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import (
+    ACTIVATING,
+    FAILED,
+    HEALTHY,
+    RESTART,
+    SET,
+    TAGS,
+)
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD
+
+OWN = "/nix/var/nix/profiles/inx-container/web"
+WEB = Instance(
+    name="web",
+    status="Running",
+    config={"raw.lxc": INIT_LINE},
+    devices={"nixprofiles": {"type": "disk", "source": OWN, "path": "/nix/var/nix/profiles"}},
+    expanded_devices={"nixstore": {"type": "disk", "path": "/nix/store"}},
+    running_system=NEW,
+    last_started="2026-11-23T10:00:00Z",
+)
+TWO = Generations(paths={1: OLD, 2: NEW}, current=2)
+SEEN = Seen(instance=WEB, generations=TWO, dates={1: 0.0, 2: 86400.9}, roots={})
+
+
+def seen(**changes: Any) -> Seen:
+    """What is as it should be, but for some of the instance."""
+    return replace(SEEN, instance=replace(WEB, **changes))
+
+
+def noted(**notes: str) -> Seen:
+    """The same with notes in its configuration."""
+    own = {"activating": ACTIVATING, "healthy": HEALTHY, "failed": FAILED, "restart": RESTART}
+    names = {**own, "set": SET, "tags": TAGS}
+    return seen(config={**WEB.config, **{names[name]: value for name, value in notes.items()}})
+
+
+STOPPED = {"status": "Stopped", "running_system": None}
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        SEEN,
+        seen(**STOPPED),
+        seen(**STOPPED, config={**WEB.config, ACTIVATING: NEW}),
+        noted(failed=OLD),
+        replace(SEEN, generations=None, roots=None),
+    ],
+)
+def test_what_is_as_it_should_be_has_no_drift(fine: Seen) -> None:
+    assert list(drift(fine)) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (seen(running_system=OLD), f"it runs {OLD}, and its profile leads to {NEW}"),
+        (seen(running_system=None), "it does not say which system it runs"),
+        (noted(activating=NEW), f"the activation of {NEW} did not end well, or goes on"),
+        (noted(failed=f"{OLD} {NEW}"), f"its profile leads to {NEW}, which was found unhealthy"),
+        (replace(SEEN, generations=Generations(paths={1: NEW})), "its profile leads to no system"),
+        (replace(SEEN, generations=Generations(directory=False)), "its profile leads to no system"),
+        (replace(SEEN, is_kept=False), "which is not in the store"),
+        (seen(config={}), "raw.lxc lacks the line 'lxc.init.cmd=/nix/var/nix/profiles/system/init'"),
+        (seen(devices={}), f"the device 'nixprofiles' that shares {OWN} is missing"),
+        (seen(project="shop"), f"the device 'nixprofiles' shares {OWN}, not {OWN.replace('web', 'shop_web')}"),
+        (seen(expanded_devices={}), "nothing shares /nix/store with it"),
+    ],
+)
+def test_each_drift_is_told_alone(found: Seen, text: str) -> None:
+    (told,) = drift(found)
+    assert text in told
+
+
+@pytest.mark.parametrize(
+    ("found", "state"),
+    [
+        (noted(healthy=NEW), "healthy"),
+        (noted(healthy=OLD), "unchecked"),
+        (SEEN, "unchecked"),
+        (seen(running_system=None), "unchecked"),
+        (noted(healthy=OLD, failed=NEW), "unhealthy"),
+        (noted(healthy=NEW, activating=NEW), "unfinished"),
+        (seen(**STOPPED, config={HEALTHY: NEW}), "stopped"),
+    ],
+)
+def test_health_in_a_word(found: Seen, state: str) -> None:
+    assert container_info(found)["health"]["state"] == state
+
+
+def test_the_notes_are_told() -> None:
+    info = container_info(noted(set="main", tags="canary,shop", failed=f"{OLD} {NEW}", healthy=OLD))
+    assert info["set"] == "main"
+    assert info["tags"] == ["canary", "shop"]
+    assert info["health"]["failed_systems"] == [OLD, NEW]
+    assert (info["health"]["healthy_system"], info["health"]["activating"]) == (OLD, None)
+
+
+@pytest.mark.parametrize(
+    ("since", "pending"), [("2026-11-23T10:00:01.000000Z", True), ("2026-11-23T09:00:00.000000Z", False)]
+)
+def test_a_restart_that_was_done_is_not_required(since: str, pending: bool) -> None:
+    info = container_info(noted(restart=since))
+    assert info["restart_required"] == pending
+    assert info["restart_required_since"] == (since if pending else None)
+
+
+def test_generations_have_dates_and_what_changed() -> None:
+    first, second = container_info(SEEN, {(OLD, NEW): ("hello: 1 → 2",)})["generations"]
+    assert first == {"number": 1, "system": OLD, "date": "1970-01-01T00:00:00Z", "current": False, "packages": None}
+    assert second == {
+        "number": 2,
+        "system": NEW,
+        "date": "1970-01-02T00:00:00Z",
+        "current": True,
+        "packages": ["hello: 1 → 2"],
+    }
+
+
+def test_packages_are_null_unless_asked_for() -> None:
+    assert [entry["packages"] for entry in container_info(SEEN)["generations"]] == [None, None]
+
+
+def test_what_cannot_be_read_is_null() -> None:
+    info = container_info(replace(SEEN, generations=None, roots=None))
+    assert (info["generations"], info["generation"], info["system"], info["roots"]) == (None, None, None, None)
+
+
+def test_roots_are_counted_and_the_first_ones_shown_as_a_terminal_may_have_them() -> None:
+    roots = {f"/{number:04}\x1b": OLD for number in reversed(range(ROOTS_SHOWN + 1))}
+    told = container_info(replace(SEEN, roots=roots))["roots"]
+    assert (told["number"], len(told["links"])) == (ROOTS_SHOWN + 1, ROOTS_SHOWN)
+    assert told["links"][0] == {"path": "/0000\\x1b", "target": OLD}
+
+
+def test_an_instance_is_read_as_incus_tells_it() -> None:
+    state = {
+        "pid": 7,
+        "disk": {"root": {"usage": 4096, "total": 0}, "data": {"usage": 0}, "other": {"usage": -1}},
+        "network": {"eth0": {"addresses": [{"address": "10.0.0.2", "scope": "global"}]}, "lo": {"addresses": None}},
+    }
+    read = instance_from({"name": "web", "project": "shop", "location": "m1", "last_used_at": "x", "state": state})
+    assert (read.project, read.location, read.last_started, read.disk) == ("shop", "m1", "x", {"root": 4096})
+    assert read.addresses == {"eth0": ("10.0.0.2",)}
