@@ -18,7 +18,8 @@ from ansible.module_utils.common.respawn import has_respawned, respawn_module
 from .container.declaration import Container, ContainerSet, container_from, container_set_from
 from .container.rollback import Host
 from .errors import FleetError
-from .incus.client import PYLXD_IMPORT_ERROR, Incus
+from .incus.client import Incus
+from .incus.connection import PYLXD_IMPORT_ERROR
 from .incus.endpoint import DEFAULT_URL, endpoint_from
 from .info.query import JMESPATH_IMPORT_ERROR
 from .nix.command import NIX_DIRECTORIES, Nix

@@ -133,7 +133,8 @@ def _from_one(text: str) -> int:
 def _fleet() -> Fleet | None:
     """What Incus knows; without it, nothing is taken for deleted."""
     # pylxd takes a quarter of a second to import, which a link that was made just now should not wait for.
-    from ..incus.client import PYLXD_IMPORT_ERROR, Incus  # noqa: PLC0415
+    from ..incus.client import Incus  # noqa: PLC0415
+    from ..incus.connection import PYLXD_IMPORT_ERROR  # noqa: PLC0415
 
     if PYLXD_IMPORT_ERROR is not None:
         _tell("without pylxd, deleted and stopped containers are passed over.")

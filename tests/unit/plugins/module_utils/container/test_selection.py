@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.filter.choose_containers import choose_containers
-from ansible_collections.inx.fleet.plugins.module_utils.declared import chosen_containers
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import declared_containers
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import chosen_containers
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.module import declared_containers
 
 NAMES = ("web-1", "web-2", "db")
 TAGS = st.sampled_from([None, [], ["prod"], ["nonprod"], "prod", "nonprod", "shop,prod", "shop, prod "])

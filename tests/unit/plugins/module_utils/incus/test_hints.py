@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.incus import client as incus
+from ansible_collections.inx.fleet.plugins.module_utils.incus import connection as incus
 from ansible_collections.inx.fleet.plugins.module_utils.incus.hints import advice_on
 
 

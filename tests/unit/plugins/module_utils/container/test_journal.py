@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.health import journal
+from ansible_collections.inx.fleet.plugins.module_utils.container.health import journal
 from ansible_collections.inx.fleet.plugins.module_utils.incus import Execution
 
 SYSTEM = "/nix/store/" + "a" * 32 + "-nixos-system-web-25.11"
