@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.health import journal
-from ansible_collections.inx.fleet.plugins.module_utils.incus import Execution
+from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Execution
 
 SYSTEM = "/nix/store/" + "a" * 32 + "-nixos-system-web-25.11"
 # As an unprivileged container has them, 441 of 447 lines.
