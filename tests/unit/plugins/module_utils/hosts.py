@@ -59,8 +59,13 @@ def empty_host(*profiles: Profile) -> Observed:
 def after(plan: Plan, observed: Observed) -> Observed:
     """What would be seen when every step of ``plan`` has been done."""
     for step in plan.steps:
-        observed = _AFTER.get(step.action, _unchanged)(plan.container, step, observed)
+        observed = after_step(plan.container, step, observed)
     return observed
+
+
+def after_step(container: Container, step: Step, observed: Observed) -> Observed:
+    """Return what would be seen when one step has been done."""
+    return _AFTER.get(step.action, _unchanged)(container, step, observed)
 
 
 def _unchanged(container: Container, step: Step, observed: Observed) -> Observed:

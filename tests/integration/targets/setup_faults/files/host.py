@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -58,6 +59,12 @@ def at(patterns: Sequence[str], *command: str) -> modules.Meddle:
                 time.sleep(0.2)
 
     return meddle
+
+
+def auto_name(path: str) -> str:
+    """Return a name for Nix's link to a path, in the form that Nix gives it (32 digits of its base 32)."""
+    digits = "0123456789abcdfghijklmnpqrsvwxyz"
+    return "".join(digits[byte % 32] for byte in hashlib.sha256(path.encode()).digest())
 
 
 def incus_version() -> str:

@@ -1,0 +1,388 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Run random sequences of declarations (sequences.py) until the time is up, and judge each run (judge.py).
+
+A sequence that fails is made smaller as long as it fails, and printed with the command that runs it again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import host
+import judge
+import known
+import modules
+import rest
+import seen
+import sequences
+
+_PATIENCE = 240
+_SMALLER_SECONDS = 240
+_COMMAND = "make test-faults TARGET=faults_sequences INCUS={} EXTRA='{}'"
+
+
+def main() -> int:
+    """Run what is asked for; 0 if the harness worked, whatever was lost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, required=True, help="after which no sequence begins any more")
+    parser.add_argument("--most", type=int, default=1_000_000, help="number of sequences, at most")
+    parser.add_argument("--seed", default=str(time.time_ns() // 1_000_000))
+    parser.add_argument("--only", nargs="*", default=[], help="seeds of single sequences, as a failure names them")
+    parser.add_argument("--sequence", type=json.loads, default=[], help="one sequence itself, in JSON")
+    parser.add_argument("--rows", type=Path, required=True, help="where the rows of the report go")
+    arguments = parser.parse_args()
+    tidy(all_of_it=True)
+    prepare()
+    try:
+        tally = Tally()
+        for seed, steps in _chosen(arguments):
+            tally.add(seed, steps)
+            if time.monotonic() - tally.began >= arguments.seconds or tally.tried >= arguments.most:
+                break
+    finally:
+        tidy(all_of_it=True)
+    tally.tell(arguments.seed)
+    lost = len(tally.lost)
+    row = {"part": f"sequences {host.incus_version()}", "tried": tally.tried, "survived": tally.tried - lost}
+    arguments.rows.write_text(json.dumps([{**row, "lost": lost}]), encoding="utf-8")
+    return 0
+
+
+def _chosen(arguments: argparse.Namespace) -> Iterator[tuple[str, list[sequences.Step]]]:
+    if arguments.sequence:
+        yield "given", arguments.sequence
+        return
+    count = range(1, arguments.most + 1)
+    for seed in arguments.only or (f"{arguments.seed}-{number}" for number in count):
+        yield seed, sequences.sequence(sequences.Seeded(seed))
+
+
+class Tally:
+    """What was tried, and what came of it."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.tried = 0
+        self.lost: list[str] = []
+        self.runs: Counter[str] = Counter()
+        self._kinds: set[str] = set()
+
+    def add(self, seed: str, steps: Sequence[sequences.Step]) -> None:
+        """Run a sequence, and print what is wrong with it."""
+        self.tried += 1
+        found = outcome(steps, self.runs)
+        self.runs.update(f"known issue: {name}" for name in {name for name in map(known.issue, found) if name})
+        wrong = [problem for problem in found if known.issue(problem) is None]
+        if not wrong:
+            return
+        self.lost.append(seed)
+        print(f"LOST {seed}: {wrong[0]}", flush=True)
+        version = host.incus_version()
+        print(f"    whole: {_COMMAND.format(version, _quoted({'seeds': [seed]}))}", flush=True)
+        if _kind(wrong[0]) in self._kinds:
+            return
+        self._kinds.add(_kind(wrong[0]))
+        least, last = _least(steps, wrong)
+        for problem in last:
+            print(f"    {problem[:2000]}", flush=True)
+        print(f"    smallest: {_COMMAND.format(version, _quoted({'sequence': least}))}", flush=True)
+
+    def tell(self, seed: str) -> None:
+        """Print the numbers of all."""
+        print(f"seed {seed}: {self.tried} sequences in {time.monotonic() - self.began:.0f} s, {len(self.lost)} lost")
+        for what, number in sorted(self.runs.items()):
+            print(f"  {what}: {number}")
+
+
+def _quoted(variables: Mapping[str, Any]) -> str:
+    """Return variables as make and the shell take them within single quotes."""
+    return json.dumps(variables).replace("$", "$$").replace("'", "\\u0027")
+
+
+def _least(steps: Sequence[sequences.Step], wrong: Sequence[str]) -> tuple[list[sequences.Step], list[str]]:
+    """Return the smallest sequence that fails in the same way, as far as there is time, and how it fails then."""
+    kind, least, last = _kind(wrong[0]), list(steps), list(wrong)
+    deadline, progress = time.monotonic() + _SMALLER_SECONDS, True
+    while progress:
+        progress = False
+        for fewer in sequences.smaller(least):
+            if time.monotonic() >= deadline:
+                return least, last
+            found = [problem for problem in outcome(fewer, Counter()) if known.issue(problem) is None]
+            if any(_kind(problem) == kind for problem in found):
+                least, last, progress = fewer, found, True
+                break
+    return least, last
+
+
+def _kind(problem: str) -> str:
+    """Return what kind of problem it is: its text without what belongs to one container."""
+    return "".join(" " if char.isdigit() else char for char in problem.partition(": ")[2] or problem)[:40]
+
+
+# Running a sequence
+
+
+def outcome(steps: Sequence[sequences.Step], counts: Counter[str]) -> list[str]:
+    """Run a sequence on a host without containers, and return what is wrong up to the first run that is."""
+    tidy()
+    ran: list[judge.Run] = []
+    for number, step in enumerate(steps, 1):
+        what = step["do"]
+        counts[f"step: {what}"] += 1
+        try:
+            found = _do(step, ran)
+        except (TimeoutError, subprocess.SubprocessError, RuntimeError, OSError) as error:
+            found = [f"{what}: {error!r}"]
+        if found:
+            return [f"{problem} (in step {number}, {what})" for problem in found]
+        if what == "declare" and ran:
+            counts.update(_counted(ran[-1]))
+    return []
+
+
+def _counted(run: judge.Run) -> Iterable[str]:
+    members = run.applied.get("containers", [run.applied] if "container" in run.applied else None)
+    if members is None:
+        return ["run: refused as a whole"]
+    actions = [f"action: {step['action']}" for one in members for step in one["steps"]]
+    failed = ["container: failed" for one in members if one.get("failed")]
+    return ["run: planned", *actions, *failed]
+
+
+def _do(step: sequences.Step, ran: list[judge.Run]) -> list[str]:
+    if step["do"] == "versions":
+        declare_versions(step["versions"])
+        return []
+    if step["do"] == "sync roots":
+        return _sync_roots()
+    if step["do"] != "declare":
+        seen.by_hand(step)
+        return []
+    run = _run(step)
+    found = list(judge.problems(run))
+    earlier = [one for one in ran if one.step == step]
+    if earlier and not found and _is_comparable(ran[ran.index(earlier[0]) :], run):
+        found += judge.not_the_same(earlier[0], run)
+    ran.append(run)
+    seen.mark(run.after_again)
+    return found
+
+
+def _is_comparable(since: Sequence[judge.Run], last: judge.Run) -> bool:
+    """Return whether nothing failed since a declaration, and all others since then declare no other keys."""
+    first = since[0]
+    if any(run.applied.get("failed") for run in (*since, last)) or first.step["project"] != last.step["project"]:
+        return False
+    if any(_waits(run) for run in (first, last)):
+        return False
+    return all(
+        key in first.entries and _keys(entry) <= _keys(first.entries[key])
+        for run in since
+        for key, entry in run.entries.items()
+    )
+
+
+def _waits(run: judge.Run) -> bool:
+    """Return whether a part of what is declared comes with the next start only."""
+    results = run.again.get("containers", [run.again])
+    return any(one.get("restart_required") for one in results)
+
+
+def _keys(entry: Mapping[str, Any]) -> set[str]:
+    found = set(entry) - {"flake", "file", "attribute", "system", "copy_from"}
+    for option in ("config", "devices", "secret_config"):
+        found.update(f"{option} {key}" for key in entry.get(option, ()))
+    return found
+
+
+def _run(step: sequences.Step) -> judge.Run:
+    """Predict a declaration, apply it, and apply it again."""
+    paths = host.system_paths(sequences.SYSTEMS)
+    by_name = dict(zip(sequences.SYSTEMS, (paths[name] for name in sequences.SYSTEMS), strict=True))
+    declared = [_with_store_path(entry) for entry in step["containers"]]
+    effective = {seen.key_of(step["project"], entry["name"]): _effective(step, entry) for entry in declared}
+    module, arguments = _module_call(step, declared)
+    before = seen.look()
+    with_diff = {**arguments, "_ansible_diff": True}
+    predicted = modules.run(module, {**with_diff, "_ansible_check_mode": True}, patience=_PATIENCE)
+    after_check = seen.look()
+    applied = modules.run(module, with_diff, patience=_PATIENCE)
+    _await_boots()
+    after = seen.look()
+    again = modules.run(module, arguments, patience=_PATIENCE)
+    _await_boots()
+    return judge.Run(
+        step=step,
+        entries=effective,
+        predicted=predicted.result or {"failed": True, "msg": predicted.said},
+        applied=applied.result or {"failed": True, "msg": applied.said},
+        again=again.result or {"failed": True, "msg": again.said},
+        before=before,
+        after_check=after_check,
+        after=after,
+        after_again=seen.look(),
+        said=_said(predicted, applied, again),
+        systems={key: path for key, entry in effective.items() if (path := _system(entry, by_name)) is not None},
+    )
+
+
+def _said(*ended: modules.Ended) -> str:
+    """Return what runs said, but for the parameters that Ansible itself shows."""
+    results = [{key: value for key, value in one.result.items() if key != "invocation"} for one in ended]
+    return json.dumps(results) + "".join(one.said for one in ended if not one.result)
+
+
+def _module_call(step: sequences.Step, declared: list[sequences.Entry]) -> tuple[str, dict[str, Any]]:
+    if step.get("single"):
+        return "inx_container", {**declared[0], "project": step["project"]}
+    options = {key: value for key, value in step.items() if key not in ("do", "single")}
+    return "inx_containers", {**options, "containers": declared}
+
+
+def _effective(step: sequences.Step, entry: sequences.Entry) -> sequences.Entry:
+    """Return an entry with what holds for the whole set."""
+    if step.get("single"):
+        return entry
+    shared = {**step.get("defaults", {}), "secret_config": step.get("secret_config", {})}
+    return sequences.merged(shared, entry)
+
+
+def _with_store_path(entry: sequences.Entry) -> sequences.Entry:
+    system = entry.get("system", "")
+    if not system.startswith(sequences.STORE_PATH):
+        return entry
+    return {**entry, "system": host.built(system.removeprefix(sequences.STORE_PATH))}
+
+
+def _system(entry: sequences.Entry, by_name: Mapping[str, str]) -> str | None:
+    """Return the store path of the system that an entry declares; None if it declares no certain one."""
+    if "flake" in entry:
+        return by_name[entry["flake"].rpartition("#")[2]]
+    return entry.get("system")
+
+
+def _await_boots() -> None:
+    """Wait until all that runs says so: some declarations do not wait for it."""
+    def late() -> list[str]:
+        return [key for key, one in seen.look()["containers"].items() if one["pid"] and one["runs"] == "(no link)"]
+
+    with suppress(RuntimeError):
+        host.until("all boots end", lambda: not late(), 10)
+
+
+def _sync_roots() -> list[str]:
+    """Sync the roots, and return the links of living containers that have none."""
+    ended = modules.run("inx_gcroot", {}, patience=_PATIENCE)
+    if ended.failed:
+        return [f"sync roots: {ended.message}"]
+    roots = set(host._tree(host.ROOTS))
+    found = []
+    for key, container in seen.look()["containers"].items():
+        work = seen._root(key) / "root" / "builds"
+        for link in sorted(work.glob("result-*")):
+            line = f"/{seen.lxc_name(key)}/root/builds/{link.name} -> {link.readlink()}"
+            if line not in roots:
+                found.append(f"{key}, {container['status']}: there is no root {line}")
+    return found
+
+
+# The host
+
+
+def declare_versions(versions: Mapping[str, str]) -> None:
+    """Give the systems of the flake these versions."""
+    declared = {
+        name: {"version": version, "packages": {"hello": "2.10"}}
+        for name, version in {"default": "1", **versions}.items()
+    }
+    Path(host.FLAKE, "versions.json").write_text(json.dumps(declared), encoding="utf-8")
+
+
+def prepare() -> None:
+    """Make what declarations refer to."""
+    host.copy_fixture()
+    declare_versions({})
+    for directory in (sequences.SHARED, f"{sequences.SHARED}/below"):
+        Path(directory).mkdir(parents=True, exist_ok=True)
+    _make_project(sequences.PROJECTS[1])
+    for project in sequences.PROJECTS:
+        _make_profiles(project)
+
+
+def _make_project(project: str) -> None:
+    """Make a project with containers of the same names, which takes a network of its own."""
+    host.ask("incus", "network", "create", project, "ipv4.address=10.199.7.1/24", "ipv6.address=none")
+    host.ask("incus", "project", "create", project, "-c", "features.images=false")
+    profile = (f"--project={project}", "profile", "device", "add", "default")
+    host.ask("incus", *profile, "root", "disk", "path=/", "pool=default")
+    host.ask("incus", *profile, "eth0", "nic", f"network={project}")
+    _add_store_profile(project, name="inx-container")
+
+
+def _make_profiles(project: str) -> None:
+    disk = (f"source={sequences.SHARED}", "path=/mnt/extra", "readonly=true")
+    host.ask("incus", f"--project={project}", "profile", "create", sequences.EXTRA_PROFILE)
+    host.ask("incus", f"--project={project}", "profile", "set", sequences.EXTRA_PROFILE, "user.extra=1")
+    host.ask("incus", f"--project={project}", "profile", "device", "add", sequences.EXTRA_PROFILE, "x", "disk", *disk)
+    _add_store_profile(project, name=sequences.OTHER_STORE_PROFILE, daemon=False)
+
+
+def _add_store_profile(project: str, **options: Any) -> None:
+    ended = modules.run("inx_store_mount", {"project": project, **options})
+    if ended.failed:
+        raise RuntimeError(f"could not prepare: {ended.message}")
+
+
+def tidy(*, all_of_it: bool = False) -> None:
+    """Take away by hand all containers and volumes, and with ``all_of_it`` what prepare has made."""
+    entries = rest.query("/1.0/instances?recursion=1&all-projects=true")
+    for project in sequences.PROJECTS:
+        names = [entry["name"] for entry in entries if entry["project"] == project]
+        if names:
+            host.ask("incus", f"--project={project}", "delete", "--force", *names)
+    for volume in rest.query("/1.0/storage-pools/default/volumes/custom?recursion=1&all-projects=true"):
+        words = ("storage", "volume", "delete", "default", volume["name"])
+        host.ask("incus", f"--project={volume['project']}", *words)
+    for place in (host.PROFILES, host.ROOTS):
+        if Path(place).is_dir():
+            host.ask("find", place, "-mindepth", "1", "-delete")
+    for link in Path(host.AUTO).iterdir():
+        with suppress(OSError):
+            if str(link.readlink()).startswith("/root/builds/"):
+                link.unlink()
+    if all_of_it:
+        _remove_prepared()
+
+
+def _remove_prepared() -> None:
+    """Take away what prepare has made, as far as it is there."""
+    for project in sequences.PROJECTS:
+        for profile in (sequences.EXTRA_PROFILE, sequences.OTHER_STORE_PROFILE):
+            with suppress(RuntimeError):
+                host.ask("incus", f"--project={project}", "profile", "delete", profile)
+    project = sequences.PROJECTS[1]
+    for words in (
+        ("profile", "delete", "inx-container", f"--project={project}"),
+        ("profile", "device", "remove", "default", "eth0", f"--project={project}"),
+        ("project", "delete", project),
+        ("network", "delete", project),
+    ):
+        with suppress(RuntimeError):
+            host.ask("incus", *words, timeout=30)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
