@@ -276,6 +276,7 @@ def _system(entry: sequences.Entry, by_name: Mapping[str, str]) -> str | None:
 
 def _await_boots() -> None:
     """Wait until all that runs says so: some declarations do not wait for it."""
+
     def late() -> list[str]:
         return [key for key, one in seen.look()["containers"].items() if one["pid"] and one["runs"] == "(no link)"]
 

@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.apply import updated
-from ansible_collections.inx.fleet.plugins.module_utils.declared import Container
-from ansible_collections.inx.fleet.plugins.module_utils.observed import Generations, Instance, Observed, Volume
-from ansible_collections.inx.fleet.plugins.module_utils.plan import Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.container.apply import updated
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
+from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Volume
+from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import after_step
 
 _TMPFS = "tmpfs:"

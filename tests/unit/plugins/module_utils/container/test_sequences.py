@@ -20,22 +20,25 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.declared import Container, ContainerSet, StorePath
-from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.module import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     CONTAINER_OPTIONS,
     MEMBER_OPTIONS,
     container_set,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.observed import Observed, Profile, System
-from ansible_collections.inx.fleet.plugins.module_utils.plan import Plan, plan_set
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, ContainerSet
+from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
+from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_set
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Profile
+from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
 from ansible_collections.inx.fleet.tests.integration.harness import sequences
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.container.model import Model
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
     DEFAULT_PROFILE,
     STORE_PROFILE,
     empty_host,
 )
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.model import Model
 
 _SET: Mapping[str, Any] = {
     "set": "main",
