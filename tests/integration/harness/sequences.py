@@ -42,6 +42,10 @@ FLAKE = "/srv/faults/flake"
 EXTRA_PROFILE, OTHER_STORE_PROFILE = "fuzz-extra", "fuzz-store"
 
 
+# The share of alternatives that are refused.
+_WRONG = 0.05
+
+
 class Chooser(Protocol):
     """Where random choices come from: a seed, or hypothesis."""
 
@@ -69,10 +73,14 @@ class Seeded:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """Alternatives that declare the same keys, and the share of the entries that declare one of them."""
+    """Alternatives that declare the same keys, and the share of the entries that declare one of them.
+
+    Those in ``wrong`` are refused, whatever else is declared. They come seldom.
+    """
 
     share: float
     alternatives: Callable[[str, int], Sequence[Entry]]
+    wrong: Sequence[Entry] = ()
 
 
 def _port(name: str, project: int) -> int:
@@ -145,8 +153,8 @@ FAMILIES: Mapping[str, Family] = {
             {"config": {"security.privileged": None, "security.nesting": True}, "allow_privileged": False},
             {"config": {"security.privileged": False, "security.nesting": None}, "allow_privileged": True},
             {"config": {"security.privileged": True, "security.nesting": None}, "allow_privileged": True},
-            {"config": {"security.privileged": True, "security.nesting": None}, "allow_privileged": False},
         ),
+        wrong=({"config": {"security.privileged": True, "security.nesting": None}, "allow_privileged": False},),
     ),
     "secret_config": Family(
         share=0.15,
@@ -173,8 +181,8 @@ FAMILIES: Mapping[str, Family] = {
             {"bind_mounts": [_bind("/mnt/shared", readonly=False), _bind("/srv/kept/shared")]},
             {"bind_mounts": [_bind("/srv/kept")]},
             {"bind_mounts": [_bind("/mnt/shared", f"{SHARED}/below")]},
-            {"bind_mounts": [_bind("/mnt/shared", MISSING)]},
         ),
+        wrong=({"bind_mounts": [_bind("/mnt/shared", MISSING)]},),
     ),
     "profiles": Family(
         share=0.15,
@@ -182,14 +190,14 @@ FAMILIES: Mapping[str, Family] = {
             {"profiles": ["default"]},
             {"profiles": ["default", EXTRA_PROFILE]},
             {"profiles": [EXTRA_PROFILE, "default"]},
-            {"profiles": ["default", "nosuch"]},
         ),
+        wrong=({"profiles": ["default", "nosuch"]},),
     ),
     "store_profile": Family(
         share=0.1, alternatives=_same({"store_profile": "inx-container"}, {"store_profile": OTHER_STORE_PROFILE})
     ),
     "storage_pool": Family(
-        share=0.1, alternatives=_same(*[{"storage_pool": "default"}] * 3, {"storage_pool": "nosuch"})
+        share=0.1, alternatives=_same({"storage_pool": "default"}), wrong=({"storage_pool": "nosuch"},)
     ),
     "root_size": Family(share=0.1, alternatives=_same({"root_size": "1GiB"}, {"root_size": "2048MiB"})),
     "description": Family(
@@ -246,7 +254,9 @@ FAMILIES: Mapping[str, Family] = {
         share=0.2, alternatives=_same({"activation": "switch"}, {"activation": "boot"}, {"activation": "test"})
     ),
     "keep_generations": Family(
-        share=0.2, alternatives=_same({"keep_generations": 2}, {"keep_generations": 3}, {"keep_generations": 1})
+        share=0.2,
+        alternatives=_same({"keep_generations": 2}, {"keep_generations": 3}),
+        wrong=({"keep_generations": 1},),
     ),
     "nix": Family(
         share=0.1,
@@ -256,8 +266,9 @@ FAMILIES: Mapping[str, Family] = {
         ),
     ),
     "target": Family(
-        share=0.04,
-        alternatives=_same({"target": "auto", "move_timeout": 600}, {"target": "nowhere", "move_timeout": 600}),
+        share=0.05,
+        alternatives=_same({"target": "auto", "move_timeout": 600}),
+        wrong=({"target": "nowhere", "move_timeout": 600},),
     ),
     "tags": Family(share=0.2, alternatives=_same({"tags": []}, {"tags": ["a"]}, {"tags": ["a", "b"]})),
 }
@@ -282,25 +293,30 @@ def keys_of_families() -> set[str]:
     """Return every option that some family or source declares."""
     found = {"name"}
     for family in FAMILIES.values():
-        found.update(key for entry in family.alternatives(NAMES[0], 0) for key in entry)
+        found.update(key for entry in (*family.alternatives(NAMES[0], 0), *family.wrong) for key in entry)
     return found.union(*(entry for entry in _sources(NAMES[0], plain=False)))
 
 
 def sequence(chance: Chooser) -> list[Step]:
-    """Return a sequence of steps, of which one at least declares containers."""
+    """Return a sequence of steps, of which one at least declares containers.
+
+    It is mostly about a few containers of one project: what comes of one depends on what was there before.
+    """
     steps = [_versions(chance, ill=False)]
+    mostly = chance.pick((0, 0, 1))
     if chance.often(0.35):
-        return steps + _there_and_back(chance)
+        return steps + _there_and_back(chance, mostly)
+    names = NAMES if chance.often(0.3) else NAMES[:2]
     for number in range(chance.pick((1, 2, 2, 3, 3, 4))):
+        project = 1 - mostly if chance.often(0.15) else mostly
         if number:
-            steps += _between(chance)
-        steps.append(_declaration(chance))
+            steps += _between(chance, names, project)
+        steps.append(_declaration(chance, names, project))
     return steps
 
 
-def _there_and_back(chance: Chooser) -> list[Step]:
+def _there_and_back(chance: Chooser, project: int) -> list[Step]:
     """Return a declaration, another one of the same keys, and the first one again."""
-    project = chance.pick((0, 0, 1))
     names = _some(chance, NAMES, most=3)
     families = {name: _families(chance) for name in names}
     sources = {name: chance.pick(_sources(name, plain=True)) for name in names}
@@ -328,8 +344,9 @@ def _families(chance: Chooser) -> list[str]:
 
 def _entry(chance: Chooser, name: str, project: int, families: Sequence[str], source: Entry) -> Entry:
     entry: Entry = {"name": name, **source}
-    for family in families:
-        entry = merged(entry, chance.pick(FAMILIES[family].alternatives(name, project)))
+    for family in (FAMILIES[name] for name in families):
+        is_wrong = family.wrong and chance.often(_WRONG)
+        entry = merged(entry, chance.pick(family.wrong if is_wrong else family.alternatives(name, project)))
     return entry
 
 
@@ -342,9 +359,8 @@ def merged(first: Entry, second: Entry) -> Entry:
     return result
 
 
-def _declaration(chance: Chooser) -> Step:
-    project = chance.pick((0, 0, 1))
-    names = _some(chance, NAMES, most=4)
+def _declaration(chance: Chooser, choices: Sequence[str], project: int) -> Step:
+    names = _some(chance, choices, most=len(choices))
     entries = [
         _entry(chance, name, project, _families(chance), chance.pick(_sources(name, plain=False))) for name in names
     ]
@@ -409,11 +425,10 @@ BY_HAND = (
 )
 
 
-def _between(chance: Chooser) -> list[Step]:
+def _between(chance: Chooser, names: Sequence[str], project: int) -> list[Step]:
     steps: list[Step] = []
     for _each in range(chance.pick((0, 0, 1, 1, 2))):
-        name, project = chance.pick(NAMES), chance.pick(PROJECTS)
-        steps.append({"do": chance.pick(BY_HAND), "name": name, "project": project})
+        steps.append({"do": chance.pick(BY_HAND), "name": chance.pick(names), "project": PROJECTS[project]})
     if chance.often(0.4):
         steps.append(_versions(chance, ill=True))
     if any(step["do"] == "add a root" for step in steps) or chance.often(0.1):
