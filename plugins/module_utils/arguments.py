@@ -22,7 +22,8 @@ from .incus.client import Incus
 from .incus.connection import PYLXD_IMPORT_ERROR
 from .incus.endpoint import DEFAULT_URL, endpoint_from
 from .info.query import JMESPATH_IMPORT_ERROR
-from .nix.command import NIX_DIRECTORIES, Nix
+from .nix.command import Nix
+from .nix.process import NIX_DIRECTORIES
 from .paths import STORE_PROFILE
 from .values import combined
 

@@ -259,9 +259,9 @@ def _end_with(module: AnsibleModule, outcomes: list[Outcome]) -> None:
         "changed": any(outcome.changed for outcome in outcomes),
         "containers": [member_result(outcome) for outcome in outcomes],
     }
-    for outcome in outcomes:
-        for warning in outcome.warnings:
-            module.warn(warning)
+    # What many have in common is said once.
+    for warning in dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings):
+        module.warn(warning)
     if module._diff:
         result["diff"] = [differences(outcome) for outcome in outcomes if outcome.changed]
     if any(outcome.error is not None for outcome in outcomes):

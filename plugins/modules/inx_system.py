@@ -158,6 +158,8 @@ def _end_with(module: AnsibleModule, built: Built) -> None:
         "unbuilt": {name: str(error) for name, error in built.failed.items()},
         "containers": [_with_system(entry, built.systems) for entry in module.params["containers"]],
     }
+    for warning in built.warnings:
+        module.warn(warning)
     if module._diff:
         result["diff"] = {"before": dict(built.before), "after": dict(built.after)}
     if built.failed and not module.params["keep_going"]:

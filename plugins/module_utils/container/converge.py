@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
 from ..errors import ConflictError, FleetError
 from ..names import lxc_name
-from ..nix.command import kept
+from ..nix.evaluation import Declared
+from ..nix.profiles import read_generations
 from ..nix.sources import System
 from ..nix.systems import check_system
 from .apply import apply_step
@@ -65,13 +65,18 @@ def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool, loc
     declared, misplaced, located = _placed(host, declared)
     # The reason ends with what to do about it, as inx_system has said it.
     refused = {**misplaced, **{name: FleetError(why, "") for name, why in declared.unbuilt.items()}}
-    evaluated = _evaluate(host, declared, check)
     if check:
+        evaluated = _systems(host, declared, host.nix.evaluate(_sources(host, declared)))
         return _converge(host, declared, evaluated, refused=refused, located=located, locks=None, diff=diff) or []
     with locks:
+        # Before it evaluates: what another run applies while this one evaluates could be newer.
         locks.take_free(_lxc_names(declared.containers))
         while True:
-            outcomes = _converge(host, declared, evaluated, refused=refused, located=located, locks=locks, diff=diff)
+            with host.nix.evaluated(_sources(host, declared), _recorded(declared)) as found:
+                evaluated = _systems(host, declared, found)
+                outcomes = _converge(
+                    host, declared, evaluated, refused=refused, located=located, locks=locks, diff=diff
+                )
             if outcomes is not None:
                 return outcomes
 
@@ -107,19 +112,23 @@ def _converge(
         for name, system in evaluated.items()
         if isinstance(system, System) and system.path != before[name].generations.system
     ]
-    with nullcontext() if locks is None else kept(unrecorded):
-        systems = _with_validity(host, evaluated, unrecorded)
-        plans = plan_set(declared, systems, before)
-        if locks is None:
-            outcomes = [_outcome(plan, before[plan.container.name], steps=plan.steps) for plan in plans]
-        else:
-            if locks.hold(_lxc_names(plan.container for plan in plans if plan.steps)):
-                return None
-            outcomes = _apply(host, declared, _without_held(plans, locks), before)
-        if not diff:
-            return outcomes
-        differences = _closure_differences(host, outcomes, before)
-        return [replace(outcome, closure_difference=differences.get(outcome.name, ())) for outcome in outcomes]
+    systems = _with_validity(host, evaluated, unrecorded)
+    plans = [_with_warnings(plan, systems.get(plan.container.name)) for plan in plan_set(declared, systems, before)]
+    if locks is None:
+        outcomes = [_outcome(plan, before[plan.container.name], steps=plan.steps) for plan in plans]
+    else:
+        if locks.hold(_lxc_names(plan.container for plan in plans if plan.steps)):
+            return None
+        outcomes = _apply(host, declared, _without_held(plans, locks), before)
+    if not diff:
+        return outcomes
+    differences = _closure_differences(host, outcomes, before)
+    return [replace(outcome, closure_difference=differences.get(outcome.name, ())) for outcome in outcomes]
+
+
+def _with_warnings(plan: Plan, system: System | FleetError | None) -> Plan:
+    """Return the plan, warning of what the sources of its system lack."""
+    return replace(plan, warnings=(*plan.warnings, *system.warnings)) if isinstance(system, System) else plan
 
 
 def _without_held(plans: Sequence[Plan], locks: Locks) -> list[Plan]:
@@ -176,14 +185,28 @@ def _names_here(host: Host, declared: ContainerSet, locks: Locks | None) -> list
     ]
 
 
-def _evaluate(host: Host, declared: ContainerSet, check: bool) -> Systems:
-    entries = {
+def _sources(host: Host, declared: ContainerSet) -> list[Declared]:
+    """Return what is to be evaluated here."""
+    return list(_sources_by_name(host, declared).values())
+
+
+def _sources_by_name(host: Host, declared: ContainerSet) -> dict[str, Declared]:
+    return {
         container.name: (container.source, container.nix)
         for container in declared.containers
         if container.source is not None and container.target == host.incus.server.member
     }
-    found = host.nix.evaluate(list(entries.values()), write_lock_file=not check)
-    return {name: found[entry] for name, entry in entries.items()}
+
+
+def _systems(host: Host, declared: ContainerSet, found: Mapping[Declared, System | FleetError]) -> Systems:
+    """Return what was evaluated, by the container's name."""
+    return {name: found[entry] for name, entry in _sources_by_name(host, declared).items()}
+
+
+def _recorded(declared: ContainerSet) -> set[str]:
+    """Return the systems that profiles lead to, and keep."""
+    found = (read_generations(entry.profile_dir).system for entry in declared.containers)
+    return {system for system in found if system is not None}
 
 
 def _with_validity(host: Host, evaluated: Systems, unrecorded: Sequence[System]) -> Systems:

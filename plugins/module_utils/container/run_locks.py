@@ -2,10 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One run at a time for each container of a host.
+"""One run at a time for each container of a host, in the order of their arrival.
 
-A lock is a flock on a file beside the profiles. The kernel frees it with the process that has it, however that ends: a
-file that is left means nothing, and the next run removes it. What is written in it is for those who wait.
+A lock is a flock on a file beside the profiles, and so is a place in the queue for it. The kernel frees either with the
+process that has it, however that ends: a file that is left means nothing, and the next run removes it. What is written
+in a lock is for those who wait.
 """
 
 from __future__ import annotations
@@ -13,18 +14,22 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from types import TracebackType
 
 from ..errors import FleetError
+from ..locks import locked_directory
 from ..nix.profiles import explained, make_profiles_dir
 from ..paths import PROFILES_DIR
 from ..text import shown, utc
 
 # No container is called so, and Nix passes over files that are no links.
 _FILE = ".lock-"
+# Nanoseconds since the host was booted, which no other clock change can turn back, and what is waited for.
+_PLACE = re.compile(r"\.wait-(\d{20})-(.+)\Z")
 _POLL = 0.1
 _NOTE_LIMIT = 4096
 
@@ -41,6 +46,7 @@ class Locks:
         self._timeout = timeout
         self._deadline: float | None = None
         self._held: dict[str, int] = {}
+        self._places: dict[str, tuple[str, int]] = {}
         #: Why some could not be had.
         self.refused: dict[str, FleetError] = {}
 
@@ -53,6 +59,7 @@ class Locks:
     ) -> None:
         """Give all back, with the files of runs that were killed: their containers may be declared no more."""
         self._give_back(list(self._held))
+        self._leave_queues(list(self._places))
         _remove_left()
 
     def __contains__(self, name: object) -> bool:
@@ -60,13 +67,15 @@ class Locks:
         return name in self._held
 
     def take_free(self, names: Iterable[str]) -> None:
-        """Take those that nobody holds, and that this user can: without a change, none will be needed."""
+        """Take those that nobody holds or waits for, and that this user can: without a change, none will be needed."""
         with suppress(FleetError):
+            awaited = {name for name, _place in _awaited()}
             for name in names:
-                self._take(name)
+                if name not in awaited:
+                    self._take(name)
 
     def hold(self, names: Collection[str]) -> bool:
-        """Hold these and no others, and wait for those that somebody has.
+        """Hold these and no others, and wait for those that somebody has, or came for earlier.
 
         True when what was seen before may be outdated. Those that do not come in time are in ``refused``.
         """
@@ -74,23 +83,52 @@ class Locks:
         if self._held.keys() >= set(wanted):
             self._give_back(self._held.keys() - set(wanted))
             return False
-        # Who waits holds nothing, and all take them in one order: no two runs wait for each other.
+        # Who waits holds nothing that it had before its place in the queues: no two runs wait for each other.
         self._give_back(list(self._held))
+        self._queue(wanted)
         for name in wanted:
             self._wait_for(name)
         return True
 
+    def _queue(self, names: Iterable[str]) -> None:
+        """Take a place behind all who wait for any of these, in one moment."""
+        with explained(PROFILES_DIR):
+            make_profiles_dir()
+            with locked_directory(PROFILES_DIR):
+                stamp = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+                for name in names:
+                    path = f"{PROFILES_DIR}/.wait-{stamp:020}-{name}"
+                    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+                    # For others of the group that the directory belongs to.
+                    os.fchmod(descriptor, 0o660)
+                    fcntl.flock(descriptor, fcntl.LOCK_EX)
+                    self._places[name] = path, descriptor
+
+    def _leave_queues(self, names: Iterable[str]) -> None:
+        for name in list(names):
+            path, descriptor = self._places.pop(name)
+            with suppress(FileNotFoundError):
+                os.unlink(path)
+            os.close(descriptor)
+
     def _wait_for(self, name: str) -> None:
         if self._deadline is None:
             self._deadline = time.monotonic() + self._timeout
-        while not self._take(name):
+        while not (self._is_next(name) and self._take(name)):
             if time.monotonic() >= self._deadline:
                 self.refused[name] = FleetError(
                     f"{name} was left as it is: {_holder(name)} works on it, and has not ended in {self._timeout} s.",
                     "Run again when that is done, or raise 'lock_timeout'.",
                 )
-                return
+                break
             time.sleep(_POLL)
+        self._leave_queues([name])
+
+    def _is_next(self, name: str) -> bool:
+        """Return whether nobody waits for it who came earlier."""
+        own = os.path.basename(self._places[name][0])
+        earlier = (place for other, place in _places() if other == name and place < own)
+        return all(_is_left(f"{PROFILES_DIR}/{place}") for place in earlier)
 
     def _take(self, name: str) -> bool:
         path = _path(name)
@@ -122,6 +160,48 @@ class Locks:
             os.close(self._held.pop(name))
 
 
+def _places() -> list[tuple[str, str]]:
+    """Return what is waited for, with the file that is the place in that queue."""
+    try:
+        names = os.listdir(PROFILES_DIR)
+    except FileNotFoundError:
+        return []
+    return [(found[2], place) for place in names if (found := _PLACE.match(place)) is not None]
+
+
+def _awaited() -> list[tuple[str, str]]:
+    """Return the places of runs that wait. Those of runs that were killed are removed."""
+    return [(name, place) for name, place in _places() if not _is_left(f"{PROFILES_DIR}/{place}")]
+
+
+def _is_left(path: str) -> bool:
+    """Return whether a place in a queue is of a run that has ended, and remove it if so."""
+    try:
+        if not _is_free(path):
+            return False
+        # It is made under this lock: one that is free here is not a new one.
+        with locked_directory(PROFILES_DIR):
+            if not _is_free(path):
+                return False
+            os.unlink(path)
+    except (FileNotFoundError, PermissionError):
+        # Gone meanwhile; or of a user who keeps others away, and cannot keep them waiting.
+        return True
+    return True
+
+
+def _is_free(path: str) -> bool:
+    """Return whether nobody holds a file; OSError when it cannot be opened."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def _remove_left() -> None:
     """Remove the files that nobody holds. Those of another user stay, as does all if there is no directory."""
     with suppress(OSError):
@@ -129,6 +209,7 @@ def _remove_left() -> None:
             if name.startswith(_FILE):
                 with suppress(OSError):
                     _remove_if_free(f"{PROFILES_DIR}/{name}")
+        _awaited()
 
 
 def _remove_if_free(path: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from ..errors import FleetError
@@ -178,9 +178,8 @@ class System:
     """A declared system as nix evaluated it.
 
     ``derivation`` is None for a store path given as such, and ``copy_from`` the store to copy that from, if one is
-    given. ``built`` says
-    whether ``path`` is valid in the store now. ``generation`` is its number when
-    it was chosen as a generation that the profile has.
+    given. ``built`` says whether ``path`` is valid in the store now. ``generation`` is its number when it was chosen
+    as a generation that the profile has. ``warnings`` are about its sources.
     """
 
     path: str
@@ -188,3 +187,4 @@ class System:
     copy_from: str | None = None
     built: bool = False
     generation: int | None = None
+    warnings: tuple[str, ...] = field(default=(), compare=False)

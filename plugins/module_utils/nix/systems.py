@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from ..errors import FleetError
 from ..paths import store_object
-from .command import Declared, Nix, kept
+from .command import Nix
+from .evaluation import Declared
 from .profiles import explained, make_profile, remove_half_made, replace_link
 from .sources import System
 
@@ -28,6 +29,7 @@ class Built:
     failed: Mapping[str, FleetError]
     before: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def build_systems(
@@ -39,13 +41,11 @@ def build_systems(
     All other roots are removed.
     """
     before = read_roots(directory)
-    found = nix.evaluate(list(declared.values()), write_lock_file=not check)
-    evaluated = {name: found[entry] for name, entry in declared.items()}
-    systems = {name: system for name, system in evaluated.items() if isinstance(system, System)}
-    failed = {name: error for name, error in evaluated.items() if isinstance(error, FleetError)}
+    entries = list(declared.values())
     if check:
-        return built_from(systems, failed, before, others)
-    with kept(list(systems.values())):
+        return built_from(*_by_name(declared, nix.evaluate(entries)), before, others)
+    with nix.evaluated(entries) as found:
+        systems, failed = _by_name(declared, found)
         valid = nix.valid_paths([system.path for system in systems.values()])
         missing = [(systems[name], declared[name][1]) for name in systems if systems[name].path not in valid]
         broken = nix.build(missing)
@@ -61,6 +61,16 @@ def build_systems(
     return built
 
 
+def _by_name(
+    declared: Mapping[str, Declared], found: Mapping[Declared, System | FleetError]
+) -> tuple[dict[str, System], dict[str, FleetError]]:
+    """Return the systems by container, and why others do not evaluate."""
+    evaluated = {name: found[entry] for name, entry in declared.items()}
+    systems = {name: system for name, system in evaluated.items() if isinstance(system, System)}
+    failed = {name: error for name, error in evaluated.items() if isinstance(error, FleetError)}
+    return systems, failed
+
+
 def built_from(
     systems: Mapping[str, System],
     failed: Mapping[str, FleetError],
@@ -70,7 +80,8 @@ def built_from(
     """What came of it, and the links that are right then."""
     good = {name: system.path for name, system in systems.items() if name not in failed}
     stay = {name: path for name, path in before.items() if name in failed or name in others}
-    return Built(systems=good, failed=failed, before=before, after={**stay, **good})
+    warnings = tuple(dict.fromkeys(warning for system in systems.values() for warning in system.warnings))
+    return Built(systems=good, failed=failed, before=before, after={**stay, **good}, warnings=warnings)
 
 
 def read_roots(directory: str) -> dict[str, str]:

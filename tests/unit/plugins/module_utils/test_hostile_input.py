@@ -28,8 +28,9 @@ from ansible_collections.inx.fleet.plugins.module_utils.incus import models as i
 from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Execution
 from ansible_collections.inx.fleet.plugins.module_utils.info.query import compiled
 from ansible_collections.inx.fleet.plugins.module_utils.names import lxc_name
-from ansible_collections.inx.fleet.plugins.module_utils.nix import command as nix_module
+from ansible_collections.inx.fleet.plugins.module_utils.nix import evaluation, process
 from ansible_collections.inx.fleet.plugins.module_utils.nix.command import Nix
+from ansible_collections.inx.fleet.plugins.module_utils.nix.flakes import metadata_arguments
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import Flake, StorePath, System
 from ansible_collections.inx.fleet.plugins.module_utils.paths import PROFILES_DIR, STORE_DIR
 from ansible_collections.inx.fleet.plugins.module_utils.text import quoted, tail
@@ -76,6 +77,7 @@ OPTIONS = {
     "--override-input": 2, "--impure": 0, "--accept-flake-config": 0, "--builders": 1, "--no-link": 0,
     "--keep-going": 0, "--from": 1, "--no-check-sigs": 0, "--offline": 0,
 }  # fmt: skip
+SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
 STARTS_A_PROCESS = re.compile(r"(^|\.)(run_command|system|[pP]open|exec[lv]p?e?|spawn\w*)$")
 
 
@@ -105,9 +107,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], Aske
     def run(command: list[str], **how: Any) -> Any:
         assert how.get("shell", False) is False
         assert how["stdin"] == subprocess.DEVNULL
+        # No terminal to ask at, for ssh and git neither.
+        assert how["start_new_session"] is True
+        assert how["env"]["NIX_SSHOPTS"].endswith(SSH_OPTIONS)
+        assert how["env"]["GIT_TERMINAL_PROMPT"] == "0"
         raise AskedError(command, how["env"])
 
-    monkeypatch.setattr(nix_module.subprocess, "run", run)
+    monkeypatch.setattr(process.subprocess, "Popen", run)
 
     def ask(call: Callable[[], Any]) -> AskedError:
         with pytest.raises(AskedError) as caught:
@@ -124,7 +130,7 @@ def operands(command: list[str]) -> list[str]:
     position = 1
     while command[position] != "--":
         word = command[position]
-        assert word in OPTIONS or word in ("build", "copy", "path-info"), word
+        assert word in OPTIONS or word in ("build", "copy", "flake", "metadata"), word
         position += 1 + OPTIONS.get(word, 0)
     return command[position + 1 :]
 
@@ -149,10 +155,13 @@ def test_nothing_that_is_declared_is_an_option_of_nix(
             assert not re.match(r"[^/]+://([^/@]*@)?-", system.copy_from)
         return
     entry = (container.source, container.nix)
-    (operand,) = operands(asked(lambda: nix._evaluate_group([entry], False)).command)
+    work = evaluation._Evaluation(nix, None, evaluation.EvaluationCache(directory="/nowhere"))
+    (operand,) = operands(asked(lambda: work._evaluate({entry: evaluation._installable(entry, {})}, [entry])).command)
     assert not operand.startswith("-")
     assert not re.search(r"[\x00-\x20\x7f]", operand)
     if isinstance(container.source, Flake):
+        (reference,) = operands(asked(lambda: nix.run(metadata_arguments(*evaluation._place(entry)), "")).command)
+        assert operand.startswith(f"{reference}#")
         # One name between the quotes, whatever it is, and the toplevel of a system at the end.
         toplevel = r'[^#]+#nixosConfigurations\."[^"\\$^]+"\.config\.system\.build\.toplevel'
         assert re.fullmatch(toplevel, operand, flags=re.DOTALL)
@@ -165,7 +174,7 @@ def test_settings_are_one_line_each(options: dict[str, Any]) -> None:
     container = declared(options)
     if container is None:
         return
-    lines = nix_module._settings(container.nix).get("NIX_CONFIG", "").removeprefix(os.environ.get("NIX_CONFIG", ""))
+    lines = process._settings(container.nix).get("NIX_CONFIG", "").removeprefix(os.environ.get("NIX_CONFIG", ""))
     for line in lines.split("\n"):
         assert line == "" or re.match(r"[a-z0-9]+(-[a-z0-9]+)* = ", line)
         assert "trusted-users" not in line.partition("=")[0]
@@ -192,11 +201,11 @@ def test_no_plugin_gives_anything_to_a_shell() -> None:
             name = ast.unparse(call.func)
             if not (name.startswith("subprocess.") or STARTS_A_PROCESS.search(name)):
                 continue
-            assert name == "subprocess.run", f"{path}: {name}"
+            assert name == "subprocess.Popen", f"{path}: {name}"
             assert not any(keyword.arg == "shell" for keyword in call.keywords), f"{path}: {name}"
             assert isinstance(call.args[0], (ast.Name, ast.List)), f"{path}: {ast.unparse(call.args[0])}"
             found.append(path.name)
-    assert found == ["command.py"]
+    assert found == ["process.py"]
 
 
 # What a container says

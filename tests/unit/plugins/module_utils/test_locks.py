@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.locks import locked_directory, open_directory, take_lock
-from ansible_collections.inx.fleet.plugins.module_utils.nix import command as nix
+from ansible_collections.inx.fleet.plugins.module_utils.nix import temporary_roots
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
 
 SYSTEM = System(path="/nix/store/00000000000000000000000000000000-a")
@@ -34,12 +34,12 @@ def test_who_waits_too_long_is_told_for_what(tmp_path: Path) -> None:
 def test_what_a_killed_run_kept_is_given_up(
     systems: list[System], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nix, "PROFILES_DIR", str(tmp_path))
+    monkeypatch.setattr(temporary_roots, "PROFILES_DIR", str(tmp_path))
     (tmp_path / ".run-killed").mkdir()
     (tmp_path / ".run-killed" / "a").symlink_to(SYSTEM.path)
     (tmp_path / ".run-goes-on").mkdir()
     (tmp_path / "web").mkdir()
-    with locked_directory(str(tmp_path / ".run-goes-on")), nix.kept(systems):
+    with locked_directory(str(tmp_path / ".run-goes-on")), temporary_roots.kept(systems):
         names = {path.name for path in tmp_path.iterdir()}
         assert {".run-goes-on", "web"} <= names
         assert ".run-killed" not in names
@@ -48,7 +48,7 @@ def test_what_a_killed_run_kept_is_given_up(
 
 
 def test_who_keeps_nothing_needs_no_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nix, "PROFILES_DIR", str(tmp_path / "none"))
-    with nix.kept([]):
+    monkeypatch.setattr(temporary_roots, "PROFILES_DIR", str(tmp_path / "none"))
+    with temporary_roots.kept([]):
         pass
     assert not (tmp_path / "none").exists()

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,97 @@ def test_the_lock_of_a_process_that_was_killed_blocks_nobody(directory: Path) ->
         following.take_free(["a"])
         assert not following.hold(["a"])
     assert os.listdir(directory) == []
+
+
+def wait_for(locks: Locks, names: list[str], order: list[str], who: str) -> threading.Thread:
+    """Begin to wait, and note in ``order`` when it is over; returns with the place in the queue taken."""
+
+    def work() -> None:
+        locks.hold(names)
+        order.append(who)
+        time.sleep(0.2)
+        locks.hold([])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not set(names) <= locks._places.keys():
+        time.sleep(0.01)
+    return thread
+
+
+def test_who_comes_first_is_served_first(directory: Path) -> None:
+    order: list[str] = []
+    with Locks("one", 0) as one, Locks("two", 60) as two, Locks("three", 60) as three, Locks("four", 60) as four:
+        one.take_free(["a", "b"])
+        threads = [wait_for(two, ["a", "b"], order, "two")]
+        threads.append(wait_for(three, ["b"], order, "three"))
+        threads.append(wait_for(four, ["a"], order, "four"))
+        one.hold([])
+        for thread in threads:
+            thread.join(timeout=60)
+    assert order[0] == "two"
+    assert sorted(order) == ["four", "three", "two"]
+    assert os.listdir(directory) == []
+
+
+def test_nobody_overtakes_those_who_wait() -> None:
+    order: list[str] = []
+    with Locks("one", 0) as one, Locks("two", 60) as two, Locks("late", 0) as late:
+        one.take_free(["a"])
+        thread = wait_for(two, ["a"], order, "two")
+        one.hold([])
+        late.take_free(["a"])
+        assert "a" not in late
+        thread.join(timeout=60)
+        late.take_free(["a"])
+        assert "a" in late
+
+
+def test_who_was_killed_while_waiting_keeps_nobody_waiting(directory: Path) -> None:
+    with Locks("one", 0) as one:
+        one.take_free(["a"])
+        child = os.fork()
+        if child == 0:
+            Locks("killed", 60).hold(["a"])
+            os._exit(1)
+        while not any(name.startswith(".wait-") for name in os.listdir(directory)):
+            time.sleep(0.01)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        with Locks("two", 60) as two:
+            thread = wait_for(two, ["a"], [], "two")
+            one.hold([])
+            thread.join(timeout=60)
+            assert two.refused == {}
+    assert os.listdir(directory) == []
+
+
+def test_many_runs_over_the_same_containers_all_come_to_an_end() -> None:
+    """Whatever they want, in whatever order: each holds alone what it works on, and none waits for ever."""
+    holders: dict[str, int] = {}
+    wrong: list[str] = []
+    chance = random.Random(0)  # noqa: S311 - nobody is to be kept from guessing
+    wanted = [[chance.sample("abcd", chance.randint(1, 4)) for _round in range(4)] for _run in range(6)]
+
+    def run(number: int) -> None:
+        with Locks(str(number), 60) as locks:
+            locks.take_free(wanted[number][0])
+            for names in wanted[number]:
+                while locks.hold(names):
+                    pass
+                wrong.extend(name for name in names if holders.setdefault(name, number) != number)
+                time.sleep(0.005)
+                for name in names:
+                    holders.pop(name, None)
+            wrong.extend(locks.refused)
+
+    threads = [threading.Thread(target=run, args=[number]) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in threads)
+    assert wrong == []
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"[]", b'{"what": 1}', b'{"what": "\\u001b[31m", "pid": 1, "since": ""}'])

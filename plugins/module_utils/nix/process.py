@@ -1,0 +1,166 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The command line of nix: one call, in a session of its own.
+
+Commands are run without a shell. What the user declared comes after ``--`` or as the value of an option, so that it is
+never taken for an option. nix, and the ssh and git that it starts, have no terminal to ask at: what they would ask is
+an error at once.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO
+
+from ..errors import FleetError
+from ..text import plain, tail
+from .advice import DAEMON, advice_for, is_out_of_memory
+from .sources import NixOptions
+
+#: Where nix is on hosts whose PATH for Ansible does not have it.
+NIX_DIRECTORIES = ["/run/current-system/sw/bin", "/nix/var/nix/profiles/default/bin", "/root/.nix-profile/bin"]
+_FEATURES = ("--extra-experimental-features", "nix-command flakes")
+# A host that is away is an error after ten seconds, and one that goes away after a minute.
+_SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+# What the kernel kills first when memory ends: not Incus, and no container.
+_KILLED_FIRST = "1000"
+_KIB = 1024
+
+
+class NixError(FleetError):
+    """nix ended with an error; ``said`` is the tail of its log, and ``otherwise`` the advice if that has no hint."""
+
+    def __init__(self, problem: str, said: str, otherwise: str) -> None:
+        host = platform.node()
+        super().__init__(f"{problem} on {host}. nix says:\n{said}", advice_for(said, otherwise, host))
+        self.said = said
+        self.otherwise = otherwise
+
+
+class OutOfMemoryError(FleetError):
+    """nix could not have the memory that it needs, or was killed for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a call of nix printed, and what it took: ``peak`` in bytes of its largest process."""
+
+    text: str
+    said: str = ""
+    peak: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NixCommand:
+    """The nix command of the host; ``timeout`` bounds each call, in seconds."""
+
+    command: str
+    timeout: int = 3600
+
+    def run(
+        self, arguments: Sequence[str], problem: str, options: NixOptions | None = None, advice: str = DAEMON
+    ) -> Answer:
+        """Run nix and return what it printed; FleetError with the ``problem`` when it fails."""
+        started = time.monotonic()
+        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as log:
+            code, peak = self._run([self.command, *_FEATURES, *arguments], output, log, _environment(options), problem)
+            said = _read(log)
+            answer = Answer(text=_read(output), said=said, peak=peak, seconds=time.monotonic() - started)
+        if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or (code != 0 and is_out_of_memory(said)):
+            raise OutOfMemoryError(
+                f"{problem}: nix ran out of memory on {platform.node()}, with {peak // 2**20} MiB in use.",
+                "Lower 'evaluation_memory' if others need that memory, or give the host more.",
+            )
+        if code != 0:
+            raise NixError(problem, tail(said), advice)
+        return answer
+
+    def _run(
+        self,
+        command: Sequence[str],
+        output: IO[bytes],
+        log: IO[bytes],
+        environment: dict[str, str],
+        problem: str,
+    ) -> tuple[int, int]:
+        """Return the exit code and the peak of memory in bytes. Nothing of it goes on when this ends."""
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise FleetError(f"{self.command} cannot be run: {error.strerror}.", "Install Nix on the host.") from error
+        with suppress(OSError), open(f"/proc/{process.pid}/oom_score_adj", "w", encoding="ascii") as file:
+            file.write(_KILLED_FIRST)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            _kill(process.pid)
+
+        timer = threading.Timer(self.timeout, end)
+        timer.start()
+        try:
+            # subprocess does not tell how much memory was needed.
+            _pid, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        except BaseException:
+            _kill(process.pid)
+            raise
+        finally:
+            timer.cancel()
+        if late.is_set():
+            raise FleetError(
+                f"{problem}: nix was not done after {self.timeout} s on {platform.node()}.", "Raise 'build_timeout'."
+            )
+        return process.returncode, usage.ru_maxrss * _KIB
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return plain(file.read().decode(errors="replace"))
+
+
+def _environment(options: NixOptions | None) -> dict[str, str]:
+    ssh = f"{os.environ.get('NIX_SSHOPTS', '')} {_SSH_OPTIONS}".strip()
+    return {
+        **os.environ,
+        "LC_ALL": "C.UTF-8",
+        "NO_COLOR": "1",
+        "NIX_SSHOPTS": ssh,
+        "SSH_ASKPASS_REQUIRE": "never",
+        "GIT_TERMINAL_PROMPT": "0",
+        # Without it, git refreshes the index of the tree that it reads.
+        "GIT_OPTIONAL_LOCKS": "0",
+        **_settings(options),
+    }
+
+
+def _settings(options: NixOptions | None) -> dict[str, str]:
+    """Return settings as the environment has them: arguments can be read by every user, and some are secrets."""
+    if options is None or not options.settings:
+        return {}
+    lines = [os.environ.get("NIX_CONFIG", ""), *(f"{name} = {value}" for name, value in options.settings)]
+    return {"NIX_CONFIG": "\n".join(lines)}
