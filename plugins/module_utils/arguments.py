@@ -25,7 +25,7 @@ from .info.query import JMESPATH_IMPORT_ERROR
 from .nix.command import Nix
 from .nix.process import NIX_DIRECTORIES
 from .paths import STORE_PROFILE
-from .values import combined
+from .values import byte_count, combined
 
 #: Where the role inx.fleet.host puts pylxd.
 INTERPRETER = "/opt/inx-fleet/bin/python"
@@ -42,7 +42,10 @@ INCUS_OPTIONS: dict[str, Any] = {
 }
 
 #: The options of the doc fragment inx.fleet.incus for modules that call nix.
-NIX_OPTIONS: dict[str, Any] = {"build_timeout": {"type": "int", "default": 3600}}
+NIX_OPTIONS: dict[str, Any] = {
+    "build_timeout": {"type": "int", "default": 3600},
+    "evaluation_memory": {"type": "str"},
+}
 
 #: The option of the doc fragment inx.fleet.container.lock, for modules that change containers.
 LOCK_OPTIONS: dict[str, Any] = {"lock_timeout": {"type": "int", "default": 300}}
@@ -247,7 +250,18 @@ def open_host(module: AnsibleModule) -> Host:
 
 def open_nix(module: AnsibleModule) -> Nix:
     """The nix of the host; FleetError when there is none."""
-    return Nix(command=find_nix(module), timeout=module.params["build_timeout"])
+    memory = memory_from(module.params["evaluation_memory"])
+    return Nix(command=find_nix(module), timeout=module.params["build_timeout"], memory=memory)
+
+
+def memory_from(text: str | None) -> int | None:
+    """Return the bytes that 'evaluation_memory' means; FleetError when it is not a size."""
+    if text is None:
+        return None
+    size = byte_count(text)
+    if not size:
+        raise FleetError(f"evaluation_memory: {text!r} is not a size.", "Write it as 4GiB.")
+    return size
 
 
 def find_nix(module: AnsibleModule) -> str:

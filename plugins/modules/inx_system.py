@@ -67,6 +67,13 @@ options:
       - Seconds that each call of nix may take.
     type: int
     default: 3600
+  evaluation_memory:
+    description:
+      - Memory that all processes of nix may take together while systems are evaluated, such as V(4GiB). As many systems
+        are evaluated at a time as it suffices for, and one at the least.
+      - If this is not given, the memory that the host has available then, less 1 GiB.
+      - A NixOS system takes about 850 MiB, and 450 MiB for each further one in the same process.
+    type: str
 """
 
 EXAMPLES = r"""
