@@ -62,6 +62,19 @@ options:
         RV(containers) has them without a system, for O(inx.fleet.inx_containers#module:only).
     type: list
     elements: str
+  copy_to:
+    description:
+      - URL of a Nix store that gets what was built, with all that it needs, such as V(ssh-ng://root@cache.example.org),
+        V(s3://bucket?region=eu-west-1) or V(file:///srv/cache). What is there already is not copied again.
+      - The hosts can name it, or where it is served, with
+        O(inx.fleet.inx_containers#module:containers[].copy_from).
+    type: str
+  signing_key:
+    description:
+      - Path of a secret key on the host that builds. What O(copy_to) gets is signed with it. Hosts take it if the
+        public key is among their C(trusted-public-keys).
+      - C(nix-store --generate-binary-cache-key NAME SECRET_FILE PUBLIC_FILE) makes one.
+    type: path
   build_timeout:
     description:
       - Seconds that each call of nix may take.
@@ -93,6 +106,16 @@ EXAMPLES = r"""
     unbuilt: "{{ built.unbuilt }}"
     defaults:
       copy_from: ssh-ng://root@builder.example.org
+
+- name: Build, sign, and fill a cache
+  inx.fleet.inx_system:
+    name: "{{ inventory_hostname }}"
+    containers: "{{ my_containers }}"
+    defaults:
+      flake: /etc/nixos
+    copy_to: file:///srv/cache
+    signing_key: /etc/nix/cache.key
+  delegate_to: builder.example.org
 """
 
 RETURN = r"""
@@ -101,6 +124,12 @@ systems:
   returned: always
   type: dict
   sample: {"web": "/nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11"}
+copied:
+  description: The store paths that O(copy_to) lacked, and got.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 unbuilt:
   description: Why the systems of some containers could not be built, by the container's name.
   returned: always
@@ -131,6 +160,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.declaration im
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import errors_by_name
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.names import word
+from ansible_collections.inx.fleet.plugins.module_utils.nix.push import push_from
 from ansible_collections.inx.fleet.plugins.module_utils.nix.systems import ROOTS_DIR, Built, build_systems
 
 _SOURCE = ("flake", "file", "attribute")
@@ -144,6 +174,8 @@ def main() -> None:
         **SET_OPTIONS,
         "name": {"type": "str", "required": True},
         "keep_going": {"type": "bool", "default": False},
+        "copy_to": {"type": "str"},
+        "signing_key": {"type": "path"},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
@@ -152,7 +184,8 @@ def main() -> None:
         chosen = chosen_containers(module.params, containers)
         others = {one.name for one in containers} - {one.name for one in chosen}
         declared = {one.name: (one.source, one.nix) for one in chosen if one.source is not None}
-        built = build_systems(open_nix(module), declared, others, directory, check=module.check_mode)
+        push = push_from(module.params)
+        built = build_systems(open_nix(module), declared, others, directory, push=push, check=module.check_mode)
     except FleetError as error:
         module.fail_json(msg=str(error))
     _end_with(module, built)
@@ -160,15 +193,17 @@ def main() -> None:
 
 def _end_with(module: AnsibleModule, built: Built) -> None:
     result: dict[str, Any] = {
-        "changed": built.before != built.after,
+        "changed": built.before != built.after or bool(built.copied),
         "systems": dict(built.systems),
+        "copied": list(built.copied),
         "unbuilt": {name: str(error) for name, error in built.failed.items()},
         "containers": [_with_system(entry, built.systems) for entry in module.params["containers"]],
     }
     for warning in built.warnings:
         module.warn(warning)
     if module._diff:
-        result["diff"] = {"before": dict(built.before), "after": dict(built.after)}
+        copied = {"copied": list(built.copied)} if built.copied else {}
+        result["diff"] = {"before": dict(built.before), "after": {**built.after, **copied}}
     if built.failed and not module.params["keep_going"]:
         total = len(built.failed) + len(built.systems)
         module.fail_json(msg=errors_by_name(built.failed, f"{len(built.failed)} of {total} systems failed:"), **result)

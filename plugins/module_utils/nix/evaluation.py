@@ -97,9 +97,7 @@ class _Evaluation:
     def _look(self, place: _Place) -> Sources | FleetError:
         reference, options = place
         try:
-            answer = self._nix.run(
-                metadata_arguments(reference, options), "The flake cannot be read", options, CODE
-            )
+            answer = self._nix.run(metadata_arguments(reference, options), "The flake cannot be read", options, CODE)
         except FleetError as error:
             return error
         return sources_from(reference, answer.text, answer.said, options)
@@ -149,9 +147,7 @@ class _Evaluation:
             )
         return found
 
-    def _evaluate(
-        self, installables: Mapping[Declared, str], chunk: Sequence[Declared]
-    ) -> tuple[list[System], Sample]:
+    def _evaluate(self, installables: Mapping[Declared, str], chunk: Sequence[Declared]) -> tuple[list[System], Sample]:
         options, names = chunk[0][1], ", ".join(_name(entry) for entry in chunk)
         arguments = evaluation_arguments(chunk[0], [installables[entry] for entry in chunk])
         answer = self._nix.run(arguments, f"{names} does not evaluate", options, CODE)

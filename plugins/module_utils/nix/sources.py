@@ -125,12 +125,17 @@ def _store_path_from(path: str, copy_from: str | None, name: str) -> StorePath:
             f"{name}: system {path!r} is not a store path.",
             "Give a path right below /nix/store, as 'readlink -f result' prints it.",
         )
-    if copy_from is not None and (not _STORE_URL.match(copy_from) or _DASHED_HOST.match(copy_from)):
+    if copy_from is not None and not is_store_url(copy_from):
         raise FleetError(
             f"{name}: copy_from {copy_from!r} is not the URL of a Nix store.",
             "Write for example ssh-ng://root@builder.example.org, or https://cache.example.org.",
         )
     return StorePath(path=path, copy_from=copy_from)
+
+
+def is_store_url(text: str) -> bool:
+    """Return whether a text is the URL of a Nix store, with no host that ssh would take for an option."""
+    return _STORE_URL.match(text) is not None and _DASHED_HOST.match(text) is None
 
 
 def nix_options_from(params: Mapping[str, Any]) -> NixOptions:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import FleetError
 from ..paths import store_object
 from .command import Nix
 from .evaluation import Declared
 from .profiles import explained, make_profile, remove_half_made, replace_link
-from .sources import System
+from .push import Push, missing_there, push_to
+from .sources import NixOptions, System
 
 #: A directory for each name under which systems are kept, with a link for each container.
 ROOTS_DIR = "/nix/var/nix/gcroots/inx-systems"
@@ -23,19 +24,26 @@ ROOTS_DIR = "/nix/var/nix/gcroots/inx-systems"
 
 @dataclass(frozen=True, kw_only=True)
 class Built:
-    """The systems by container, why others are not there, and the links before and after."""
+    """The systems by container, why others are not there, the links before and after, and what was copied elsewhere."""
 
     systems: Mapping[str, str]
     failed: Mapping[str, FleetError]
     before: Mapping[str, str] = field(default_factory=dict)
     after: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    copied: tuple[str, ...] = ()
 
 
 def build_systems(
-    nix: Nix, declared: Mapping[str, Declared], others: Collection[str], directory: str, *, check: bool
+    nix: Nix,
+    declared: Mapping[str, Declared],
+    others: Collection[str],
+    directory: str,
+    *,
+    push: Push | None = None,
+    check: bool,
 ) -> Built:
-    """Evaluate, build and root systems by their containers' names, or return what that would do.
+    """Evaluate, build, root and push systems by their containers' names, or return what that would do.
 
     The root of a container that failed stays as it was, and so do those of ``others``, which are declared as well.
     All other roots are removed.
@@ -43,7 +51,7 @@ def build_systems(
     before = read_roots(directory)
     entries = list(declared.values())
     if check:
-        return built_from(*_by_name(declared, nix.evaluate(entries)), before, others)
+        return _to_push(nix, push, built_from(*_by_name(declared, nix.evaluate(entries)), before, others))
     with nix.evaluated(entries) as found:
         systems, failed = _by_name(declared, found)
         valid = nix.valid_paths([system.path for system in systems.values()])
@@ -58,7 +66,17 @@ def build_systems(
                 failed[name] = error
         built = built_from(systems, failed, before, others)
         write_roots(directory, built)
-    return built
+    pushed = _to_push(nix, push, built)
+    if push is not None:
+        push_to(nix, push, pushed.copied, NixOptions())
+    return pushed
+
+
+def _to_push(nix: Nix, push: Push | None, built: Built) -> Built:
+    """Return what was built, with those that another store is to get and lacks."""
+    if push is None:
+        return built
+    return replace(built, copied=tuple(missing_there(nix, push, set(built.systems.values()), NixOptions())))
 
 
 def _by_name(

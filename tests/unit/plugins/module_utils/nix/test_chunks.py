@@ -12,7 +12,18 @@ from collections.abc import Sequence
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.nix.chunks import NIXOS, RESERVE, Need, Sample, chunk_size, default_limit, evaluate_in_chunks, is_quick, need_from, worker_count
+from ansible_collections.inx.fleet.plugins.module_utils.nix.chunks import (
+    NIXOS,
+    RESERVE,
+    Need,
+    Sample,
+    chunk_size,
+    default_limit,
+    evaluate_in_chunks,
+    is_quick,
+    need_from,
+    worker_count,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.nix.process import OutOfMemoryError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
 

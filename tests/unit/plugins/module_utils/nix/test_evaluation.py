@@ -21,7 +21,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.nix.process import NixCo
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import File, Flake, NixOptions, StorePath, System
 
 # The state is a file: the version of the sources, the names of bad systems, and what happens meanwhile.
-NIX = '''#!/usr/bin/env python3
+NIX = """#!/usr/bin/env python3
 import json, re, sys
 from pathlib import Path
 
@@ -45,7 +45,7 @@ found = "/nix/store/" + state["version"] * 32 + "-"
 print(json.dumps([{"drvPath": f"{found}{name}.drv", "outputs": {"out": found + name}} for name in names]))
 if state.get("then"):
     (here / "state").write_text(json.dumps(state["then"]))
-'''
+"""
 
 
 class FakeNix:

@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.nix import evaluation_cache
-from ansible_collections.inx.fleet.plugins.module_utils.nix.evaluation_cache import EvaluationCache, key_of, surroundings_of, systems_from
+from ansible_collections.inx.fleet.plugins.module_utils.nix.evaluation_cache import (
+    EvaluationCache,
+    key_of,
+    surroundings_of,
+    systems_from,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import NixOptions, System
 
 A, B = (f"/nix/store/{letter * 32}-nixos-system" for letter in "ab")

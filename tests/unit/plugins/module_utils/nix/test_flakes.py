@@ -12,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.nix.flakes import Sources, lock_warnings, metadata_arguments, sources_from, without_links, without_secrets
+from ansible_collections.inx.fleet.plugins.module_utils.nix.flakes import (
+    Sources,
+    lock_warnings,
+    metadata_arguments,
+    sources_from,
+    without_links,
+    without_secrets,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import Flake, NixOptions
 
 HASH = "sha256-C2p4AAi1gC3xPKW8DkjFc+d/gfKQVkjK5VKUvOscgJo="
@@ -30,14 +37,27 @@ PATH = {
 }
 CLEAN = {
     "fingerprint": "d15e48fe6134a2845f66986ae6a42596556e81a9099cd2f26fb9ec9fc9f97d4f",
-    "locked": {"__final": True, "narHash": HASH, "ref": "refs/heads/master", "rev": REV, "type": "git", "url": "file:///g"},
+    "locked": {
+        "__final": True,
+        "narHash": HASH,
+        "ref": "refs/heads/master",
+        "rev": REV,
+        "type": "git",
+        "url": "file:///g",
+    },
     "locks": LOCKS,
     "path": "/nix/store/av6vy3x0317ww10m5k5n4x5xxb537r6y-source",
     "url": f"git+file:///g?ref=refs/heads/master&rev={REV}",
 }
 DIRTY = {
     "fingerprint": "563e8e3d89fcd21600dccb4e514ef5abc669fb15b2e2ca8457abf003e83d5516",
-    "locked": {"dirtyRev": f"{REV}-dirty", "lastModified": 1795983481, "narHash": HASH, "type": "git", "url": "file:///g"},
+    "locked": {
+        "dirtyRev": f"{REV}-dirty",
+        "lastModified": 1795983481,
+        "narHash": HASH,
+        "type": "git",
+        "url": "file:///g",
+    },
     "locks": LOCKS,
     "path": "/nix/store/cijwnkpcjbr4v1fdjpwcz3dflaf98kjc-source",
     "url": "git+file:///g",
