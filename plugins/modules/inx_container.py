@@ -213,6 +213,14 @@ packages:
   type: list
   elements: str
   sample: ["hello: 2.10 → 2.12"]
+locked_inputs:
+  description:
+    - Inputs of its flake that the lock file holds where they are. C(nix flake update), where the flake is kept, brings
+      newer ones.
+  returned: always, but for an error before it was planned, such as a declaration that is refused
+  type: list
+  elements: str
+  sample: [nixpkgs]
 restart_required:
   description:
     - Whether it runs without a setting that was changed, in this run or an earlier one, and that takes effect only

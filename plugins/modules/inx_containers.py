@@ -11,7 +11,7 @@ short_description: Manage a declared set of NixOS containers under Incus in one 
 version_added: 0.1.0
 description:
   - Brings all containers of a set to what is declared, as M(inx.fleet.inx_container) does with one. All are looked at
-    in one request, all systems are evaluated and built by one nix process, and then the containers are worked on side
+    in one request, all systems are evaluated and built together, and then the containers are worked on side
     by side.
   - A container that fails does not hold the others up. The task fails at the end, with a table of what went wrong
     where.
@@ -202,6 +202,11 @@ containers:
       type: list
       elements: str
       sample: ["hello: 2.10 → 2.12"]
+    locked_inputs:
+      description: Inputs of its flake that the lock file holds where they are.
+      type: list
+      elements: str
+      sample: [nixpkgs]
     restart_required:
       description:
         - Whether it runs without a setting that was changed, in this run or an earlier one, and that takes effect only

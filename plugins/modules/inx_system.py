@@ -10,7 +10,7 @@ module: inx_system
 short_description: Build the NixOS systems of containers, without touching any container
 version_added: 0.1.0
 description:
-  - Evaluates and builds the systems that a list of containers declares, in one nix process, and keeps them from the
+  - Evaluates and builds the systems that a list of containers declares, and keeps them from the
     garbage collection of the host that it runs on.
   - Run it on the host that is to build for others, and give what it returns to M(inx.fleet.inx_containers) on those,
     with O(inx.fleet.inx_containers#module:containers[].copy_from). The role P(inx.fleet.containers#role) does so when
@@ -130,6 +130,11 @@ copied:
   type: list
   elements: str
   sample: []
+locked_inputs:
+  description: Inputs that the lock file of each container's flake holds where they are, by the container's name.
+  returned: always
+  type: dict
+  sample: {"web": ["nixpkgs"]}
 unbuilt:
   description: Why the systems of some containers could not be built, by the container's name.
   returned: always
@@ -196,6 +201,7 @@ def _end_with(module: AnsibleModule, built: Built) -> None:
         "changed": built.before != built.after or bool(built.copied),
         "systems": dict(built.systems),
         "copied": list(built.copied),
+        "locked_inputs": {name: list(inputs) for name, inputs in built.locked_inputs.items()},
         "unbuilt": {name: str(error) for name, error in built.failed.items()},
         "containers": [_with_system(entry, built.systems) for entry in module.params["containers"]],
     }

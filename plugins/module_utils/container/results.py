@@ -35,6 +35,7 @@ def container_result(outcome: Outcome) -> dict[str, Any]:
         "steps": steps_result(told_steps(outcome)),
         "packages": list(outcome.closure_difference),
         "restart_required": outcome.plan.restart_required,
+        "locked_inputs": [] if outcome.plan.system is None else list(outcome.plan.system.locked_inputs),
     }
 
 

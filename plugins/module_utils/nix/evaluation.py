@@ -213,7 +213,7 @@ def _warned(entry: Declared, look: Sources | FleetError, found: System | FleetEr
     source = entry[0]
     if not isinstance(found, System) or not isinstance(look, Sources) or not isinstance(source, Flake):
         return found
-    return replace(found, warnings=lock_warnings(source, look))
+    return replace(found, warnings=lock_warnings(source, look), locked_inputs=look.locked)
 
 
 def _groups(declared: Sequence[Declared]) -> list[list[Declared]]:

@@ -27,13 +27,15 @@ class Sources:
     """What a flake reference leads to.
 
     ``reference`` is what is evaluated, by its revision if it has one (``is_pinned``). ``identity`` is the same if and
-    only if all sources are; None when nix does not tell. ``unlocked`` are the inputs that the lock file lacks.
+    only if all sources are; None when nix does not tell. ``unlocked`` are the inputs that the lock file lacks, and
+    ``locked`` those that it holds where they are.
     """
 
     reference: str
     is_pinned: bool = False
     identity: str | None = None
     unlocked: tuple[str, ...] = ()
+    locked: tuple[str, ...] = ()
 
 
 def metadata_arguments(reference: str, options: NixOptions) -> list[str]:
@@ -51,12 +53,21 @@ def sources_from(reference: str, text: str, said: str, options: NixOptions) -> S
     metadata = json.loads(text)
     locked = {key: value for key, value in metadata.get("locked", {}).items() if key != "__final"}
     is_pinned = _is_pinned(locked) and isinstance(metadata.get("url"), str)
+    overridden = {name for name, _reference in options.override_inputs}
+    unlocked = tuple(_unlocked(said, overridden))
     return Sources(
         reference=metadata["url"] if is_pinned else reference,
         is_pinned=is_pinned,
         identity=_identity(metadata, locked),
-        unlocked=tuple(_unlocked(said, {name for name, _reference in options.override_inputs})),
+        unlocked=unlocked,
+        locked=tuple(name for name in _inputs(metadata.get("locks") or {}) if name not in {*overridden, *unlocked}),
     )
+
+
+def _inputs(locks: Mapping[str, Any]) -> list[str]:
+    """Return the inputs of the flake itself."""
+    root = (locks.get("nodes") or {}).get(locks.get("root")) or {}
+    return sorted(root.get("inputs") or {})
 
 
 def _is_pinned(locked: Mapping[str, Any]) -> bool:

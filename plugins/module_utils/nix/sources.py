@@ -184,7 +184,8 @@ class System:
 
     ``derivation`` is None for a store path given as such, and ``copy_from`` the store to copy that from, if one is
     given. ``built`` says whether ``path`` is valid in the store now. ``generation`` is its number when it was chosen
-    as a generation that the profile has. ``warnings`` are about its sources.
+    as a generation that the profile has. ``warnings`` are about its sources, and ``locked_inputs`` are those of its
+    flake that the lock file holds where they are.
     """
 
     path: str
@@ -193,3 +194,4 @@ class System:
     built: bool = False
     generation: int | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    locked_inputs: tuple[str, ...] = field(default=(), compare=False)

@@ -32,6 +32,7 @@ class Built:
     after: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     copied: tuple[str, ...] = ()
+    locked_inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def build_systems(
@@ -99,7 +100,15 @@ def built_from(
     good = {name: system.path for name, system in systems.items() if name not in failed}
     stay = {name: path for name, path in before.items() if name in failed or name in others}
     warnings = tuple(dict.fromkeys(warning for system in systems.values() for warning in system.warnings))
-    return Built(systems=good, failed=failed, before=before, after={**stay, **good}, warnings=warnings)
+    locked = {name: systems[name].locked_inputs for name in good}
+    return Built(
+        systems=good,
+        failed=failed,
+        before=before,
+        after={**stay, **good},
+        warnings=warnings,
+        locked_inputs=locked,
+    )
 
 
 def read_roots(directory: str) -> dict[str, str]:
