@@ -97,7 +97,8 @@ options:
   keep_generations:
     description:
       - How many generations of the profile to keep, at least 2. Older ones are removed when the container is as
-        declared, but none that runs, that boots, or that was healthy last.
+        declared, but none that runs, that boots, or that was healthy last. Those that are known to be bad are not
+        counted, so that there is a good one to go back to.
     type: int
   override_inputs:
     description:

@@ -22,6 +22,12 @@ def lxc_name(project: str, name: str) -> str:
     return name if project == "default" else f"{project}_{name}"
 
 
+def lxc_name_parts(lxc: str) -> tuple[str, str]:
+    """Return the project and the name of an instance by what liblxc calls it, see lxc_name."""
+    project, _separator, name = lxc.rpartition("_")
+    return project or "default", name
+
+
 def container_name(name: str) -> str:
     """Return ``name`` when Incus would take it as an instance's name.
 

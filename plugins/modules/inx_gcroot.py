@@ -33,7 +33,9 @@ options:
     description:
       - V(synced) brings the roots in line with the links in all containers, or in those of O(containers). A link that
         is gone from a running container gives up its root, as do containers that are deleted. A stopped container
-        keeps its roots.
+        keeps its roots, and a renamed one takes them along.
+      - A container that Incus does not list counts as deleted only if Incus says so when it is asked for that one. With
+        a certificate that is restricted to some projects, the roots of all others stay, with a warning.
       - V(present) roots what the link O(path) of one container leads to.
       - V(absent) removes the root of the link O(path) of one container. If Nix still has the link in its
         C(gcroots/auto), the next sync roots it again.
@@ -140,6 +142,13 @@ containers:
   returned: success
   type: int
   sample: 3
+complete:
+  description:
+    - Whether every link that could be one of a container was looked up, and has its root. Each warning says what is
+      missing. A garbage collection after an incomplete sync can delete what a container still holds.
+  returned: success
+  type: bool
+  sample: true
 """
 
 from typing import Any
@@ -260,6 +269,7 @@ def main() -> None:
         "changes": [change_result(change) for change in report.changes],
         "links": report.links,
         "containers": report.containers,
+        "complete": report.is_complete,
     }
     if module._diff:
         result["diff"] = difference(report)

@@ -26,18 +26,29 @@ attributes:
       - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, and build
         what the evaluation itself imports. It builds nothing else.
 notes:
-  - The roots are links in C(/nix/var/nix/gcroots/inx-systems/NAME), one for each container. A new system of a container
-    takes the place of the one before.
+  - The roots are links in C(/nix/var/nix/gcroots/inx-systems/NAME), or in C(NAME:PROJECT:SET) there with O(set), one
+    for each container. A new system of a container takes the place of the one before.
+  - Roots of a host that is gone stay. The playbook C(inx.fleet.collect_garbage) reports them, and removes those that
+    C(inx_forget_hosts) names.
   - Needs no Incus, and no pylxd.
 seealso:
   - module: inx.fleet.inx_containers
 options:
   name:
     description:
-      - Under which the systems are kept, such as the name of the host that they are for. Roots of this name that are
-        for no container in O(containers) are removed.
+      - Name under which the systems are kept, such as that of the host that they are for. Roots of this name, and of
+        this O(set) in this O(project), that are for no container in O(containers) are removed.
     type: str
     required: true
+  set:
+    description:
+      - Name of the set of containers, if the host has several. Each set of each O(project) has roots of its own.
+    type: str
+  project:
+    description:
+      - Incus project of the containers. It matters only with O(set).
+    type: str
+    default: default
   containers:
     description:
       - The containers. Only the options count that say which system it is and how nix is called. Those without
@@ -164,9 +175,8 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import chosen_containers
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import errors_by_name
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.names import word
 from ansible_collections.inx.fleet.plugins.module_utils.nix.push import push_from
-from ansible_collections.inx.fleet.plugins.module_utils.nix.systems import ROOTS_DIR, Built, build_systems
+from ansible_collections.inx.fleet.plugins.module_utils.nix.systems import Built, build_systems, roots_directory
 
 _SOURCE = ("flake", "file", "attribute")
 # What Ansible would return as stars.
@@ -178,14 +188,16 @@ def main() -> None:
         **NIX_OPTIONS,
         **SET_OPTIONS,
         "name": {"type": "str", "required": True},
+        "set": {"type": "str"},
+        "project": {"type": "str", "default": "default"},
         "keep_going": {"type": "bool", "default": False},
         "copy_to": {"type": "str"},
         "signing_key": {"type": "path"},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)
     try:
-        directory = f"{ROOTS_DIR}/{word(module.params['name'], 'name')}"
-        containers = declared_containers({**module.params, "project": "default"})
+        directory = roots_directory(module.params["name"], module.params["set"], module.params["project"])
+        containers = declared_containers(module.params)
         chosen = chosen_containers(module.params, containers)
         others = {one.name for one in containers} - {one.name for one in chosen}
         declared = {one.name: (one.source, one.nix) for one in chosen if one.source is not None}

@@ -106,7 +106,7 @@ def _converge(
     # What another run has in hand is waited for by the lock.
     busy = host.incus.settle(_names_here(host, declared, locks))
     before = observe(host, declared)
-    evaluated = {**evaluated, **refused, **busy, **_moved(located, before)}
+    evaluated = {**evaluated, **refused, **busy, **_moved(located, before), **_unseen(host, declared, before)}
     unrecorded = [
         system
         for name, system in evaluated.items()
@@ -168,6 +168,32 @@ def _moved(located: Mapping[str, str | None], before: Mapping[str, Observed]) ->
         for name, seen in before.items()
         if seen.instance is not None and located.get(name) not in (None, seen.instance.location)
     }
+
+
+def _unseen(host: Host, declared: ContainerSet, before: Mapping[str, Observed]) -> dict[str, FleetError]:
+    """Return why nothing can be said of some containers: nothing of theirs is changed, and least of all deleted.
+
+    A list may lack instances that this user is not shown. What belongs to one that is to be absent goes when Incus
+    says of the very instance that it does not exist.
+    """
+    unseen: dict[str, FleetError] = {}
+    here = [container for container in declared.containers if container.target == host.incus.server.member]
+    for container in here:
+        seen = before[container.name]
+        if seen.instance is not None and seen.instance.is_unreadable:
+            problem = f"Incus cannot look at {container.name}, and tells nothing of it."
+            unseen[container.name] = FleetError(problem, f"See 'incus info {container.name}' on the host.")
+        elif seen.instance is None and container.state == "absent" and _has_left(container, seen):
+            try:
+                if host.incus.instance(container.name) is not None:
+                    raise ConflictError(f"{container.name} was created meanwhile.", "Run again.")
+            except FleetError as error:
+                unseen[container.name] = error
+    return unseen
+
+
+def _has_left(container: Container, seen: Observed) -> bool:
+    return seen.generations.directory or container.volatile.delete_volumes
 
 
 # Observing

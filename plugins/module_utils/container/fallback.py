@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..errors import FleetError
 from ..incus.models import Instance
 from ..nix.profiles import Generation, Generations
@@ -45,15 +47,19 @@ def chosen_generation(declared: Container, observed: Observed) -> int | None:
             f"{declared.name} has no generation {choice}.",
             f"It has: {', '.join(str(number) for number in found.paths) or 'none'}.",
         )
-    failed = failed_systems(observed.instance)
-    older = [
-        number
-        for number, path in found.paths.items()
-        if found.current is not None and number < found.current and path != found.system and path not in failed
-    ]
+    older = _older_good(found, failed_systems(observed.instance))
     if not older:
         raise FleetError(f"{declared.name} has no generation before the current one.", "Declare its system.")
-    return max(older)
+    return older[-1]
+
+
+def _older_good(found: Generations, failed: Collection[str]) -> list[int]:
+    """Return the generations before the current one, of other systems that are not known to be bad, the newest last."""
+    return [
+        number
+        for number, path in sorted(found.paths.items())
+        if found.current is not None and number < found.current and path != found.system and path not in failed
+    ]
 
 
 def failed_systems(instance: Instance | None) -> tuple[str, ...]:
@@ -89,6 +95,26 @@ def fallback_of(system: str, instance: Instance, found: Generations) -> Generati
         if older:
             return Generation(number=max(older), system=found.paths[max(older)])
     return None
+
+
+def old_generations(system: str, instance: Instance, found: Generations, keep: int) -> dict[int, str]:
+    """Return the generations that can go when the ``keep`` newest ones are to stay, for an instance to run ``system``.
+
+    Those that are known to be bad are not counted: as many others stay beside them. Of two or more, the one that a
+    rollback would choose is one. Nothing goes while it is unknown what runs.
+    """
+    if instance.is_running and instance.running_system is None:
+        return {}
+    bad = failed_systems(instance)
+    good = [number for number, path in sorted(found.paths.items()) if path not in bad]
+    kept = {found.current, *sorted(found.paths)[-keep:], *good[-keep:]}
+    if keep > 1:
+        kept.update(_older_good(found, bad)[-1:])
+    fallback = fallback_of(system, instance, found)
+    if fallback is not None:
+        kept.add(fallback.number)
+    in_use = (instance.running_system, instance.config.get(HEALTHY))
+    return {number: path for number, path in found.paths.items() if number not in kept and path not in in_use}
 
 
 def is_refused(declared: Container, wanted: System, instance: Instance) -> bool:

@@ -18,7 +18,7 @@ from ..errors import FleetError
 from ..incus.models import Instance
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
-from ..stored_keys import ACTIVATING, EMPTIED, HEALTHY, MOVING, RESTART, SELF_UPDATE, SET, VOLATILE_ROOT
+from ..stored_keys import ACTIVATING, EMPTIED, MOVING, RESTART, SELF_UPDATE, SET, VOLATILE_ROOT
 from ..values import same_value
 from .declaration import Container, ContainerSet
 from .desired import (
@@ -31,7 +31,15 @@ from .desired import (
     expanded_config,
     volume_change,
 )
-from .fallback import chosen_generation, fallback_of, is_refused, next_generation, notes_of_health, rollback_step
+from .fallback import (
+    chosen_generation,
+    fallback_of,
+    is_refused,
+    next_generation,
+    notes_of_health,
+    old_generations,
+    rollback_step,
+)
 from .mounts import check_volumes_are_here, check_volumes_come, late_devices, own_volumes
 from .observed import Observed
 from .steps import PROVING, Plan, Step, changed_names, new_step, numbered
@@ -322,12 +330,7 @@ def _prune_step(declared: Container, system: str, observed: Observed, steps: Seq
     if declared.keep_generations is None:
         return
     instance, found = _left_by(declared, observed, steps)
-    in_use = (instance.running_system, instance.config.get(HEALTHY))
-    kept = {found.current, *sorted(found.paths)[-declared.keep_generations :]}
-    fallback = fallback_of(system, instance, found)
-    if fallback is not None:
-        kept.add(fallback.number)
-    old = {key: path for key, path in found.paths.items() if key not in kept and path not in in_use}
+    old = old_generations(system, instance, found, declared.keep_generations)
     if old:
         numbers = ", ".join(str(key) for key in sorted(old))
         yield new_step("prune", declared.name, f"remove generations {numbers}", {"generations": numbered(old)}, {})
@@ -336,19 +339,19 @@ def _prune_step(declared: Container, system: str, observed: Observed, steps: Seq
 def _left_by(declared: Container, observed: Observed, steps: Sequence[Step]) -> tuple[Instance, Generations]:
     """What runs, what is noted on the instance, and the generations, when steps have ended well."""
     instance, found = observed.instance or Instance(name=declared.name), observed.generations
-    runs, notes = instance.running_system, dict(instance.config)
+    runs, status, notes = instance.running_system, instance.status, dict(instance.config)
     for step in steps:
         if step.action == "record":
             number, path = step.after["generation"], step.after["system"]
             found = replace(found, paths={**found.paths, number: path}, current=number)
         elif step.action == "stop":
-            runs = None
+            runs, status = None, "Stopped"
         elif step.action in PROVING:
-            runs = step.after["running_system" if step.action == "activate" else "system"]
+            runs, status = step.after["running_system" if step.action == "activate" else "system"], "Running"
             notes.pop(ACTIVATING, None)
             if declared.health is not None and runs is not None:
                 notes.update(notes_of_health(instance, runs))
-    return replace(instance, running_system=runs, config=notes), found
+    return replace(instance, status=status, running_system=runs, config=notes), found
 
 
 def _update_step(name: str, differs: Change) -> Step:

@@ -179,9 +179,8 @@ def _watch(limits: Limits) -> None:
             missing = set(report.missing)
             last_whole = time.monotonic()
             # What kept it from all of its work may be over soon, or never.
-            incomplete = report.problems or report.limits
-            next_whole = last_whole + (pause if incomplete else _WHOLE_SYNC_EVERY)
-            pause = min(2 * pause, _WHOLE_SYNC_EVERY) if incomplete else _WHOLE_SYNC_PAUSE
+            next_whole = last_whole + (_WHOLE_SYNC_EVERY if report.is_complete else pause)
+            pause = _WHOLE_SYNC_PAUSE if report.is_complete else min(2 * pause, _WHOLE_SYNC_EVERY)
         if not select.select([events], [], [], max(0.0, next_whole - time.monotonic()))[0]:
             continue
         time.sleep(_GATHER)
@@ -190,8 +189,8 @@ def _watch(limits: Limits) -> None:
         appeared = set(auto_links(links))
         missing = {entry for entry in missing if entry[1] not in appeared}
         report = _attempt(lambda: None, quick, Scope(links=links)) if links else Report()
-        if "" in names or report.unknown or report.problems or report.limits:
-            # Too many to tell, or of a container that has stopped meanwhile or was too slow.
+        if "" in names or report.unknown or report.unrecorded or not report.is_complete:
+            # Too many to tell, or of a container that is new, has stopped meanwhile, or was too slow.
             next_whole = min(next_whole, last_whole + _WHOLE_SYNC_PAUSE)
 
 

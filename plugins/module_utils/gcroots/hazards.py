@@ -31,18 +31,25 @@ _MAX_ENTRIES = 20_000
 
 
 def remove_hazards(names: Collection[str] | None, *, check: bool) -> Iterator[str]:
-    """Remove what would stop a collection, or with ``check`` only say what that is.
+    """Remove what would stop a garbage collection, or with ``check`` only say what that is.
 
     ``names`` are links of gcroots/auto, None stands for all of them and the profiles of containers.
     """
     yield from _in_auto(names, check=check)
     if names is None:
-        with suppress(FileNotFoundError), os.scandir(PROFILES_DIR) as entries:
-            directories = sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
-        for directory in directories:
+        for directory in _profile_directories():
             # One that goes meanwhile has nothing in it any more.
             with suppress(FileNotFoundError):
                 yield from _in_profile(directory, check=check)
+
+
+def _profile_directories() -> list[str]:
+    """Return the directories of containers' profiles; none before the first container is created."""
+    try:
+        with os.scandir(PROFILES_DIR) as entries:
+            return sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
 
 
 def _in_auto(names: Collection[str] | None, *, check: bool) -> Iterator[str]:

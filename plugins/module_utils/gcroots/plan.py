@@ -59,23 +59,24 @@ def plan_roots(
     kept: Mapping[str, Roots],
     looks: Mapping[str, Look],
     *,
-    existing: Collection[str] | None,
+    gone: Collection[str],
     valid: Collection[str],
     max_roots: int,
 ) -> RootsPlan:
-    """Compare the roots that are ``kept`` with what was seen.
+    """Return what changes when the roots that are ``kept`` follow what was seen.
 
-    ``existing`` names all containers there are, None when that is not known: then
-    none is taken for deleted. ``valid`` are the store paths that are there.
+    ``gone`` names the containers of which Incus has said that they do not exist on
+    this host. A container that a list merely lacks is not among them: lists can be
+    incomplete. ``valid`` are the store paths that are there.
     """
     changes: list[Change] = []
     limits: list[str] = []
     for container in sorted(kept):
-        if existing is not None and container not in existing:
+        if container in gone:
             reason = "there is no such container any more"
             changes += [_drop(container, path, before, reason) for path, before in sorted(kept[container].items())]
     for container, look in sorted(looks.items()):
-        if existing is not None and container not in existing:
+        if container in gone:
             continue
         roots = kept.get(container, {})
         old = list(_changes_of_kept(container, roots, look, valid))
@@ -89,8 +90,61 @@ def plan_roots(
     return RootsPlan(changes=tuple(changes), limits=tuple(limits))
 
 
+def plan_renames(
+    kept: Mapping[str, Roots],
+    recorded: Mapping[str, str],
+    current: Mapping[str, str],
+    gone: Collection[str],
+) -> list[Change]:
+    """Return what changes when the roots that are ``kept`` follow their containers to new names.
+
+    ``recorded`` has the identity of the container that roots were made for, ``current`` those of the containers that
+    there are now, both by name. What a container has under its new name already stays. Roots go from the old name
+    when they are under the new one, and the old one is ``gone``. Additions come first, so that no path is ever without
+    a root.
+    """
+    moved = dict(_renamed(kept, recorded, current))
+    wanted = {name: dict(roots) for name, roots in kept.items()}
+    for old, names in moved.items():
+        for name in names:
+            # What stands there belongs to a container that has another name now, and is rooted under that one.
+            replaces = name in moved
+            for path, store in kept[old].items():
+                if replaces or path not in wanted.get(name, {}):
+                    wanted.setdefault(name, {})[path] = store
+    drops = [
+        _drop(old, path, store, f"{old} is called {', '.join(names)} now")
+        for old, names in moved.items()
+        for path, store in sorted(kept[old].items())
+        if old in gone and all(wanted[name].get(path) == store for name in names)
+    ]
+    return [*_taken_along(kept, wanted), *drops]
+
+
+def _renamed(
+    kept: Mapping[str, Roots], recorded: Mapping[str, str], current: Mapping[str, str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the old name of each container that was renamed, and its new one: several if it was imported twice."""
+    for old in sorted(kept):
+        identity = recorded.get(old)
+        if identity is not None and current.get(old) != identity:
+            names = sorted(name for name, found in current.items() if found == identity)
+            if names:
+                yield old, names
+
+
+def _taken_along(kept: Mapping[str, Roots], wanted: Mapping[str, Roots]) -> Iterator[Change]:
+    reason = "its container was renamed"
+    for name, roots in sorted(wanted.items()):
+        for path, after in sorted(roots.items()):
+            before = kept.get(name, {}).get(path)
+            if before != after:
+                verb: Verb = "add" if before is None else "move"
+                yield Change(verb=verb, container=name, path=path, before=before, after=after, reason=reason)
+
+
 def with_changes(kept: Mapping[str, Roots], changes: Iterable[Change]) -> dict[str, dict[str, str]]:
-    """The roots when the changes are made."""
+    """Return the roots as they are when the changes are made."""
     roots = {container: dict(links) for container, links in kept.items()}
     for change in changes:
         if change.after is None:

@@ -152,11 +152,11 @@ def _is_emptied(directory: str) -> bool:
     return all(empty)
 
 
-def apply_changes(changes: Sequence[Change]) -> tuple[list[Change], list[str]]:
+def apply_changes(changes: Sequence[Change], *, stops: bool = False) -> tuple[list[Change], list[str]]:
     """Make, move and remove roots; under locked_roots. Returns what was done, and what could not be.
 
-    A collection that is running learns of each new root before it is made, so
-    that it deletes nothing that a root has been promised for.
+    With ``stops`` nothing is done after the first one that could not be. A garbage collection that is running
+    learns of each new root before it is made, so that it deletes nothing that a root has been promised for.
     """
     done: list[Change] = []
     problems: list[str] = []
@@ -166,6 +166,8 @@ def apply_changes(changes: Sequence[Change]) -> tuple[list[Change], list[str]]:
                 _apply(change)
             except OSError as error:
                 problems.append(f"{change.container}: the root of {change.path!r} was not changed: {error.strerror}.")
+                if stops:
+                    break
             else:
                 done.append(change)
     return done, problems

@@ -19,9 +19,11 @@ from typing import TypeAlias, TypeVar
 from ..errors import FleetError
 from ..incus.models import Fleet
 from ..incus.rootfs import Running, has_ended, running_containers, store_path_behind
+from ..incus.visibility import FULL_VIEW
 from .hazards import remove_hazards
 from .lookup import Answers, Bounds, Questions, look_into
 from .plan import Change, Look, Roots, plan_roots, with_changes
+from .renames import Renames, follow_renames, record_containers, recorded_identities
 from .store import apply_changes, auto_links, in_store, kept_roots, locked_roots, remove_left
 
 # What a container runs: a root wherever Nix runs (NixOS links both from gcroots), but not from the host's view.
@@ -73,8 +75,11 @@ class Report:
 
     ``unknown`` is the number of links that no running container and not the host
     has, ``missing`` what was looked for in stopped containers and is not there,
-    ``ended`` the containers that stopped while they were looked at.
-    ``removed`` tells of what would have stopped Nix's collection.
+    ``ended`` the containers that stopped while they were looked at, ``doubted``
+    those that are not listed, and of which Incus does not say that they are gone.
+    ``unrecorded`` tells that a container got its first root without Incus having
+    said which one it is. ``removed`` tells of what would have stopped Nix's
+    garbage collection.
     """
 
     changes: tuple[Change, ...] = ()
@@ -85,7 +90,14 @@ class Report:
     unknown: int = 0
     missing: tuple[tuple[str, str], ...] = ()
     ended: tuple[str, ...] = ()
+    doubted: frozenset[str] = frozenset()
+    unrecorded: bool = False
     containers: int = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every link that could be one of a container was looked up, and has its root."""
+        return not self.limits and not self.problems
 
 
 def sync(ask_incus: AskIncus, limits: Limits, scope: Scope, *, check: bool = False) -> Report:
@@ -104,15 +116,51 @@ def sync(ask_incus: AskIncus, limits: Limits, scope: Scope, *, check: bool = Fal
 
 
 def _sync_all(ask_incus: AskIncus, limits: Limits, scope: Scope, *, deadline: float, check: bool) -> Report:
-    report = Report()
     # Under the lock: what was created, rooted and stopped while it was waited for is no deleted container.
     fleet = ask_incus()
-    kept = _chosen(kept_roots(), scope.only)
+    kept, recorded = kept_roots(), recorded_identities()
+    renames = Renames() if fleet is None else follow_renames(fleet, kept, recorded, check=check)
+    kept = {name: roots for name, roots in with_changes(kept, renames.done).items() if name not in renames.stuck}
+    sync_links = partial(_sync_links, ask_incus, fleet, limits, scope, deadline=deadline, check=check)
+    report, _kept = sync_links(_chosen(kept, scope.only))
+    report = _joined(Report(changes=renames.done, problems=renames.problems), report)
+    if fleet is None:
+        first = {change.container for change in report.changes} - recorded.keys()
+        report = replace(report, unrecorded=bool(first))
+    elif not check:
+        record_containers(fleet, kept_roots(), recorded)
+    told = _left_undone(report, None if fleet is None else fleet.filtered)
+    return replace(report, problems=(*report.problems, *told))
+
+
+def _left_undone(report: Report, filtered: str | None) -> Iterator[str]:
+    """Yield what the administrator should know of containers that could not be looked at, or looked for."""
+    yield from (f"{name} keeps its roots and gets no new ones: it stopped meanwhile." for name in report.ended)
+    names = ", ".join(sorted(report.doubted))
+    if filtered is not None:
+        some = f" (here: {names})" if names else ""
+        kept = f"What is not listed keeps its roots{some}, and gets no new ones while it is stopped."
+        yield f"{filtered} {kept} {FULL_VIEW}"
+    elif names:
+        yield f"{names}: the roots stay, since Incus neither lists this nor says that it is deleted. Run again."
+
+
+def _sync_links(
+    ask_incus: AskIncus,
+    fleet: Fleet | None,
+    limits: Limits,
+    scope: Scope,
+    kept: Mapping[str, Roots],
+    *,
+    deadline: float,
+    check: bool,
+) -> tuple[Report, Mapping[str, Roots]]:
+    """Sync the links batch by batch. Returns what changed, and the roots after that."""
+    report = Report()
     for number, paths in enumerate(_batches(auto_links(scope.links))):
         if number and time.monotonic() >= deadline:
             left = f"The sync ended after {limits.timeout:.0f} s; the links after the first {report.links} wait."
-            report = _joined(report, Report(limits=(left,)))
-            break
+            return _joined(report, Report(limits=(left,))), kept
         sync_paths = partial(
             _sync_paths,
             limits=limits,
@@ -130,8 +178,7 @@ def _sync_all(ask_incus: AskIncus, limits: Limits, scope: Scope, *, deadline: fl
             part = sync_paths(fleet, scope=replace(scope, only=part.ended), kept=_chosen(kept, part.ended))
             kept = with_changes(kept, part.changes)
             report = _joined(replace(report, ended=()), replace(part, links=0, unknown=0))
-    told = [f"{name} keeps its roots and gets no new ones: it stopped meanwhile." for name in report.ended]
-    return replace(report, problems=(*report.problems, *told))
+    return report, kept
 
 
 def _when_stopped(ask_incus: AskIncus, names: Sequence[str], deadline: float) -> Fleet | None:
@@ -153,7 +200,7 @@ def root_one(fleet: Fleet, limits: Limits, name: str, path: str, *, check: bool)
         plan = plan_roots(
             {name: kept_roots().get(name, {})},
             {name: look},
-            existing=None,
+            gone=(),
             valid=in_store([store for store in look.links.values() if store is not None]),
             max_roots=limits.max_roots,
         )
@@ -226,6 +273,7 @@ def _sync_paths(
     ended = set(answers.ended)
     unknown = _unknown(paths, answers)
     searched = _Searched()
+    gone, doubted, told = set[str](), frozenset[str](), list[str]()
     if fleet is not None:
         # Incus takes one for running that has nothing to look at any more, or not yet.
         ended.update(_chosen_names(fleet.running - running.keys(), scope.only))
@@ -237,10 +285,15 @@ def _sync_paths(
             fleet, stopped, in_order, kept=kept, missing=frozenset(scope.missing), deadline=until
         )
         looks.update(searched.looks)
+        if unknown:
+            unread = _chosen_names(fleet.unreadable - running.keys(), scope.only)
+            told += [f"{name} keeps its roots and gets no new ones: Incus cannot look at it." for name in unread]
+        unlisted = [name for name, roots in kept.items() if roots and name not in fleet.names | running.keys()]
+        gone, doubted = _gone(fleet, unlisted, until)
     plan = plan_roots(
         kept,
         looks,
-        existing=None if fleet is None else fleet.names | running.keys(),
+        gone=gone,
         valid=in_store({store for look in looks.values() for store in look.links.values() if store is not None}),
         max_roots=limits.max_roots,
     )
@@ -248,13 +301,29 @@ def _sync_paths(
     return Report(
         changes=tuple(done),
         limits=(*plan.limits, *answers.limits, *searched.limits),
-        problems=(*answers.problems, *problems),
+        problems=(*answers.problems, *searched.problems, *told, *problems),
         links=len(paths),
         unknown=len(unknown),
         missing=searched.missing,
         ended=tuple(sorted(ended)),
+        doubted=doubted,
         containers=len(running),
     )
+
+
+def _gone(fleet: Fleet, unlisted: Sequence[str], deadline: float) -> tuple[set[str], frozenset[str]]:
+    """Return which of the containers that are not listed do not exist, and those of which that is not known."""
+    gone: set[str] = set()
+    doubted: set[str] = set()
+    for name in unlisted:
+        try:
+            if time.monotonic() >= deadline:
+                doubted.add(name)
+            elif fleet.is_gone(name):
+                gone.add(name)
+        except FleetError:
+            doubted.add(name)
+    return gone, frozenset(doubted)
 
 
 def _questions(container: Running, roots: Roots, paths: Sequence[str], scope: Scope, whole: bool) -> Questions:
@@ -302,6 +371,7 @@ class _Searched:
     looks: Mapping[str, Look] = field(default_factory=dict)
     missing: tuple[tuple[str, str], ...] = ()
     limits: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
 
 def _search_stopped(
@@ -313,10 +383,14 @@ def _search_stopped(
     missing: Collection[tuple[str, str]],
     deadline: float,
 ) -> _Searched:
-    """Links of stopped containers that have no root yet. What is not found drops nothing."""
+    """Look up links of stopped containers that have no root yet. What is not found drops nothing.
+
+    A container in which one look-up fails is passed over, and that is a problem: the link may be there.
+    """
     found: dict[str, dict[str, str | None]] = {}
     not_there: list[tuple[str, str]] = []
     limits: list[str] = []
+    failed: dict[str, FleetError] = {}
     questions = [(name, path) for path in paths for name in stopped if path not in kept.get(name, {})]
     for number, (name, path) in enumerate(questions):
         if (name, path) in missing:
@@ -325,12 +399,22 @@ def _search_stopped(
             left = len(questions) - number
             limits.append(f"The time was up before {left} links were looked up in stopped containers.")
             break
-        elif (store := store_path_behind(partial(fleet.read_stopped, name), path)) is not None:
-            found.setdefault(name, {})[path] = store
-        else:
-            not_there.append((name, path))
-    looks = {name: Look(links=links) for name, links in found.items()}
-    return _Searched(looks=looks, missing=tuple(not_there), limits=tuple(limits))
+        elif name not in failed:
+            try:
+                store = store_path_behind(partial(fleet.read_stopped, name), path)
+            except FleetError as error:
+                failed[name] = error
+                continue
+            if store is None:
+                not_there.append((name, path))
+            else:
+                found.setdefault(name, {})[path] = store
+    return _Searched(
+        looks={name: Look(links=links) for name, links in found.items()},
+        missing=tuple(not_there),
+        limits=tuple(limits),
+        problems=tuple(f"{name} keeps its roots and gets no new ones: {error}" for name, error in failed.items()),
+    )
 
 
 def _joined(first: Report, second: Report) -> Report:
@@ -342,5 +426,6 @@ def _joined(first: Report, second: Report) -> Report:
         unknown=first.unknown + second.unknown,
         missing=first.missing + second.missing,
         ended=first.ended + second.ended,
+        doubted=first.doubted | second.doubted,
         containers=max(first.containers, second.containers),
     )

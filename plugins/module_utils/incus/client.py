@@ -23,10 +23,10 @@ from typing import Any
 from ..errors import ConflictError, FleetError
 from ..names import lxc_name
 from ..paths import store_object
-from .connection import OUTPUT_LIMIT, STOP_GRACE, STOP_POLL, Connection, explained, first_bytes
+from .connection import OUTPUT_LIMIT, STOP_GRACE, STOP_POLL, explained, first_bytes
+from .everywhere import Everywhere, link_by_api
 from .models import (
     Cluster,
-    Fleet,
     Instance,
     Profile,
     Volume,
@@ -37,15 +37,13 @@ from .models import (
     volume_from,
     writable,
 )
-from .rootfs import container_root, read_link, running_containers, sees_processes
+from .rootfs import container_root, read_link, sees_processes
 
 with suppress(ImportError):
     # require_pylxd ends a module without it.
     from pylxd.exceptions import LXDAPIException, NotFound
 
 
-# Reading a link of a stopped container takes 40 ms; its root file system may hold it up.
-_LINK_TIMEOUT = 10
 _NO_PROCESS = re.compile(r"Invalid PID|/proc/\d+")
 # Incus: a member that is emptied for maintenance, or is coming back from it.
 _EVACUATED = ("Evacuating", "Evacuated", "Restoring")
@@ -60,7 +58,7 @@ class Execution:
     stderr: str
 
 
-class Incus(Connection):
+class Incus(Everywhere):
     """One project of one Incus server, or with None all of them: its instances, profiles, pools and volumes.
 
     Every method raises FleetError with Incus's own words when it refuses.
@@ -163,7 +161,10 @@ class Incus(Connection):
             return self._with_inits(map(instance_from, self._get(self._client.api.instances, recursion=1)))
 
         with explained("list the instances"):
-            return {instance.name: instance for instance in self._settled(look, awaited)}
+            found = {instance.name: instance for instance in self._settled(look, awaited)}
+        if not found:
+            self._check_project()
+        return found
 
     def instances_with_state(self, awaited: Collection[str] | None) -> list[Instance]:
         """All instances with their addresses and disks, in one request that takes Incus its time.
@@ -179,20 +180,14 @@ class Incus(Connection):
         with explained("list the instances"):
             found = self._settled(look, awaited)
         if not found and project is not None:
-            with explained(f"look into the project {project}"):
-                # One that is not there has no instances either, as Incus says it.
-                self._get(self._client.api.projects[project])
+            self._check_project()
         return found
 
-    def _with_inits(self, instances: Iterable[Instance]) -> list[Instance]:
-        found = list(instances)
-        running = running_containers() if any(map(self._runs_here, found)) else {}
-        member = self.server.member
-        inits = [running.get(lxc_name(one.project, one.name)) if one.location == member else None for one in found]
-        return [one if init is None else replace(one, pid=init.pid) for one, init in zip(found, inits, strict=True)]
-
-    def _runs_here(self, instance: Instance) -> bool:
-        return instance.is_running and instance.location == self.server.member
+    def _check_project(self) -> None:
+        """Raise FleetError when the project does not exist, or is not shown: Incus lists no instances then, either."""
+        project = self._client.project
+        with explained(f"look into the project {project}"):
+            self._get(self._client.api.projects[project])
 
     def _settled(self, look: Callable[[], list[Instance]], awaited: Collection[str] | None) -> list[Instance]:
         """What ``look`` sees when none of those that are ``awaited`` is in between, but those that stay so."""
@@ -228,30 +223,7 @@ class Incus(Connection):
             with suppress(OSError, FleetError), container_root(lxc, instance.pid) as root:
                 return read_link(root, path)
         params = {"path": path, "project": instance.project}
-        return _link_by_api(self._client.api.instances[instance.name], params)
-
-    def fleet(self) -> Fleet:
-        """All instances of all projects at this host, by the names that liblxc gives them, for the sync of roots."""
-        with explained("list the instances of all projects"):
-            # With a project, Incus refuses a request for all of them.
-            api = self._connect(self._endpoint, None, min(_LINK_TIMEOUT, self._endpoint.request_timeout)).api
-            everywhere = self._get(api.instances, **{"recursion": 1, "all-projects": "true"})
-        here = [one for one in map(instance_from, everywhere) if one.location == self.server.member]
-        found = {lxc_name(one.project, one.name): one for one in here}
-        containers = {lxc: one for lxc, one in found.items() if one.type == "container"}
-
-        def read_stopped(lxc: str, path: str) -> str | None:
-            project, name = found[lxc].project, found[lxc].name
-            with suppress(FleetError):
-                return _link_by_api(api.instances[name], {"path": path, "project": project})
-            return None
-
-        return Fleet(
-            names=frozenset(found),
-            running=frozenset(lxc for lxc, one in containers.items() if one.is_running),
-            stopped=frozenset(lxc for lxc, one in containers.items() if one.status == "Stopped"),
-            read_stopped=read_stopped,
-        )
+        return link_by_api(self._client.api.instances[instance.name], params)
 
     # Changing instances
 
@@ -432,16 +404,3 @@ def until_settled(look: Callable[[], list[Instance]], is_ending: Callable[[Insta
 
 def _is_over(deadline: float | None) -> bool:
     return deadline is not None and time.monotonic() >= deadline
-
-
-def _link_by_api(node: Any, params: dict[str, str]) -> str | None:
-    """The target of a link through the files API, which tells links by a header; None when it is no link."""
-    with explained(f"read {params['path']} of a container"):
-        try:
-            answer = node.files.get(params=params, is_api=False, stream=True)
-        except NotFound:
-            return None
-        with answer:
-            if answer.headers.get("X-Incus-type") != "symlink":
-                return None
-            return first_bytes(answer).decode(errors="surrogateescape")

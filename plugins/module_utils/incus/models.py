@@ -185,6 +185,11 @@ class Instance:
         """Whether it has processes; a frozen instance has."""
         return self.status in ("Running", "Frozen")
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether it is in a list with nothing but its name: Incus could not look at it, or at its cluster member."""
+        return self.status == "Error" and not self.config
+
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
@@ -200,13 +205,20 @@ class Volume:
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
-    """What Incus knows and /proc does not: all instances, and the links of containers that do not run.
+    """What Incus knows and /proc does not: all instances of this host, and the links of containers that do not run.
 
-    ``running`` and ``stopped`` are what it takes containers for, a moment after they are.
-    ``read_stopped`` gives the target of the link at a path in a stopped container, None if it is no link.
+    ``running`` and ``stopped`` are what it takes containers for, a moment after they are; ``unreadable`` are those
+    that it cannot look at. ``read_stopped`` returns the target of the link at a path in a stopped container, None if
+    it is not a link, and ``is_gone`` whether an instance that is not listed does not exist on this host. Both raise
+    FleetError when Incus does not answer that. ``filtered`` says why the list may lack instances, None if it has all.
+    ``identities`` has what stays the same when an instance is renamed.
     """
 
     names: frozenset[str]
     running: frozenset[str]
     stopped: frozenset[str]
     read_stopped: Callable[[str, str], str | None]
+    is_gone: Callable[[str], bool]
+    unreadable: frozenset[str] = frozenset()
+    filtered: str | None = None
+    identities: Mapping[str, str] = field(default_factory=dict)

@@ -30,7 +30,7 @@ def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[
     looker.warnings += [
         f"Incus cannot look at {instance.name}, and tells nothing of it."
         for instance in found
-        if instance.status == "Error" and not instance.config
+        if instance.is_unreadable
     ]
     seen = [looker.see(instance) for instance in sorted(chosen, key=lambda found: (found.project, found.name))]
     return seen, looker.warnings

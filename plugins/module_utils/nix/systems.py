@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import FleetError
+from ..names import project_name, word
 from ..paths import store_object
 from .command import Nix
 from .evaluation import Declared
@@ -18,8 +19,19 @@ from .profiles import explained, make_profile, remove_half_made, replace_link
 from .push import Push, missing_there, push_to
 from .sources import NixOptions, System
 
-#: A directory for each name under which systems are kept, with a link for each container.
-ROOTS_DIR = "/nix/var/nix/gcroots/inx-systems"
+_ROOTS_DIR = "/nix/var/nix/gcroots/inx-systems"
+
+
+def roots_directory(name: str, set_name: str | None, project: str) -> str:
+    """Return the directory with a link for each container of a set, in a project of the host ``name``.
+
+    No name and no set has a colon in it: two sets never share a directory. Raises FleetError for a name that cannot be
+    a part of a path.
+    """
+    word(name, "name")
+    if set_name is None:
+        return f"{_ROOTS_DIR}/{name}"
+    return f"{_ROOTS_DIR}/{name}:{project_name(project)}:{word(set_name, 'name for a set')}"
 
 
 @dataclass(frozen=True, kw_only=True)

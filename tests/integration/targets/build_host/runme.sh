@@ -33,3 +33,11 @@ ansible-playbook runs.yml -e version=1 "$@"
 ansible-playbook refused.yml "$@"
 ansible-playbook cache.yml "$@"
 ansible-playbook builders.yml "$@"
+ansible-playbook projects.yml -e @fleet.yml "$@"
+builder=$(ansible-inventory --list | python3 -c 'import json, sys; print(sorted(json.load(sys.stdin)["_meta"]["hostvars"])[0])')
+ansible-playbook inx.fleet.collect_garbage -e "inx_target=$builder" "$@" | tee /dev/stderr | grep 'Systems are kept here for .*twice'
+ansible-playbook kept.yml -e @fleet.yml -e '{"kept": ["twice:default:main", "twice:shop:main"]}' "$@"
+ansible-playbook inx.fleet.collect_garbage -e "inx_target=$builder" -e inx_forget_hosts=twice "$@"
+ansible-playbook kept.yml -e @fleet.yml -e '{"kept": []}' "$@"
+ansible-playbook inx.fleet.destroy -e @fleet.yml -e inx_only=web -e inx_confirmed=true "$@"
+ansible-playbook destroyed.yml -e @fleet.yml "$@"

@@ -18,7 +18,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.declaration im
     Health,
     State,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.container.fallback import next_generation
+from ansible_collections.inx.fleet.plugins.module_utils.container.fallback import next_generation, old_generations
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
@@ -178,6 +178,41 @@ def test_what_is_pruned_is_pruned_in_one_run(
     declared = replace(WEB, keep_generations=kept, health=health, state=state, activation=activation)
     again = update(after(update(seen, to, declared), seen), to, declared)
     assert "prune" not in actions(again)
+
+
+def test_a_good_generation_behind_a_bad_one_stays() -> None:
+    """The one that a rollback would choose, though two newer ones are there."""
+    seen = host(1, 2, 3, current=3, runs=3, **{HEALTHY: path(3), FAILED: path(2)})
+    declared = replace(WEB, keep_generations=2)
+    assert "prune" not in actions(update(seen, to=3, declared=declared))
+    more = host(1, 2, 3, 4, 5, 6, current=6, runs=6, **{HEALTHY: path(6), FAILED: f"{path(3)} {path(4)}"})
+    plan = update(more, to=6, declared=declared)
+    assert plan.steps[-1].before == {"generations": {str(number): path(number) for number in (1, 2, 3, 4)}}
+
+
+@given(
+    recorded=st.sets(st.integers(1, 7), min_size=1),
+    bad=st.sets(st.integers(1, 7)),
+    current=st.integers(1, 7),
+    kept=st.integers(2, 4),
+)
+def test_what_a_rollback_would_choose_is_never_pruned(
+    recorded: set[int], bad: set[int], current: int, kept: int
+) -> None:
+    recorded |= {current}
+    failed = " ".join(path(number) for number in sorted(bad - {current}))
+    seen = host(*recorded, current=current, runs=current, **{HEALTHY: path(current), FAILED: failed})
+    assert seen.instance is not None
+    old = old_generations(path(current), seen.instance, seen.generations, kept)
+    assert current not in old
+    assert max([number for number in recorded if number < current and number not in bad], default=0) not in old
+
+
+def test_nothing_is_pruned_while_nobody_knows_what_runs() -> None:
+    seen = host(1, 2, 3, 4, current=4, runs=4)
+    assert seen.instance is not None
+    starting = replace(seen.instance, running_system=None)
+    assert old_generations(path(4), starting, seen.generations, 2) == {}
 
 
 def test_nothing_is_pruned_when_few_are_there() -> None:

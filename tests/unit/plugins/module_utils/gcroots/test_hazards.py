@@ -37,6 +37,12 @@ def test_links_that_nix_can_look_at_stay(state: Path) -> None:
     assert len(os.listdir(state / "profiles" / "web")) == 4
 
 
+def test_a_host_without_any_profile_has_no_hazards(state: Path) -> None:
+    (state / "profiles" / "web").rmdir()
+    (state / "profiles").rmdir()
+    assert list(remove_hazards(None, check=False)) == []
+
+
 @pytest.mark.parametrize(
     "target", [f"/root/{LONG}/x", "b/" * 2040, "loop/x"], ids=["a long name", "a long path", "a circle"]
 )

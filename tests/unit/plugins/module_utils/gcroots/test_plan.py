@@ -14,6 +14,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.gcroots.plan import (
     Look,
     Roots,
     RootsPlan,
+    plan_renames,
     plan_roots,
     with_changes,
 )
@@ -25,9 +26,9 @@ VALID = frozenset((A, B))
 
 
 def plan(
-    kept: Mapping[str, Roots], looks: Mapping[str, Look], existing: frozenset[str] | None = None, max_roots: int = 100
+    kept: Mapping[str, Roots], looks: Mapping[str, Look], gone: frozenset[str] = frozenset(), max_roots: int = 100
 ) -> RootsPlan:
-    return plan_roots(kept, looks, existing=existing, valid=VALID, max_roots=max_roots)
+    return plan_roots(kept, looks, gone=gone, valid=VALID, max_roots=max_roots)
 
 
 def verbs(made: RootsPlan) -> list[tuple[str, str, str]]:
@@ -61,15 +62,15 @@ def test_a_path_that_was_not_looked_up_keeps_its_root() -> None:
 
 
 def test_a_container_that_was_not_looked_into_keeps_its_roots() -> None:
-    assert verbs(plan({"a": {"/r": A}}, {}, existing=frozenset("a"))) == []
+    assert verbs(plan({"a": {"/r": A}}, {}, gone=frozenset("b"))) == []
 
 
 def test_a_deleted_container_drops_its_roots() -> None:
-    assert verbs(plan({"a": {"/r": A}, "b": {"/r": A}}, {}, existing=frozenset("b"))) == [("drop", "a", "/r")]
+    assert verbs(plan({"a": {"/r": A}, "b": {"/r": A}}, {}, gone=frozenset("a"))) == [("drop", "a", "/r")]
 
 
-def test_nothing_is_taken_for_deleted_when_incus_was_not_asked() -> None:
-    assert verbs(plan({"a": {"/r": A}}, {}, existing=None)) == []
+def test_a_container_of_which_nothing_is_known_keeps_its_roots() -> None:
+    assert verbs(plan({"a": {"/r": A}}, {"b": Look(links={"/r": B})})) == [("add", "b", "/r")]
 
 
 def test_what_is_not_in_the_store_gets_no_root_and_keeps_none() -> None:
@@ -94,13 +95,69 @@ LOOKS = st.dictionaries(
 )
 
 
-@given(kept=KEPT, looks=LOOKS, existing=st.one_of(st.none(), st.frozensets(NAMES)), max_roots=st.integers(1, 3))
+@given(kept=KEPT, looks=LOOKS, gone=st.frozensets(NAMES), max_roots=st.integers(1, 3))
 def test_one_sync_is_enough(
-    kept: dict[str, dict[str, str]], looks: dict[str, Look], existing: frozenset[str] | None, max_roots: int
+    kept: dict[str, dict[str, str]], looks: dict[str, Look], gone: frozenset[str], max_roots: int
 ) -> None:
-    looks = {name: look for name, look in looks.items() if existing is None or name in existing}
-    then = after(kept, plan(kept, looks, existing, max_roots).changes)
-    assert plan(then, looks, existing, max_roots).changes == ()
+    looks = {name: look for name, look in looks.items() if name not in gone}
+    then = after(kept, plan(kept, looks, gone, max_roots).changes)
+    assert plan(then, looks, gone, max_roots).changes == ()
+
+
+@given(kept=KEPT, looks=LOOKS, gone=st.frozensets(NAMES), max_roots=st.integers(1, 3))
+def test_no_root_is_dropped_of_what_was_not_looked_at(
+    kept: dict[str, dict[str, str]], looks: dict[str, Look], gone: frozenset[str], max_roots: int
+) -> None:
+    for change in plan(kept, looks, gone, max_roots).changes:
+        if change.after is None and change.container not in gone:
+            assert change.path in looks[change.container].links
+
+
+IDENTITIES = st.dictionaries(NAMES, st.sampled_from(["1", "2", "3"]))
+
+
+def test_a_renamed_container_takes_its_roots_along() -> None:
+    changes = plan_renames({"a": {"/r": A, "/s": B}}, {"a": "1"}, {"b": "1"}, {"a"})
+    assert [(change.verb, change.container, change.path) for change in changes] == [
+        ("add", "b", "/r"),
+        ("add", "b", "/s"),
+        ("drop", "a", "/r"),
+        ("drop", "a", "/s"),
+    ]
+
+
+def test_two_containers_that_swap_their_names_swap_their_roots() -> None:
+    kept = {"a": {"/r": A}, "b": {"/r": B}}
+    changes = plan_renames(kept, {"a": "1", "b": "2"}, {"a": "2", "b": "1"}, frozenset())
+    assert after(kept, tuple(changes)) == {"a": {"/r": B}, "b": {"/r": A}}
+
+
+def test_what_has_its_name_still_keeps_its_roots_there() -> None:
+    """A copy has an identity of its own, and a backup that is imported under another name the same one."""
+    kept = {"a": {"/r": A}}
+    assert plan_renames(kept, {"a": "1"}, {"a": "1", "b": "1", "c": "2"}, frozenset()) == []
+    assert plan_renames(kept, {}, {"b": "1"}, {"a"}) == []
+
+
+def test_a_new_container_of_the_old_name_costs_no_root() -> None:
+    kept = {"a": {"/r": A, "/s": B}}
+    changes = plan_renames(kept, {"a": "1"}, {"a": "2", "b": "1"}, frozenset())
+    assert after(kept, tuple(changes)) == {**kept, "b": kept["a"]}
+
+
+@given(kept=KEPT, recorded=IDENTITIES, current=IDENTITIES, gone=st.frozensets(NAMES))
+def test_no_rename_costs_a_root(
+    kept: dict[str, dict[str, str]], recorded: dict[str, str], current: dict[str, str], gone: frozenset[str]
+) -> None:
+    gone -= current.keys()
+    changes = plan_renames(kept, recorded, current, gone)
+    then = after(kept, tuple(changes))
+    verbs_in_order = [change.verb for change in changes]
+    assert verbs_in_order == sorted(verbs_in_order, key=lambda verb: verb == "drop")
+    for name, roots in kept.items():
+        places = {name, *(new for new, identity in current.items() if identity == recorded.get(name))}
+        for path, store in roots.items():
+            assert store in {then.get(place, {}).get(path) for place in places}
 
 
 @given(kept=KEPT, looks=LOOKS)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pylxd.exceptions
 import pytest
 
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus import client as incus
 from ansible_collections.inx.fleet.plugins.module_utils.incus.client import until_settled
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
@@ -75,3 +76,26 @@ def test_the_wait_has_an_end(clock: list[float]) -> None:
 
 def test_one_that_has_said_that_it_is_ready_runs() -> None:
     assert instance_from({"name": "web", "status": "Ready"}).is_running
+
+
+@pytest.mark.parametrize(
+    ("said", "is_missing"),
+    [
+        ('sftp: "lstat /root/file/x: not a directory" (SSH_FX_FAILURE)', True),
+        ('sftp: "lstat /aaaa: file name too long" (SSH_FX_FAILURE)', True),
+        ('sftp: "lstat /l/x: too many levels of symbolic links" (SSH_FX_FAILURE)', True),
+        ('sftp: "lstat /srv/x: input/output error" (SSH_FX_FAILURE)', False),
+        ('sftp: "lstat /: not a directory": input/output error" (SSH_FX_FAILURE)', False),
+        ("Failed to mount: not a directory", False),
+    ],
+)
+def test_a_path_at_which_nothing_can_be_is_told_from_a_look_that_failed(said: str, is_missing: bool) -> None:
+    def refuse(**_arguments: object) -> None:
+        raise refusal(said)
+
+    node = SimpleNamespace(files=SimpleNamespace(get=refuse))
+    if is_missing:
+        assert incus.link_by_api(node, {"path": "/x"}) is None
+    else:
+        with pytest.raises(FleetError):
+            incus.link_by_api(node, {"path": "/x"})

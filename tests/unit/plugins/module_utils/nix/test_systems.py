@@ -7,11 +7,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.names import word
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
-from ansible_collections.inx.fleet.plugins.module_utils.nix.systems import built_from, read_roots, write_roots
+from ansible_collections.inx.fleet.plugins.module_utils.nix.systems import (
+    built_from,
+    read_roots,
+    roots_directory,
+    write_roots,
+)
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD
 
 
@@ -56,3 +63,23 @@ def test_what_a_killed_run_left_half_made_is_no_root_and_goes(tmp_path: Path) ->
     assert before == {"web": OLD}
     write_roots(str(tmp_path), built_from({"web": System(path=OLD)}, {}, before))
     assert [path.name for path in tmp_path.iterdir()] == ["web"]
+
+
+NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True).filter(lambda name: name.strip("."))
+PROJECTS = st.from_regex(r"[A-Za-z0-9.:-]{1,20}", fullmatch=True).filter(lambda name: name not in (".", ".."))
+
+
+@given(first=st.tuples(NAMES, st.none() | NAMES, PROJECTS), second=st.tuples(NAMES, st.none() | NAMES, PROJECTS))
+def test_no_two_sets_share_a_directory(first: tuple[str, str | None, str], second: tuple[str, str | None, str]) -> None:
+    def what(name: str, set_name: str | None, project: str) -> tuple[str | None, ...]:
+        return (name, None, None) if set_name is None else (name, set_name, project)
+
+    assert (roots_directory(*first) == roots_directory(*second)) == (what(*first) == what(*second))
+
+
+@pytest.mark.parametrize(
+    "parts", [("a/b", None, "default"), ("a", "b/c", "default"), ("a", "b", ".."), ("a:b", "c", "d")]
+)
+def test_no_name_leads_elsewhere(parts: tuple[str, str | None, str]) -> None:
+    with pytest.raises(FleetError):
+        roots_directory(*parts)

@@ -1,0 +1,133 @@
+#!/usr/bin/python
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: inx_generations
+short_description: Remove old generations of NixOS containers
+version_added: 0.1.0
+description:
+  - Removes old generations from the profiles of the containers on the host, so that a garbage collection can free what
+    they hold. The playbook C(inx.fleet.collect_garbage) does both.
+  - It never removes the generation that a container boots or runs, the system that was healthy last, or a generation
+    that an update in progress would go back to. Generations that are known to be bad are not counted in O(keep), and
+    the one that a rollback would choose stays, unless O(keep) is V(1).
+  - A container of which Incus does not tell enough keeps all of its generations, with a warning.
+author:
+  - inx.fleet contributors (@inx-fleet)
+extends_documentation_fragment:
+  - inx.fleet.attributes
+  - inx.fleet.attributes.actiongroup_inx
+  - inx.fleet.incus
+notes:
+  - Runs on the host itself as root.
+  - To keep a number of generations of one container in every run, use
+    O(inx.fleet.inx_container#module:keep_generations).
+seealso:
+  - module: inx.fleet.inx_container
+  - module: inx.fleet.inx_gcroot
+options:
+  all_projects:
+    description:
+      - Whether to remove generations of the containers of all projects. If so, O(project) is ignored.
+    type: bool
+    default: false
+  keep:
+    description:
+      - Number of the newest generations to keep of each container.
+    type: int
+    default: 5
+  older_than:
+    description:
+      - Age from which generations are removed, such as V(30d). The units are V(s), V(m), V(h), V(d) and V(w).
+    type: str
+    default: 0d
+"""
+
+EXAMPLES = r"""
+- name: Keep two generations of each container, and all of the last month
+  inx.fleet.inx_generations:
+    keep: 2
+    older_than: 30d
+"""
+
+RETURN = r"""
+pruned:
+  description: The containers that lose generations, or that would in check mode.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    container:
+      description: Name of the container.
+      type: str
+      sample: web
+    project:
+      description: Project of the container.
+      type: str
+      sample: default
+    generations:
+      description: Numbers of the generations.
+      type: list
+      elements: int
+      sample: [1, 2]
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import INCUS_OPTIONS, connect, require_pylxd
+from ansible_collections.inx.fleet.plugins.module_utils.container.pruning import Pruned, prune, rule_from
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+
+
+def pruned_result(pruned: Sequence[Pruned]) -> list[dict[str, Any]]:
+    """Return what goes as the module returns it."""
+    return [
+        {"container": one.container, "project": one.project, "generations": list(one.generations)} for one in pruned
+    ]
+
+
+def difference(pruned: Sequence[Pruned]) -> dict[str, str]:
+    """Return the generations that go, a line for each."""
+    lines = [
+        f"{one.project}/{one.container}: generation {number}, {path}\n"
+        for one in pruned
+        for number, path in one.generations.items()
+    ]
+    return {"before": "".join(lines), "after": ""}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            **INCUS_OPTIONS,
+            "all_projects": {"type": "bool", "default": False},
+            "keep": {"type": "int", "default": 5},
+            "older_than": {"type": "str", "default": "0d"},
+        },
+        supports_check_mode=True,
+    )
+    require_pylxd(module)
+    try:
+        rule = rule_from(module.params["keep"], module.params["older_than"], time.time())
+        project = None if module.params["all_projects"] else module.params["project"]
+        pruned, warnings = prune(connect(module, all_projects=True), project, rule, check=module.check_mode)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    for warning in warnings:
+        module.warn(warning)
+    result: dict[str, Any] = {"changed": bool(pruned), "pruned": pruned_result(pruned)}
+    if module._diff:
+        result["diff"] = difference(pruned)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
