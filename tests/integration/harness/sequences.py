@@ -28,7 +28,7 @@ NAMES = ("f1", "f2", "f3", "f4")
 #: Systems of the small fixture, which all containers choose from.
 SYSTEMS = ("c1", "c2")
 #: Versions of them. One that is "ill" fails a health check (HEALTHY), and does everything else.
-GOOD, ILL = ("1", "2", "3"), "ill-1"
+GOOD, ILL = ("1", "2", "3"), ("ill-1", "ill-2")
 #: Stands for the store path of a system in the option "system".
 STORE_PATH = "@"
 #: A part of each secret value, which no output may have.
@@ -304,8 +304,10 @@ def sequence(chance: Chooser) -> list[Step]:
     """
     steps = [_versions(chance, ill=False)]
     mostly = chance.pick((0, 0, 1))
-    if chance.often(0.35):
+    if chance.often(0.3):
         return steps + _there_and_back(chance, mostly)
+    if chance.often(0.35):
+        return steps + _new_versions(chance, mostly)
     names = NAMES if chance.often(0.3) else NAMES[:2]
     for number in range(chance.pick((1, 2, 2, 3, 3, 4))):
         project = 1 - mostly if chance.often(0.15) else mostly
@@ -328,6 +330,21 @@ def _there_and_back(chance: Chooser, project: int) -> list[Step]:
     return [there, {**there, "containers": other}, there]
 
 
+def _new_versions(chance: Chooser, project: int) -> list[Step]:
+    """Return one declaration with health and a few of its options changing, again and again with new versions."""
+    names = _some(chance, NAMES, most=3)
+    families = {name: sorted({*_families(chance, 0.4), "health", "keep_generations"}) for name in names}
+    sources = {name: chance.pick(_sources(name, plain=True)) for name in names}
+    steps: list[Step] = []
+    for _each in range(chance.pick((2, 3, 4))):
+        entries = [_entry(chance, name, project, families[name], sources[name]) for name in names]
+        options = _set_options(chance, names, entries, plain=True)
+        steps.append({"do": "declare", "project": PROJECTS[project], "containers": entries, **options})
+        steps += _between(chance, names, project)
+        steps.append(_versions(chance, ill=True))
+    return steps[:-1]
+
+
 def _some(chance: Chooser, choices: Sequence[str], most: int) -> list[str]:
     """Return some of the choices in their order, one at least; fewer more often."""
     number = min(chance.pick((1, 1, 1, 2, 2, 3, 4)), most)
@@ -338,8 +355,8 @@ def _some(chance: Chooser, choices: Sequence[str], most: int) -> list[str]:
     return sorted(found)
 
 
-def _families(chance: Chooser) -> list[str]:
-    return [name for name, family in FAMILIES.items() if chance.often(family.share)]
+def _families(chance: Chooser, less: float = 1) -> list[str]:
+    return [name for name, family in FAMILIES.items() if chance.often(family.share * less)]
 
 
 def _entry(chance: Chooser, name: str, project: int, families: Sequence[str], source: Entry) -> Entry:
@@ -403,7 +420,7 @@ def _set_options(chance: Chooser, names: Sequence[str], entries: list[Entry], *,
 
 
 def _versions(chance: Chooser, *, ill: bool) -> Step:
-    choices = (*GOOD, *GOOD, ILL) if ill else GOOD
+    choices = (*GOOD, *ILL) if ill else GOOD
     return {"do": "versions", "versions": {name: chance.pick(choices) for name in SYSTEMS}}
 
 

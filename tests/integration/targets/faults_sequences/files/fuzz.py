@@ -30,6 +30,7 @@ import sequences
 
 _PATIENCE = 240
 _SMALLER_SECONDS = 240
+_TOLD_EACH = 25
 _COMMAND = "make test-faults TARGET=faults_sequences INCUS={} EXTRA='{}'"
 
 
@@ -82,6 +83,8 @@ class Tally:
     def add(self, seed: str, steps: Sequence[sequences.Step]) -> None:
         """Run a sequence, and print what is wrong with it."""
         self.tried += 1
+        if self.tried % _TOLD_EACH == 0:
+            print(f"{self.tried} sequences in {time.monotonic() - self.began:.0f} s", flush=True)
         found = outcome(steps, self.runs)
         self.runs.update(f"known issue: {name}" for name in {name for name in map(known.issue, found) if name})
         wrong = [problem for problem in found if known.issue(problem) is None]

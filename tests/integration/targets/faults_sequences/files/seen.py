@@ -198,6 +198,11 @@ def _remove_device(key: Key, found: Mapping[str, Any]) -> None:
         _incus(key, "config", "device", "remove", key.split("/")[1], device)
 
 
+def _unset(key: Key, found: Mapping[str, Any]) -> None:
+    if "user.colour" in found["config"]:
+        _incus(key, "config", "unset", key.split("/")[1], "user.colour")
+
+
 def _older(key: Key, found: Mapping[str, Any]) -> None:
     """Let the profile lead to its oldest generation."""
     link = Path(host.PROFILES, lxc_name(key), "system")
@@ -235,7 +240,7 @@ _DEEDS: Mapping[str, Any] = {
     "rename a device": _rename_device,
     "remove a device": _remove_device,
     "set a key": lambda key, found: _incus(key, "config", "set", key.split("/")[1], "user.colour=blue"),
-    "unset a key": lambda key, found: _incus(key, "config", "unset", key.split("/")[1], "user.colour"),
+    "unset a key": _unset,
     "set a description": lambda key, found: host.ask(
         *("incus", "query", f"/1.0/instances/{key.split('/')[1]}?project={key.split('/')[0]}", "--request", "PATCH"),
         *("--data", json.dumps({"description": "by hand"})),

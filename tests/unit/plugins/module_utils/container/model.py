@@ -17,9 +17,10 @@ from typing import Any
 from ansible_collections.inx.fleet.plugins.module_utils.container.apply import updated
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
-from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import PROVING, Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Volume
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, FAILED, HEALTHY
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import after_step
 
 _TMPFS = "tmpfs:"
@@ -47,6 +48,8 @@ class Model:
     volumes: dict[tuple[str, str], Volume] = field(default_factory=dict)
     written: dict[tuple[str, str], int] = field(default_factory=dict)
     store: set[str] = field(default_factory=set)
+    #: The configuration of each instance before the last step.
+    noted: dict[str, Mapping[str, str]] = field(default_factory=dict)
     clock: float = 0.0
 
     def observe(self, name: str) -> Observed:
@@ -59,19 +62,53 @@ class Model:
         """Return the names of the instances."""
         return [name for name, seen in self.seen.items() if seen.instance is not None]
 
-    def apply(self, plan: Plan) -> None:
-        """Do all steps of a plan; RefusedByModelError for one that cannot be done."""
+    def apply(self, plan: Plan) -> bool:
+        """Do the steps of a plan up to one that brings up an ill system, and return whether all were done.
+
+        Raises RefusedByModelError for a step that cannot be done.
+        """
         for step in plan.steps:
             try:
+                if self._is_bad(plan, step):
+                    self._go_back(plan, step)
+                    return False
                 self._apply(plan, step)
             except RefusedByModelError as error:
                 summaries = [one.summary for one in plan.steps]
                 raise RefusedByModelError(f"{step.summary}: {error}; the steps are {summaries}") from error
 
+        return True
+
+    def _is_bad(self, plan: Plan, step: Step) -> bool:
+        """Return whether a step brings up a system that its declared health command finds ill."""
+        health = plan.container.health
+        return step.action in PROVING and health is not None and bool(health.command) and "-ill-" in _system_of(step)
+
+    def _go_back(self, plan: Plan, step: Step) -> None:
+        """Do what a run does when a system is ill (container/rollback.py)."""
+        self._apply(plan, step)
+        name, bad, good = plan.container.name, _system_of(step), plan.fallback
+        seen = self.observe(name)
+        instance = _there(seen)
+        notes = {key: value for key, value in instance.config.items() if key != HEALTHY}
+        if HEALTHY in (before := self.noted.get(name, {})):
+            notes[HEALTHY] = before[HEALTHY]
+        health = plan.container.health
+        if good is None or health is None or not health.rollback:
+            self.seen[name] = replace(seen, instance=replace(instance, config={**notes, ACTIVATING: bad}))
+            return
+        failed = [path for path in notes.get(FAILED, "").split() if path not in (bad, good.system)]
+        notes.update({FAILED: " ".join([*failed, bad]), HEALTHY: good.system})
+        notes.pop(ACTIVATING, None)
+        gone_back = replace(instance, config=notes, running_system=good.system)
+        generations = replace(seen.generations, current=good.number)
+        self.seen[name] = replace(seen, instance=gone_back, generations=generations)
+
     def _apply(self, plan: Plan, step: Step) -> None:
         self.clock += 1
         container, name = plan.container, plan.container.name
         before = self.observe(name)
+        self.noted[name] = {} if before.instance is None else dict(before.instance.config)
         self._check(step, before, goes=any(one.action == "delete" for one in plan.steps))
         now = self._followed(container, step, before)
         if step.action == "volume":
@@ -175,6 +212,11 @@ class Model:
         """Let all volumes have data."""
         for place in self.volumes:
             self.written.setdefault(place, int(self.clock))
+
+
+def _system_of(step: Step) -> str:
+    """Return the system that a step brings up."""
+    return str(step.after.get("running_system" if step.action == "activate" else "system"))
 
 
 def _without_ended(before: Observed, now: Observed) -> Observed:

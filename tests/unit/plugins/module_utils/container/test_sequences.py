@@ -32,6 +32,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.steps import P
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Profile
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import FAILED
 from ansible_collections.inx.fleet.tests.integration.harness import sequences
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.container.model import Model
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
@@ -154,19 +155,21 @@ class Follower:
             plans = plans_of(model, declared, self.versions)
         except FleetError:
             return
-        for plan in plans:
-            self._apply(plan)
+        ill = {plan.container.name for plan in plans if not self._apply(plan)}
         model.write()
         for plan in plans_of(model, replace(declared, purge=False), self.versions):
-            self._assert_repeated(plan, next(one for one in plans if one.container.name == plan.container.name))
+            first = next(one for one in plans if one.container.name == plan.container.name)
+            self._assert_repeated(plan, first, is_ill=plan.container.name in ill)
         if step["project"] == "default":
             self._compare(step, plans)
 
-    def _apply(self, plan: Plan) -> None:
+    def _apply(self, plan: Plan) -> bool:
         model, name = self.model, plan.container.name
         before, data, written = model.observe(name), model.data.get(name), dict(model.written)
         old = None if data is None else replace(data)
-        model.apply(plan)
+        is_done = model.apply(plan)
+        if not is_done:
+            return False
         actions = {step.action for step in plan.steps}
         after = model.observe(name)
         if before.instance is not None and old is not None:
@@ -180,13 +183,30 @@ class Follower:
         gone = {place for place in written if model.written.get(place) != written[place]}
         may_go = plan.container.state == "absent" and plan.container.volatile.delete_volumes
         assert may_go or not gone, f"{gone} are lost by {plan.steps}"
+        return True
 
-    def _assert_repeated(self, plan: Plan, first: Plan) -> None:
+    def _assert_repeated(self, plan: Plan, first: Plan, *, is_ill: bool) -> None:
         container = plan.container
-        if container.state == "restarted" or container.generation == "previous":
+        if is_ill:
+            self._assert_gone_back(plan, first)
+        elif container.state == "restarted" or container.generation == "previous":
+            pass
+        else:
+            assert (plan.error is None) == (first.error is None), f"{plan.error} after {first.steps}"
+            assert first.error is not None or not plan.steps, f"{plan.steps} after {first.steps}"
+
+    def _assert_gone_back(self, plan: Plan, first: Plan) -> None:
+        """Assert that a system which was tried and is bad is remembered, and is not tried again."""
+        health, container = first.container.health, first.container
+        assert health is not None
+        if first.fallback is None or not health.rollback:
             return
-        assert (plan.error is None) == (first.error is None), f"{plan.error} after {first.steps}"
-        assert first.error is not None or not plan.steps, f"{plan.steps} after {first.steps}"
+        instance = self.model.observe(container.name).instance
+        assert instance is not None
+        assert instance.running_system == first.fallback.system
+        assert first.fallback.system not in instance.config[FAILED].split(), "it went back to a system that is bad"
+        if not health.retry_failed and container.generation is None and container.state != "restarted":
+            assert plan.error is not None and not plan.steps, f"{plan.steps} after going back"
 
     def _compare(self, step: sequences.Step, plans: Sequence[Plan]) -> None:
         """Compare with what the same declaration left the last time, if all since then declare the same keys."""
