@@ -14,7 +14,7 @@ NAME ?= dev
 IMAGE ?= incus-6.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-faults unit static sanity integration build docs changelog release images lab-up lab-ssh lab-down lab-list bench demo demo-down demo-picture clean
+.PHONY: help setup test test-faults unit static sanity integration build docs changelog release nixos-eval images lab-up lab-ssh lab-down lab-list bench demo demo-down demo-picture clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -23,7 +23,7 @@ setup: ## install what the tests need, into a cache and nowhere else
 	@$(IN_TREE)
 
 test: images ## run every test: static, unit, integration on Incus 6.0 and 7.0
-	@$(PYTEST) -v
+	@INX_FLEET_NIXPKGS='$(NIXPKGS)' $(PYTEST) -v
 
 test-faults: images ## try to break it, as often as a report wants, with a table at the end: make test-faults TARGET='faults_*'
 	@INX_FLEET_FAULTS_LONG=1 INX_FLEET_TARGET='$(or $(TARGET),faults_*)' INX_FLEET_INCUS='$(INCUS)' \
@@ -40,6 +40,9 @@ sanity: ## run ansible-test sanity alone
 
 integration: ## run integration targets: make integration TARGET=inx_container INCUS=6.0 EXTRA='{"parts": ["drift"]}'
 	@INX_FLEET_TARGET='$(TARGET)' INX_FLEET_INCUS='$(INCUS)' INX_FLEET_EXTRA='$(EXTRA)' $(PYTEST) -v tests/integration
+
+nixos-eval: ## evaluate the NixOS modules, the examples and all Nix in the pages: make nixos-eval NIXPKGS=DIR
+	@INX_FLEET_NIXPKGS='$(NIXPKGS)' $(IN_TREE) pytest -v tests/nixos
 
 build: ## build the collection into the cache, as ansible-galaxy takes it
 	@$(IN_TREE) sh -c 'ansible-galaxy collection build --force --output-path "$$INX_FLEET_CACHE/build"'

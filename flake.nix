@@ -30,6 +30,22 @@
         ];
       };
 
+      # To begin with on NixOS: nix flake init -t path:ansible_collections/inx/fleet
+      templates.default = {
+        path = ./nix/templates/nixos;
+        description = "A NixOS host, and the systems of its containers";
+      };
+
+      # A virtual machine with two containers.
+      checks = forAllSystems (pkgs: {
+        fleet = pkgs.testers.runNixOSTest (
+          import ./nix/test.nix {
+            inherit self nixpkgs;
+            inherit (pkgs.stdenv.hostPlatform) system;
+          }
+        );
+      });
+
       # What `make` needs; it installs the tests' tools itself.
       devShells = forAllSystems (pkgs: {
         default = pkgs.mkShell {

@@ -14,6 +14,18 @@
 let
   cfg = config.inx.container;
   isStatic = cfg.addresses != [ ];
+
+  # Above what nixpkgs and a generated hardware-configuration.nix set by mkDefault, below what a configuration sets.
+  preferred = lib.mkOverride 900;
+
+  # systemd leaves entries of fstab for devices out in a container.
+  devices = lib.attrNames (lib.filterAttrs (_: fs: lib.hasPrefix "/dev/" (toString fs.device)) config.fileSystems);
+  withCredentials = lib.attrNames (
+    lib.filterAttrs (
+      _: service:
+      service.enable && (service.serviceConfig ? LoadCredential || service.serviceConfig ? LoadCredentialEncrypted)
+    ) config.systemd.services
+  );
 in
 {
   options.inx.container = {
@@ -39,6 +51,32 @@ in
         `networking.nameservers`.
       '';
     };
+
+    nesting = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      description = ''
+        Whether the container is declared with `config: {security.nesting: true}`. Only then do services get their
+        credentials (`LoadCredential=`), and containers run in it.
+      '';
+    };
+
+    localtime = lib.mkOption {
+      type = lib.types.bool;
+      default = true;
+      description = ''
+        Whether the container is declared with `localtime: true`, the default: the host's `/etc/localtime` is mounted in
+        it, and `time.timeZone` is ignored.
+      '';
+    };
+
+    selfUpdate = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      description = ''
+        Whether the container is declared with `self_update: true`. Only then can `system.autoUpgrade` work.
+      '';
+    };
   };
 
   config = lib.mkIf cfg.enable (
@@ -47,15 +85,85 @@ in
         # No kernel, no initial file system, no boot loader: Incus starts the system's init.
         boot.isContainer = true;
 
+        # nixpkgs allows a group id that is not mapped in an unprivileged container, where systemd-sysctl.service would
+        # fail. An isolated container has 65536 ids.
+        boot.kernel.sysctl."net.ipv4.ping_group_range" = preferred "0 65535";
+
         # The container is called as its instance is, unless the system says otherwise.
         networking.hostName = lib.mkDefault "";
 
         # nftables needs what the host has loaded for Incus. Modules for iptables cannot be loaded from here.
         networking.nftables.enable = lib.mkDefault true;
 
-        networking.useDHCP = false;
-        networking.useNetworkd = true;
-        networking.useHostResolvConf = false;
+        # By networkd, unless the configuration has another manager of networks.
+        networking.useDHCP = preferred false;
+        networking.useNetworkd = preferred (!config.networking.networkmanager.enable);
+        networking.useHostResolvConf = preferred false;
+
+        # networkd waits for udev's word on eth0, since Incus leaves /sys writable, and NixOS leaves this unit out of
+        # containers.
+        systemd.additionalUpstreamSystemUnits = [ "systemd-udev-trigger.service" ];
+        # It has an error to report for each device of the host, hundreds at each boot.
+        systemd.services.systemd-udev-trigger = {
+          overrideStrategy = "asDropin";
+          serviceConfig.LogLevelMax = "crit";
+        };
+        # What an unprivileged container cannot do for its services, such as to mount their credentials, is taken out of
+        # them at every boot, as in the images of Incus. With security.nesting they keep all of it.
+        systemd.packages = [ pkgs.distrobuilder.generator ];
+
+        assertions = [
+          {
+            assertion = isStatic || cfg.gateway == [ ];
+            message = "inx.container.gateway goes with inx.container.addresses: DHCP brings its own.";
+          }
+          {
+            assertion = !isStatic || config.networking.useNetworkd;
+            message = ''
+              inx.container.addresses are set by systemd-networkd.
+              Set networking.useNetworkd to true, or leave them out.
+            '';
+          }
+          {
+            assertion = !(config.system.etc.overlay.enable or false);
+            message = ''
+              system.etc.overlay.enable mounts /etc in the initial file system, which
+              a container does not have. Set it to false.
+            '';
+          }
+          {
+            assertion = !(config.system.nixos-init.enable or false);
+            message = ''
+              system.nixos-init.enable starts from the initial file system, which
+              a container does not have. Set it to false.
+            '';
+          }
+        ];
+        warnings =
+          lib.optional (cfg.localtime && config.time.timeZone != null) ''
+            time.timeZone is ignored: the host's /etc/localtime is mounted over it. Declare the container with
+            'localtime: false' and set inx.container.localtime to false, or leave time.timeZone out.
+          ''
+          ++ lib.optional (!cfg.nesting && withCredentials != [ ]) ''
+            ${lib.concatStringsSep ", " withCredentials}: LoadCredential= is emptied in a container without nesting.
+            Declare the container with 'config: {security.nesting: true}' and set inx.container.nesting to true.
+          ''
+          ++ lib.optional (devices != [ ]) ''
+            fileSystems of devices are ignored in a container: ${lib.concatStringsSep ", " devices}.
+            Declare them for the container ('persist', 'bind_mounts' or 'devices'), and leave them out here.
+          ''
+          ++ lib.optional (config.swapDevices != [ ] || config.zramSwap.enable) ''
+            Swap is the host's: swapDevices and zramSwap are ignored in a container. Leave them out.
+          '';
+      }
+
+      # From nixpkgs 26.05 on, a system without an initial file system ignores this. Before, its init would be systemd
+      # itself, and nothing would activate the system.
+      (lib.mkIf (lib.versionOlder lib.trivial.release "26.05") {
+        boot.initrd.systemd.enable = lib.mkForce false;
+      })
+
+      (lib.mkIf config.networking.useNetworkd {
         systemd.network.networks."50-eth0" = {
           matchConfig.Name = "eth0";
           linkConfig.RequiredForOnline = "routable";
@@ -66,45 +174,49 @@ in
           address = cfg.addresses;
           gateway = cfg.gateway;
         };
+      })
 
-        # networkd waits for udev's word on eth0, since Incus leaves /sys writable, and NixOS leaves this unit out of
-        # containers.
-        systemd.additionalUpstreamSystemUnits = [ "systemd-udev-trigger.service" ];
-        # What an unprivileged container cannot do for its services, such as to mount their credentials, is taken out of
-        # them at every boot, as in the images of Incus.
-        systemd.packages = [ pkgs.distrobuilder.generator ];
-
-        assertions = [
-          {
-            assertion = isStatic || cfg.gateway == [ ];
-            message = "inx.container.gateway goes with inx.container.addresses: DHCP brings its own.";
-          }
-        ];
-      }
+      # It would fail: the profile is read-only.
+      (lib.mkIf (!cfg.selfUpdate) {
+        system.autoUpgrade.enable = lib.mkForce false;
+      })
 
       (lib.mkIf config.nix.enable {
         # The store is the host's, and so is the daemon. The setting holds for every client however it was started,
         # while sudo, ssh and services each drop NIX_REMOTE in their own way. The variable is for those that ask for it.
-        nix.settings.store = "daemon";
-        environment.variables.NIX_REMOTE = "daemon";
+        nix.settings.store = preferred "daemon";
+        environment.variables.NIX_REMOTE = preferred "daemon";
         systemd.globalEnvironment.NIX_REMOTE = "daemon";
         security.sudo.extraConfig = ''
+          Defaults env_keep += "NIX_REMOTE"
+        '';
+        security.sudo-rs.extraConfig = ''
           Defaults env_keep += "NIX_REMOTE"
         '';
 
         # No daemon of its own, nor users that it would build as.
         systemd.sockets.nix-daemon.enable = false;
         systemd.services.nix-daemon.enable = false;
-        nix.nrBuildUsers = 0;
+        nix.nrBuildUsers = preferred 0;
 
         # To collect and to optimise is up to the host, also where all machines of a fleet share a module that does so.
         nix.gc.automatic = lib.mkForce false;
         nix.optimise.automatic = lib.mkForce false;
+        programs.nh.clean.enable = lib.mkForce false;
 
         nix.channel.enable = lib.mkDefault false;
-        nix.settings.experimental-features = [
-          "nix-command"
-          "flakes"
+        # As text, which goes with whatever form a configuration's own experimental-features have.
+        nix.extraOptions = ''
+          extra-experimental-features = nix-command flakes
+        '';
+
+        assertions = [
+          {
+            assertion = config.nix.settings.store == "daemon" || lib.hasPrefix "unix://" config.nix.settings.store;
+            message = ''
+              A container builds through its host's daemon. Leave nix.settings.store out, or set it to "daemon".
+            '';
+          }
         ];
       })
     ]

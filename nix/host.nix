@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # A NixOS host for the containers of inx.fleet: Incus, flakes, what the modules need, and the roots for what containers
-# build. The storage pool, the bridge and the store's profile are declared to Incus (virtualisation.incus.preseed), as
-# the role host says on a NixOS host that lacks them.
+# build. inx.host.preseed sets up a new Incus; one that has its pool and network keeps them, and the role host prints
+# what is missing there.
 #   imports = [ .../nix/host.nix ];
 #   inx.host.enable = true;
 {
@@ -45,8 +45,17 @@ let
   };
   command = "${gcroots}/bin/inx-gcroots";
   maxRoots = toString cfg.gcroots.maxRoots;
+
+  aware = {
+    # The "+" is for the line below.
+    ExecStartPre = "+${command} sync --max-roots ${maxRoots}";
+    # nix-collect-garbage --delete-old would work in there as root, at what a container with self_update has laid.
+    ReadOnlyPaths = [ "-/nix/var/nix/profiles/inx-container" ];
+  };
 in
 {
+  imports = [ ./preseed.nix ];
+
   options.inx.host = {
     enable = lib.mkEnableOption "containers of inx.fleet on this host";
 
@@ -69,12 +78,12 @@ in
     lib.mkMerge [
       {
         virtualisation.incus.enable = true;
-        # Incus on NixOS wants it.
-        networking.nftables.enable = true;
-        nix.settings.experimental-features = [
-          "nix-command"
-          "flakes"
-        ];
+        # Incus on NixOS wants it, and says so where a configuration has set it to false.
+        networking.nftables.enable = lib.mkOverride 900 true;
+        # As text, which goes with whatever form a configuration's own experimental-features have.
+        nix.extraOptions = ''
+          extra-experimental-features = nix-command flakes
+        '';
 
         assertions = [
           {
@@ -127,13 +136,12 @@ in
             ];
           };
         };
+      })
 
-        systemd.services.nix-gc.serviceConfig = {
-          # The "+" is for the line below.
-          ExecStartPre = "+${command} sync --max-roots ${maxRoots}";
-          # nix-collect-garbage --delete-old would work in there as root, at what a container with self_update has laid.
-          ReadOnlyPaths = [ "-/nix/var/nix/profiles/inx-container" ];
-        };
+      # Whatever collects on this host looks at what containers build first.
+      (lib.mkIf (cfg.gcroots.enable && config.nix.enable) { systemd.services.nix-gc.serviceConfig = aware; })
+      (lib.mkIf (cfg.gcroots.enable && config.programs.nh.clean.enable) {
+        systemd.services.nh-clean.serviceConfig = aware;
       })
     ]
   );

@@ -20,6 +20,8 @@ let
     kernel:
     evaluate flake.nixosModules.host {
       boot.kernelPackages.kernel.version = kernel;
+      nix.enable = true;
+      programs.nh.clean.enable = false;
       inx.host = {
         enable = true;
         gcroots = {
@@ -31,15 +33,39 @@ let
   container =
     options:
     evaluate flake.nixosModules.container {
-      nix.enable = options.nix or true;
+      nix = {
+        enable = options.nix or true;
+        settings.store = "daemon";
+      };
+      fileSystems = { };
+      swapDevices = [ ];
+      zramSwap.enable = false;
+      time.timeZone = options.timeZone or null;
+      systemd.services = { };
+      system = { };
+      networking = {
+        networkmanager.enable = false;
+        useNetworkd = true;
+      };
       inx.container = {
         enable = options.enable or true;
         addresses = options.addresses or [ ];
         gateway = options.gateway or [ ];
+        nesting = false;
+        localtime = true;
+        selfUpdate = false;
       };
     };
 in
 {
+  preseed =
+    (import (dirOf flake.nixosModules.host + "/preseed.nix") {
+      inherit lib;
+      config.inx.host = {
+        enable = true;
+        preseed = true;
+      };
+    }).config.virtualisation.incus.preseed;
   host = host "6.12.1";
   oldHost = host "5.10.0";
   container = {
@@ -49,10 +75,13 @@ in
       gateway = [ "192.168.1.1" ];
     };
     lost = container { gateway = [ "192.168.1.1" ]; };
+    timeZone = container { timeZone = "Europe/Berlin"; };
     withoutNix = container { nix = false; };
     off = container { enable = false; };
   };
   modules = builtins.attrNames flake.nixosModules;
+  template = builtins.attrNames (builtins.readDir flake.templates.default.path);
+  checks = builtins.attrNames flake.checks.x86_64-linux;
   bothModules = flake.nixosModules.default.imports == [ flake.nixosModules.host flake.nixosModules.container ];
   shell = map toString flake.devShells.x86_64-linux.default.packages;
   formatters = flake.formatter;

@@ -32,6 +32,17 @@
               value = value name;
             }) names
           );
+        attrNames = builtins.attrNames;
+        concatStringsSep = builtins.concatStringsSep;
+        elem = builtins.elem;
+        filterAttrs =
+          keep: set:
+          removeAttrs set (builtins.filter (name: !keep name set.${name}) (builtins.attrNames set));
+        hasPrefix = prefix: text: builtins.substring 0 (builtins.stringLength prefix) text == prefix;
+        optional = condition: value: if condition then [ value ] else [ ];
+        trivial.release = "25.11";
+        versionOlder = version: than: builtins.compareVersions version than < 0;
+        mkOverride = _priority: value: value;
         mkDefault = value: value;
         mkForce = value: value;
         mkEnableOption = description: {
