@@ -20,8 +20,8 @@ in
     default = false;
     description = ''
       Whether to set up a new Incus: the storage pool `default` (driver `dir`), the bridge `incusbr0` (10.55.0.1/24 with
-      NAT), the default profile with both, and the profile `inx-container`, which shares the store. For an Incus that has
-      its own pool and network, leave it off: the role host prints what is missing there.
+      NAT), the default profile with both, and the profile `inx-container`, which shares the store. Leave it off for an
+      Incus that has its own pool and network: the role host prints what is missing there.
     '';
   };
 

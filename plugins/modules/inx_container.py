@@ -123,6 +123,8 @@ EXAMPLES = r"""
     flake: /etc/nixos
     volatile_root: rebuild
     persist:
+      # Where NixOS keeps which id each user has. Without it, files in volumes change their owners.
+      - path: /var/lib/nixos
       - path: /var/lib/postgresql
         size: 20GiB
       - path: /root

@@ -48,8 +48,8 @@ def rendered() -> dict[str, str]:
     advice = {name: _lines(more) for name, more in _HOSTS.items()}
     modules = {name: f"{{ config, lib, pkgs, ... }}:\n{{\n{lines}\n}}\n" for name, lines in advice.items()}
     # Beside what people have already.
-    own = "nix.settings.experimental-features = [ ''nix-command'' ];\nnix.settings.trusted-users = [ ''alice'' ];"
-    modules["beside own settings"] = f"{{ imports = [ ({modules['with settings']}) {{ {own} }} ]; }}".replace("''", '"')
+    own = 'nix.settings.experimental-features = [ "nix-command" ]; nix.settings.trusted-users = [ "alice" ];'
+    modules["beside own settings"] = f"{{ imports = [ ({modules['with settings']}) {{ {own} }} ]; }}"
     return modules
 
 

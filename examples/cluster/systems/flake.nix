@@ -5,21 +5,18 @@
 {
   description = "The systems of a cluster's containers";
 
-  inputs = {
-    nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
-    inx.url = "github:inx-fleet/inx.fleet";
-    inx.inputs.nixpkgs.follows = "nixpkgs";
-  };
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-25.11";
 
   outputs =
-    { nixpkgs, inx, ... }:
+    { nixpkgs, ... }:
     let
       system =
         name: module:
         nixpkgs.lib.nixosSystem {
           system = "x86_64-linux";
           modules = [
-            inx.nixosModules.container
+            # Of the collection: nix/container.nix.
+            ./inx-container.nix
             ./common.nix
             module
             { networking.hostName = name; }

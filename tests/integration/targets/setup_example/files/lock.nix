@@ -6,10 +6,7 @@
 # asks the network for nothing. nix eval --impure --json --file lock.nix
 let
   inherit (import ./flake.nix) inputs;
-  places = {
-    nixpkgs = "/srv/fixtures/small";
-    inx = "/srv/inx";
-  };
+  places.nixpkgs = "/srv/fixtures/small";
   node = name: input: {
     original = builtins.parseFlakeRef input.url;
     locked = {
