@@ -31,12 +31,12 @@ seealso:
 options:
   host:
     description:
-      - The inventory host that the container is on. It is reached as its own variables say, by the connection plugin
+      - Name of the inventory host that the container is on. It is reached as its own variables say, by the plugin
         P(ansible.builtin.ssh#connection) or P(ansible.builtin.local#connection).
     type: str
     required: true
     vars:
-      - name: inx_host
+      - name: ansible_incus_host
   instance:
     description:
       - Name of the container in Incus.
@@ -44,14 +44,14 @@ options:
     default: inventory_hostname
     vars:
       - name: inventory_hostname
-      - name: inx_name
+      - name: ansible_incus_instance
   project:
     description:
-      - Its Incus project.
+      - Name of the container's Incus project.
     type: str
     default: default
     vars:
-      - name: inx_project
+      - name: ansible_incus_project
   sudo:
     description:
       - Whether to become root on the host by C(sudo), without a password. It is needed when the host is reached as a
@@ -59,17 +59,17 @@ options:
     type: bool
     default: false
     vars:
-      - name: inx_sudo
+      - name: ansible_incus_sudo
   python:
     description:
-      - The Python interpreter on the host.
+      - Path of the Python interpreter on the host.
     type: str
     default: python3
     vars:
-      - name: inx_python
+      - name: ansible_incus_python
   remote_user:
     description:
-      - The user that commands run as, which is always root.
+      - User that commands run as, which is always root.
     type: str
     choices: [root]
     default: root
@@ -84,7 +84,7 @@ all:
       ansible_user: root
     web:
       ansible_connection: inx.fleet.incus
-      inx_host: metal1
+      ansible_incus_host: metal1
 """
 
 import inspect
@@ -132,7 +132,9 @@ class Connection(ConnectionBase):
         if not self._connected:
             host = self.get_option("host")
             if host not in self._hostvars:
-                raise AnsibleError(f"inx_host is {host!r}, and the inventory has no such host.")
+                raise AnsibleError(
+                    f"ansible_incus_host: the inventory has no host {host!r}. Name the host that the container is on."
+                )
             self._host = open_host(host, self._hostvars[host], self._templar, self._task_keys)
             self._connected = True
         return self

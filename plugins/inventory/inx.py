@@ -327,7 +327,13 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         """The variables by which a play reaches into a container."""
         way = self.get_option("connection")
         if way == "exec":
-            return {"ansible_connection": _CONNECTION, "inx_sudo": self.get_option("sudo")}
+            return {
+                "ansible_connection": _CONNECTION,
+                "ansible_incus_host": facts["host"],
+                "ansible_incus_instance": facts["name"],
+                "ansible_incus_project": facts["project"],
+                "ansible_incus_sudo": self.get_option("sudo"),
+            }
         return {"ansible_host": facts["address"]} if way == "address" and facts["address"] is not None else {}
 
 

@@ -41,7 +41,10 @@ _UPGRADE = (
 _SUCCESS = 200
 # What a shell ends with when a program cannot be run, or is not there. Incus calls that its own failure.
 _SHELL_CODES = (126, 127)
-_ADVICE = "Incus must run there, and its socket is for root and the group incus-admin: set 'inx_sudo' for another user."
+_ADVICE = (
+    "Incus must run there, and its socket is for root and the group incus-admin: "
+    "set 'ansible_incus_sudo' for another user."
+)
 
 
 class ExecError(Exception):

@@ -107,5 +107,5 @@ def test_files_that_cannot_be_transferred(tmp_path: Path) -> None:
 
 
 def test_a_host_that_the_inventory_does_not_have() -> None:
-    with pytest.raises(AnsibleError, match="inx_host is 'nowhere', and the inventory has no such host"):
+    with pytest.raises(AnsibleError, match="ansible_incus_host: the inventory has no host 'nowhere'"):
         Tried(host="nowhere").exec_command("true")

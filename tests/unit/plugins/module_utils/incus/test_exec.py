@@ -161,7 +161,7 @@ def test_without_incus(run: Run) -> None:
     _text, ending = run()
     assert ending is not None
     assert "No such file or directory" in ending["error"]
-    assert "inx_sudo" in ending["error"]
+    assert "ansible_incus_sudo" in ending["error"]
 
 
 @pytest.mark.parametrize("output", [b"", b"text", b"\0inx.fleet {", b"Permission denied\n"])
