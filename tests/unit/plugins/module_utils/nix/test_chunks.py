@@ -81,7 +81,8 @@ def test_the_limit_holds(limit: int, processors: int) -> None:
 def test_light_systems_take_few_processes_and_room_is_used() -> None:
     light = Evaluator(10 * MIB, MIB)
     evaluated(light, 100, 4 * GIB)
-    assert len(light.chunks) <= 3
+    # Two at best. A worker that finishes before the other begins takes a half of what is left.
+    assert len(light.chunks) <= 8
     heavy = Evaluator(390 * MIB, 450 * MIB)
     evaluated(heavy, 100, 16 * GIB)
     assert heavy.peak > 8 * GIB
