@@ -87,7 +87,7 @@ options:
   unreachable:
     description:
       - What to do about hosts that do not answer.
-      - V(warn) goes on with the containers of the others.
+      - V(warn) continues with the containers of the others, and with those that the cache remembers of this host.
       - V(fail) refuses the whole source, which Ansible reports and goes on without, unless
         C(any_unparsed_is_failed=true) is set in the section C(inventory) of its configuration.
     type: str
@@ -126,7 +126,7 @@ cache_timeout: 600
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import partial, reduce
@@ -149,6 +149,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.info.inventory import (
     containers_of,
     groups_of,
     look,
+    unreadable_in,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.info.query import JMESPATH_IMPORT_ERROR, compiled
 from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import give_up_after, open_host
@@ -188,14 +189,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         compiled(self.get_option("query"))
 
     def _told(self, path: str, cache: bool) -> Mapping[str, list[Facts]]:
-        """The containers of each host, now or as remembered. Hosts that cannot be asked are missing."""
+        """Return the containers of each host, now or as remembered.
+
+        Of a host that cannot be asked they are those that are remembered, if any are: it is not taken for empty.
+        """
         hosts = self._hosts()
         remembers = self.get_option("cache")
         key = self.get_cache_key(path)
-        known: Mapping[str, list[Facts]] = self._cache.get(key, {}) if remembers and cache else {}
-        asked = self._ask([host for host in hosts if host not in known])
-        told = {**{host: known[host] for host in hosts if host in known}, **asked}
-        if remembers and (asked or not cache):
+        remembered: Mapping[str, list[Facts]] = self._cache.get(key, {}) if remembers else {}
+        known = {host: remembered[host] for host in hosts if host in remembered} if cache else {}
+        told = {**known, **self._ask([host for host in hosts if host not in known], remembered)}
+        if remembers and (told.keys() - known.keys() or not cache):
             # Not the answers as they are, in which there may be secrets.
             self._cache[key] = told
         return told
@@ -222,8 +226,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _is_container(self, name: str) -> bool:
         return "inx" in {group.name for group in self.inventory.hosts[name].get_groups()}
 
-    def _ask(self, hosts: list[str]) -> dict[str, list[Facts]]:
-        """The containers of those hosts that answer; what keeps the others from it is told."""
+    def _ask(self, hosts: list[str], remembered: Mapping[str, list[Facts]]) -> dict[str, list[Facts]]:
+        """Return the containers of those hosts that answer, or else those that are remembered. Warn of the others."""
         problems: dict[str, str] = {}
         told: dict[str, list[Facts]] = {}
         connections: dict[str, Any] = {}
@@ -237,10 +241,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         for host, answer in answers.items():
             try:
                 told[host] = containers_of(host, answer.result())
+                unreadable = unreadable_in(answer.result())
             except (AnsibleError, FleetError) as error:
                 problems[host] = str(error)
-        self._tell(problems)
-        return told
+                continue
+            for name in unreadable:
+                self.display.warning(f"{name} is missing from the inventory: Incus of {host} cannot look at it.")
+        self._tell(problems, remembered)
+        return {**{host: remembered[host] for host in problems if host in remembered}, **told}
 
     def _open(self, host: str) -> Any:
         variables = self._variables_of(host)
@@ -270,15 +278,18 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             raise AnsibleError(f"Its Incus cannot be asked: {said} (For a user who may not use Incus, set 'sudo'.)")
         return str(stdout.decode(errors="replace"))
 
-    def _tell(self, problems: Mapping[str, str]) -> None:
+    def _tell(self, problems: Mapping[str, str], remembered: Collection[str]) -> None:
         if not problems:
             return
-        told = [f"{host}: {' '.join(problem.split())}" for host, problem in sorted(problems.items())]
+        told = {host: f"{host}: {' '.join(problem.split())}" for host, problem in sorted(problems.items())}
         if self.get_option("unreachable") == "fail":
-            problem = f"The containers of these hosts are not known. {' '.join(told)}"
+            problem = f"The containers of these hosts are not known. {' '.join(told.values())}"
             raise FleetError(problem, "Mend that, or set 'unreachable: warn' to go on without them.")
-        for line in told:
-            self.display.warning(f"The containers of a host are missing from the inventory. {line}")
+        for host, line in told.items():
+            if host in remembered:
+                self.display.warning(f"The containers of a host are those that are remembered. {line}")
+            else:
+                self.display.warning(f"The containers of a host are missing from the inventory. {line}")
 
     # Telling Ansible
 

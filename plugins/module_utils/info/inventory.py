@@ -44,10 +44,25 @@ def look(timeout: int) -> str:
 
 
 def containers_of(host: str, answer: str) -> list[Facts]:
-    """The containers on the shared store of ``host``, by project and name.
+    """Return the containers on the shared store of ``host``, by project and name.
 
-    Of a cluster these are the ones at the member that the host is. Raises FleetError when it is no such answer.
+    Of a cluster these are the ones at the member that the host is. Raises FleetError if it is not such an answer.
     """
+    instances, profiles = _parsed(answer)
+    chosen = [instance for instance in instances if shares_store(instance)]
+    return [
+        _facts(host, instance, generations_from(profiles.get(lxc_name(instance.project, instance.name), {})))
+        for instance in sorted(chosen, key=lambda instance: (instance.project, instance.name))
+    ]
+
+
+def unreadable_in(answer: str) -> list[str]:
+    """Return the names of the instances at which Incus could not look: they may be containers on the shared store."""
+    return sorted(instance.name for instance in _parsed(answer)[0] if instance.is_unreadable)
+
+
+def _parsed(answer: str) -> tuple[list[Instance], dict[str, dict[str, str]]]:
+    """Return the instances of the host that has answered, and the links of each profile directory."""
     try:
         server, instances, *links = answer.split("\0")
         member = server_from(json.loads(server)).member
@@ -56,12 +71,7 @@ def containers_of(host: str, answer: str) -> list[Facts]:
         raise FleetError(
             "Its Incus answered something else than instances.", "See 'incus query /1.0/instances?recursion=1' there."
         ) from error
-    profiles = _profiles(links)
-    chosen = [instance for instance in found if shares_store(instance) and instance.location == member]
-    return [
-        _facts(host, instance, generations_from(profiles.get(lxc_name(instance.project, instance.name), {})))
-        for instance in sorted(chosen, key=lambda instance: (instance.project, instance.name))
-    ]
+    return [instance for instance in found if instance.location == member], _profiles(links)
 
 
 def _listed(entries: Any) -> list[Any]:

@@ -71,6 +71,10 @@ if grep --recursive environment.KEY ~/.cache/inx-inventory; then exit 1; fi
 ansible-playbook stop.yml "$@"
 play address.yml "$work/address.inx.yml" -- -e status=Running
 play address.yml "$work/address.inx.yml" -- -e status=Stopped --flush-cache
+# A host that cannot be asked is not taken for an empty one, nor is it forgotten.
+echo 'all: {hosts: {metal1: {ansible_port: 1}, metal2: {ansible_port: 1}}}' > "$work/away.yml"
+play address.yml "$work/away.yml" "$work/address.inx.yml" -- -e status=Stopped --flush-cache
+play address.yml "$work/address.inx.yml" -- -e status=Stopped
 
 # Hosts that cannot be asked are told of, and the others are there.
 inventory some "hosts: [gone, odd, here, metal1]" "timeout: 5"

@@ -19,6 +19,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.info.inventory import (
     containers_of,
     groups_of,
     look,
+    unreadable_in,
 )
 
 SYSTEM = "/nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11"
@@ -130,3 +131,12 @@ def test_a_host_is_asked_by_one_shell_command(tmp_path: Path) -> None:
 def test_an_incus_that_fails_is_a_failed_command(tmp_path: Path) -> None:
     done = subprocess.run(["/bin/sh", "-c", look(5)], env={"PATH": "/usr/bin:/bin"}, capture_output=True, check=False)
     assert done.returncode not in (0, None)
+
+
+def test_what_incus_cannot_look_at_is_named() -> None:
+    """Such an entry has no configuration, so nobody can tell whether it is a container of ours."""
+    broken = {"name": "db", "status": "Error", "type": "container", "location": "m1"}
+    elsewhere = {**broken, "name": "ci", "location": "m2"}
+    said = answer(entry("web", location="m1"), broken, elsewhere, member="m1")
+    assert unreadable_in(said) == ["db"]
+    assert [facts["name"] for facts in containers_of("metal1", said)] == ["web"]
