@@ -187,6 +187,7 @@ options:
       - Files and directories of the host that are seen in the container. Owners are the same numbers on both sides, so
         that root of the container is root in there.
       - A source has to be there. One that is declared no more is unmounted. If this is not given, what is there stays.
+      - All mounts of a container are one tree, see C(docs/concepts.md). One that another would cover is refused.
     type: list
     elements: dict
     suboptions:
@@ -208,7 +209,8 @@ options:
   profiles:
     description:
       - Incus profiles of the instance in their order. O(store_profile) is added if it is not among them.
-      - If this is not given, a new instance gets V(default), and an existing one keeps what it has.
+      - If this is not given, a new instance gets V(default), and an existing one keeps what it has, but for another
+        store profile, which O(store_profile) replaces.
     type: list
     elements: str
   store_profile:
@@ -275,7 +277,7 @@ options:
       - Incus from 6.16 has devices for them. They come and go only while the container is stopped. While it runs on,
         C(restart_required) is returned as true, until a run with O(state=restarted).
       - Older versions get lines of C(raw.lxc), which come into force at the next start. There a path cannot have
-        other devices below it, since they would be covered.
+        volumes below it, since they would be covered.
       - For an overlay of memory and root, declare a device with the source C(tmpfs-overlay:) in O(devices). Its path
         must be in the root, and it takes liblxc 6.0.5, which Debian 13 does not have.
     type: list

@@ -15,12 +15,21 @@ from typing import Any
 
 from ..errors import FleetError
 from ..incus.models import Config, Devices, Instance, Profile
-from ..paths import DAEMON_SOCKET_DIR, LOCALTIME, STORE_PROFILE
+from ..paths import LOCALTIME, STORE_PROFILE
 from ..stored_keys import HIDDEN_KEYS, SELF_UPDATE, SET, TAGS, VOLATILE_ROOT
 from ..values import Value, same_value, value_text
 from .attached import attached_devices
 from .declaration import Container, Device
-from .mounts import Volumes, check_mounts, check_pool, mount_devices, tmpfs_entries, volumes_change
+from .expanded import (
+    Expanded,
+    expanded,
+    expanded_config,
+    expanded_now,
+    is_store_profile,
+    root_name,
+    root_of,
+)
+from .mounts import Volumes, check_mounts, check_pool, late_changes, mount_devices, tmpfs_entries, volumes_change
 from .observed import Observed
 from .volatile import TMPFS_ENTRY
 
@@ -35,10 +44,27 @@ _FREE_TEXT = ("user.", "environment.", "cloud-init.", "raw.")
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What differs on an instance, by part (config, devices, profiles, ...); None stands for "not there"."""
+    """What differs on an instance, by part (config, devices, profiles, ...); None stands for "not there".
+
+    ``late`` are the devices, of the instance or of its profiles, that change only while it is stopped.
+    """
 
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
+    late: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+    def without_late(self) -> Change:
+        """Return what can be done while it runs. Profiles wait as a whole if devices of theirs do."""
+        of_profiles = bool(self.late - self.after.get("devices", {}).keys())
+
+        def rest(side: Mapping[str, Any]) -> dict[str, Any]:
+            devices = {name: keys for name, keys in side.get("devices", {}).items() if name not in self.late}
+            left = {part for part in side if part != "devices" and not (of_profiles and part == "profiles")}
+            kept = {part: value for part, value in side.items() if part in left}
+            return {**kept, "devices": devices} if devices else kept
+
+        return Change(before=rest(self.before), after=rest(self.after), warnings=self.warnings)
 
 
 def creation(declared: Container, observed: Observed) -> dict[str, Any]:
@@ -51,8 +77,8 @@ def creation(declared: Container, observed: Observed) -> dict[str, Any]:
         if wanted is not None:
             devices[name] = _merged({}, wanted)
     config[SELF_UPDATE] = _noted_self_update(devices[PROFILES_DEVICE])
-    profiles = _wanted_profiles(declared, None)
-    _check_expanded(declared, observed, profiles, config, devices)
+    profiles = _wanted_profiles(declared, None, observed)
+    _check_expanded(declared, observed, None, expanded(profiles, observed.profiles, config, devices))
     body: dict[str, Any] = {"name": declared.name, "config": config, "devices": devices, "profiles": list(profiles)}
     if declared.description is not None:
         body["description"] = declared.description
@@ -62,6 +88,7 @@ def creation(declared: Container, observed: Observed) -> dict[str, Any]:
 
 
 def change(declared: Container, instance: Instance, observed: Observed) -> Change:
+    """Return what differs on an instance from what is declared. Raise FleetError for what it must not become."""
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
 
@@ -76,17 +103,19 @@ def change(declared: Container, instance: Instance, observed: Observed) -> Chang
         differs("config", {key: instance.config.get(key) for key in config}, config)
     if devices:
         differs("devices", {name: _device_or_none(instance, name) for name in devices}, devices)
-    profiles = _wanted_profiles(declared, instance)
+    profiles = _wanted_profiles(declared, instance, observed)
     if profiles != instance.profiles:
         differs("profiles", list(instance.profiles), list(profiles))
     if declared.description is not None and declared.description != instance.description:
         differs("description", instance.description, declared.description)
     if declared.ephemeral is not None and declared.ephemeral != instance.ephemeral:
         differs("ephemeral", instance.ephemeral, declared.ephemeral)
-    _check_expanded(
-        declared, observed, profiles, _patched(instance.config, config), _patched(instance.devices, devices)
+    now = expanded_now(instance, observed.profiles)
+    wanted = expanded(
+        profiles, observed.profiles, _patched(instance.config, config), _patched(instance.devices, devices)
     )
-    return Change(before=before, after=after)
+    warnings = _check_expanded(declared, observed, now, wanted)
+    return Change(before=before, after=after, late=late_changes(now, wanted, observed), warnings=warnings)
 
 
 def _config_change(declared: Container, instance: Instance, observed: Observed) -> dict[str, str | None]:
@@ -143,8 +172,8 @@ def _lines(text: str) -> list[str]:
 
 
 def _wanted_devices(declared: Container, instance: Instance | None, observed: Observed) -> dict[str, Device | None]:
-    profiles = _wanted_profiles(declared, instance)
-    from_profiles = _expanded_devices(profiles, observed.profiles, {})
+    profiles = _wanted_profiles(declared, instance, observed)
+    from_profiles = expanded(profiles, observed.profiles, {}, {}).devices
     wanted: dict[str, Device | None] = {PROFILES_DEVICE: _profiles_device(declared, instance, profiles, observed)}
     if not declared.localtime:
         if instance is not None and instance.devices.get("localtime", {}).get("path") == LOCALTIME:
@@ -163,7 +192,7 @@ def _wanted_devices(declared: Container, instance: Instance | None, observed: Ob
             "shift": True,
         }
     stored = {} if instance is None else instance.devices
-    root = _root_name(stored) or _root_name(from_profiles) or "root"
+    root = root_name(stored) or root_name(from_profiles) or "root"
     if declared.storage_pool is not None or declared.root_size is not None:
         wanted[root] = _root_device(declared, instance, from_profiles, observed)
     wanted.update(_declared_devices(declared, root, wanted.get(root), from_profiles, stored))
@@ -206,7 +235,7 @@ def _check_sources(declared: Container, observed: Observed) -> None:
 
 
 def _root_pool(wanted: Device | None, stored: Devices, from_profiles: Devices) -> str | None:
-    pool = (wanted or {}).get("pool") or _root_of(stored).get("pool") or _root_of(from_profiles).get("pool")
+    pool = (wanted or {}).get("pool") or root_of(stored).get("pool") or root_of(from_profiles).get("pool")
     return None if pool is None else str(pool)
 
 
@@ -263,7 +292,7 @@ def _noted_self_update(profiles_device: Mapping[str, str]) -> str:
 def _root_device(declared: Container, instance: Instance | None, from_profiles: Devices, observed: Observed) -> Device:
     pool = declared.storage_pool
     check_pool(declared, pool, observed)
-    inherited = _root_of({} if instance is None else instance.devices) or _root_of(from_profiles)
+    inherited = root_of({} if instance is None else instance.devices) or root_of(from_profiles)
     there = inherited.get("pool")
     if instance is not None and pool is not None and there not in (None, pool):
         raise FleetError(
@@ -304,12 +333,27 @@ def _device_or_none(instance: Instance, name: str) -> dict[str, str] | None:
     return None if stored is None else dict(stored)
 
 
-def _wanted_profiles(declared: Container, instance: Instance | None) -> tuple[str, ...]:
+def _wanted_profiles(declared: Container, instance: Instance | None, observed: Observed) -> tuple[str, ...]:
+    """Return the profiles, with one store profile among them unless others are declared."""
+    store = declared.store_profile
     if declared.profiles is not None:
         profiles = declared.profiles
+    elif instance is None:
+        profiles = ("default",)
     else:
-        profiles = ("default",) if instance is None else instance.profiles
-    return profiles if declared.store_profile in profiles else (*profiles, declared.store_profile)
+        profiles = _with_one_store_profile(instance.profiles, store, observed.profiles)
+    return profiles if store in profiles else (*profiles, store)
+
+
+def _with_one_store_profile(names: Sequence[str], store: str, profiles: Mapping[str, Profile]) -> tuple[str, ...]:
+    """Return profiles with ``store`` in the place of another store profile: later ones win, so the place counts."""
+    others = [name for name in names if name != store and name in profiles and is_store_profile(profiles[name])]
+    if not others:
+        return tuple(names)
+    place = names.index(store if store in names else others[0])
+    return tuple(
+        store if number == place else name for number, name in enumerate(names) if number == place or name not in others
+    )
 
 
 # What is there
@@ -365,69 +409,26 @@ def check_profiles(declared: Container, observed: Observed) -> None:
             )
 
 
-def _check_expanded(
-    declared: Container, observed: Observed, profiles: Sequence[str], config: Config, devices: Devices
-) -> None:
-    """Refuse what profiles and instance together must not be."""
-    all_config = expanded_config(profiles, observed.profiles, config)
-    all_devices = _expanded_devices(profiles, observed.profiles, devices)
-    check_mounts(declared, observed, all_devices)
-    if not _root_of(all_devices).get("pool"):
+def _check_expanded(declared: Container, observed: Observed, now: Expanded | None, wanted: Expanded) -> tuple[str, ...]:
+    """Raise FleetError for what profiles and instance together must not be; return warnings of what they are.
+
+    ``now`` is what an instance has.
+    """
+    warnings = check_mounts(declared, observed, now, wanted)
+    if not root_of(wanted.devices).get("pool"):
         raise FleetError(
             f"{declared.name} would have no root disk in a storage pool.",
             f"Declare 'storage_pool' (the host has: {', '.join(sorted(observed.pools or ())) or 'none it tells'}), "
             "or a profile with a root disk.",
         )
-    if not declared.allow_privileged and _is_host_root(all_config) and _has_daemon(all_devices):
+    if not declared.allow_privileged and wanted.is_host_root and wanted.has_daemon:
         raise FleetError(
             f"{declared.name} is privileged and has the socket of the Nix daemon: "
             "its root would be the daemon's trusted root, and so the host's.",
             "Make it unprivileged, give it a store profile with 'daemon: false', "
             "or declare 'allow_privileged: true' if that is what you want.",
         )
-
-
-def _is_host_root(config: Config) -> bool:
-    """Whether some user in the container is the host's uid 0."""
-    if config.get("security.privileged", "").lower() in ("true", "1", "yes", "on"):
-        return True
-    for line in config.get("raw.idmap", "").splitlines():
-        words = line.split()
-        if len(words) == 3 and words[0] in ("uid", "both") and words[1].partition("-")[0] == "0":
-            return True
-    return False
-
-
-def _has_daemon(devices: Devices) -> bool:
-    socket = f"{DAEMON_SOCKET_DIR}/socket/"
-    sources = [device.get("source", "").rstrip("/") + "/" for device in devices.values() if device.get("source")]
-    return any(source.startswith("/") and socket.startswith(source) for source in sources)
-
-
-# Profiles and instance together, as Incus expands them: later ones win, a device as a whole
-
-
-def expanded_config(names: Sequence[str], profiles: Mapping[str, Profile], own: Config) -> Config:
-    config: dict[str, str] = {}
-    for name in names:
-        config.update(profiles[name].config if name in profiles else {})
-    return {**config, **own}
-
-
-def _expanded_devices(names: Sequence[str], profiles: Mapping[str, Profile], own: Devices) -> Devices:
-    devices: dict[str, Mapping[str, str]] = {}
-    for name in names:
-        devices.update(profiles[name].devices if name in profiles else {})
-    return {**devices, **own}
-
-
-def _root_of(devices: Devices) -> Mapping[str, str]:
-    return devices.get(_root_name(devices) or "", {})
-
-
-def _root_name(devices: Devices) -> str | None:
-    disks = (name for name, keys in devices.items() if keys.get("type") == "disk" and keys.get("path") == "/")
-    return next(disks, None)
+    return warnings
 
 
 def _patched(stored: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

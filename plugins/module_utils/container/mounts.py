@@ -10,16 +10,29 @@ Pure, as the plan that it serves.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ..errors import FleetError
-from ..incus.models import Devices, Instance
+from ..incus.models import Instance
 from ..names import lxc_name
 from ..stored_keys import VOLUME_CONTAINER, VOLUME_PATH
 from ..values import same_value
+from .attached import BIND_DEVICE
 from .declaration import Container, Device
+from .expanded import Expanded
+from .mount_tree import (
+    RAW_LXC,
+    Mount,
+    Problem,
+    hides_when_live,
+    is_below,
+    loses_points,
+    mounts_from,
+    problems,
+    remounted,
+)
 from .observed import Observed
-from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, TMPFS_ENTRY, Persist, is_below
+from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, TMPFS_ENTRY, Persist
 
 # Incus adds and removes these only while the instance is stopped.
 _NOT_WHILE_RUNNING = ("tmpfs:", "tmpfs-overlay:")
@@ -55,35 +68,69 @@ def mount_devices(
     return wanted
 
 
-def late_devices(before: Mapping[str, Any], after: Mapping[str, Any]) -> frozenset[str]:
-    """Those of the changed devices that Incus changes only while the instance is stopped."""
-    sides = (before.get("devices", {}), after.get("devices", {}))
-    return frozenset(
-        name for side in sides for name, keys in side.items() if keys and keys.get("source") in _NOT_WHILE_RUNNING
+def late_changes(now: Expanded, wanted: Expanded, observed: Observed) -> frozenset[str]:
+    """Return the devices that change while the instance is stopped: Incus refuses others, or mounts would be hidden."""
+    changed = remounted(now.devices, wanted.devices)
+    refused = {
+        name
+        for name in {**now.devices, **wanted.devices}
+        for side in (now.devices, wanted.devices)
+        if side.get(name, {}).get("source") in _NOT_WHILE_RUNNING and now.devices.get(name) != wanted.devices.get(name)
+    }
+    before, after = (_tree(side, observed) for side in (now, wanted))
+    late = refused if observed.keeps_mount_points else refused | loses_points(before, changed, observed.files)
+    return hides_when_live(before, after, changed - late) | late
+
+
+# The mount tree
+
+
+def check_mounts(declared: Container, observed: Observed, now: Expanded | None, wanted: Expanded) -> tuple[str, ...]:
+    """Raise FleetError for mounts that do not go together; return warnings of those that nobody has declared."""
+    there = () if now is None else _problems(now, observed)
+    own = _declared_mounts(declared)
+    found = _problems(wanted, observed)
+    for problem in found:
+        if problem not in there or problem.devices & own:
+            raise FleetError(f"{declared.name}: {problem.text}", problem.advice)
+    return tuple(f"{declared.name}: {problem.text} {problem.advice}" for problem in found)
+
+
+def _declared_mounts(declared: Container) -> frozenset[str]:
+    """Return the names of the devices that a declaration makes or sets."""
+    names = {name for name, keys in declared.devices.items() if keys is not None}
+    lines = {RAW_LXC} if "raw.lxc" in declared.config or declared.volatile.tmpfs else set[str]()
+    return frozenset({*names, *lines, *(entry.device for entry in declared.mounts)})
+
+
+def _problems(found: Expanded, observed: Observed) -> list[Problem]:
+    return problems(_tree(found, observed), observed.absent_points)
+
+
+def _tree(found: Expanded, observed: Observed) -> list[Mount]:
+    return mounts_from(
+        found.devices,
+        found.config.get("raw.lxc", ""),
+        labels={name: _label(name, keys, found) for name, keys in found.devices.items()},
+        privileged=found.is_privileged,
+        shifted=[name for name, keys in found.devices.items() if _is_shifted(keys, observed)],
     )
 
 
-def check_mounts(declared: Container, observed: Observed, devices: Devices) -> None:
-    """Refuse paths that other devices have, or that would cover some. ``devices`` are all that there will be."""
-    disks = {name: device for name, device in devices.items() if device.get("type") == "disk"}
-    paths = {name: device.get("path", "").rstrip("/") for name, device in disks.items()}
-    for entry in declared.mounts:
-        others = [name for name, path in paths.items() if path == entry.path and name != entry.device]
-        if others:
-            raise FleetError(
-                f"{declared.name}: the device {others[0]!r} is mounted at {entry.path} already.",
-                "Choose another path, or remove that device.",
-            )
-    if observed.has_tmpfs_devices:
-        return
-    for tmpfs in declared.volatile.tmpfs:
-        covered = sorted(path for path in paths.values() if is_below(path, tmpfs.path))
-        if covered:
-            raise FleetError(
-                f"{declared.name}: a tmpfs at {tmpfs.path} would cover {', '.join(covered)}: this version of Incus "
-                "mounts it after all devices.",
-                "Name paths beside those for 'tmpfs', or use Incus 6.16 or newer.",
-            )
+def _label(name: str, keys: Mapping[str, str], found: Expanded) -> str:
+    path = keys.get("path", "")
+    kinds = {TMPFS_DEVICE: "tmpfs", PERSIST_DEVICE: "volume", BIND_DEVICE: "bind mount"}
+    for prefix, kind in kinds.items():
+        if name.startswith(prefix):
+            return f"the {kind} at {path}"
+    profile = found.profile_of.get(name)
+    return f"the device {name!r}{'' if profile is None else f' of the profile {profile!r}'} at {path}"
+
+
+def _is_shifted(keys: Mapping[str, str], observed: Observed) -> bool:
+    """Return whether a device is a volume that Incus mounts with mapped owners, as far as volumes were looked at."""
+    volume = observed.volumes.get((keys.get("pool", ""), keys.get("source", "").partition("/")[0]))
+    return volume is not None and same_value(True, volume.config.get("security.shifted", ""))
 
 
 # Volumes

@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import FleetError
-from ..incus.models import Instance
+from ..incus.models import Instance, Profile
 from ..nix.profiles import read_generations
 from ..paths import LOCALTIME, profile_dir
 from ..stored_keys import VOLATILE_ROOT
 from ..values import same_value, value_text
 from .declaration import Container, ContainerSet
+from .mount_tree import possible_points
 from .mounts import attached_volumes, is_in_memory
 from .observed import Observed
 from .plan import is_rebuilt
@@ -47,8 +48,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     profiles, pools, has_localtime = host.incus.profiles(), host.incus.pools(), os.path.exists(LOCALTIME)
     nothing = Observed(has_tmpfs_devices=_TMPFS_DEVICES in host.incus.server.extensions)
     looks = _looks_at_storage(host, declared, pools, seen, nothing)
-    missing = {container.name: _missing_sources(container) for container in declared.containers}
-    return {
+    found = {
         name: replace(
             looks.get(name, nothing),
             instance=seen.get(name),
@@ -56,11 +56,12 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
             pools=pools,
             generations=read_generations(profile_dir(declared.project, name)),
             has_localtime=has_localtime,
-            missing=missing.get(name, frozenset()),
             member=host.incus.server.member,
         )
         for name in wanted
     }
+    looked = [container for container in declared.containers if container.name in found]
+    return {**found, **{container.name: _with_paths(found[container.name], container) for container in looked}}
 
 
 def _missing_sources(declared: Container) -> frozenset[str]:
@@ -73,6 +74,35 @@ def _missing_sources(declared: Container) -> frozenset[str]:
         *(str(keys.get("source", "")) for keys in needed),
     ]
     return frozenset(path for path in paths if path.startswith("/") and _is_missing(path))
+
+
+def _possible_disks(
+    declared: Container, instance: Instance | None, profiles: Mapping[str, Profile]
+) -> list[Mapping[str, str]]:
+    """Return all disks that the container may have before or after, without a plan of which."""
+    stored = {} if instance is None else instance.devices
+    inherited = {name: keys for profile in profiles.values() for name, keys in profile.devices.items()}
+    given = [
+        {**inherited.get(name, {}), **stored.get(name, {}), **{key: value_text(value) for key, value in keys.items()}}
+        for name, keys in declared.devices.items()
+        if keys is not None
+    ]
+    of_profiles = [keys for profile in profiles.values() for keys in profile.devices.values()]
+    disks = [keys for keys in (*of_profiles, *stored.values(), *given) if keys.get("type") == "disk" and "path" in keys]
+    return [*disks, *({"source": entry.source, "path": entry.path} for entry in declared.bind_mounts or ())]
+
+
+def _with_paths(seen: Observed, declared: Container) -> Observed:
+    """Return what was seen, with what the host has at the paths that may be mounted, or be mount points."""
+    disks = _possible_disks(declared, seen.instance, seen.profiles)
+    paths = [*(keys["path"] for keys in disks), *(entry.path for entry in declared.mounts)]
+    sources = {os.path.normpath(keys.get("source", "")) for keys in disks}
+    return replace(
+        seen,
+        missing=_missing_sources(declared),
+        absent_points=frozenset(point for point in possible_points(disks, paths) if _is_missing(point)),
+        files=frozenset(path for path in sources if path.startswith("/") and os.path.isfile(path)),
+    )
 
 
 def _is_missing(path: str) -> bool:

@@ -35,9 +35,18 @@ class Observed:
     occupied: frozenset[str] = frozenset()
     #: Of the declared bind mounts, the sources that the host does not have.
     missing: frozenset[str] = frozenset()
+    #: The paths on the host that mounts in its directories would need as mount points, and that it does not have.
+    absent_points: frozenset[str] = frozenset()
+    #: Of the paths on the host that are mounted or to be mounted, those that are files.
+    files: frozenset[str] = frozenset()
     has_snapshots: bool = False
     #: The cluster member that this host is; None without a cluster.
     member: str | None = None
+
+    @property
+    def keeps_mount_points(self) -> bool:
+        """Whether Incus leaves the mount point there when it unmounts: since 6.15, and tmpfs are devices since 6.16."""
+        return self.has_tmpfs_devices
 
     @property
     def is_elsewhere(self) -> bool:

@@ -28,9 +28,9 @@ from .desired import (
     check_profiles,
     check_survives_stop,
     creation,
-    expanded_config,
     volume_change,
 )
+from .expanded import expanded_config
 from .fallback import (
     chosen_generation,
     fallback_of,
@@ -40,7 +40,7 @@ from .fallback import (
     old_generations,
     rollback_step,
 )
-from .mounts import check_volumes_are_here, check_volumes_come, late_devices, own_volumes
+from .mounts import check_volumes_are_here, check_volumes_come, own_volumes
 from .observed import Observed
 from .steps import PROVING, Plan, Step, changed_names, new_step, numbered
 
@@ -81,18 +81,17 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
         moving = _steps_for_move(declared, wanted, observed, instance, differs)
         return Plan(container=declared, system=wanted, steps=_with_prune(declared, system, observed, moving))
     check_volumes_are_here(declared, instance, observed)
-    late = late_devices(differs.before, differs.after)
     restart_required = _keeps_running(declared, instance) and (
-        bool(late) or takes_a_restart(differs.after) or restart_pending(instance)
+        bool(differs.late) or takes_a_restart(differs.after) or restart_pending(instance)
     )
     if restart_required:
-        differs = _without_devices(differs, late)
+        differs = differs.without_late()
     changing = _steps_for_existing(declared, wanted, observed, instance, differs)
     return Plan(
         container=declared,
         system=wanted,
         steps=_with_prune(declared, system, observed, changing),
-        warnings=tuple(_warnings(declared, instance, restart_required)),
+        warnings=(*differs.warnings, *_warnings(declared, instance, restart_required)),
         restart_required=restart_required,
         fallback=fallback,
     )
@@ -188,7 +187,7 @@ def _steps_for_existing(
         yield from _build_step(name, wanted)
     yield from _volume_step(declared, instance, observed)
     # What Incus may refuse comes before the stop, if it can.
-    late = bool(late_devices(differs.before, differs.after))
+    late = bool(differs.late)
     if differs.after and not late:
         yield _update_step(name, differs)
     if _stops_first(declared, instance, late):
@@ -449,17 +448,6 @@ def restart_pending(instance: Instance) -> bool:
     since = instance.config.get(RESTART, "")
     # As texts they compare rightly without the Z: both are in UTC, and differ in precision alone.
     return instance.is_running and instance.last_started.rstrip("Z") < since.rstrip("Z")
-
-
-def _without_devices(differs: Change, names: frozenset[str]) -> Change:
-    """Without those that have to wait for a stop."""
-
-    def rest(side: Mapping[str, Any]) -> dict[str, Any]:
-        devices = {name: keys for name, keys in side.get("devices", {}).items() if name not in names}
-        kept = {part: value for part, value in side.items() if part != "devices"}
-        return {**kept, "devices": devices} if devices else kept
-
-    return Change(before=rest(differs.before), after=rest(differs.after))
 
 
 def _warnings(declared: Container, instance: Instance, restart_required: bool) -> Iterator[str]:

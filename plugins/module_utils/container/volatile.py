@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from ..errors import FleetError
 from ..values import Value, byte_count
+from .mount_tree import is_below, normalised
 
 #: What becomes of the root when the container is started.
 VolatileRoot: TypeAlias = Literal["keep", "rebuild", "tmpfs"]
@@ -29,6 +30,7 @@ _TAKEN = (
     "/dev",
     "/proc",
     "/sys",
+    "/run",
     "/nix/store",
     "/nix/var/nix/daemon-socket",
     "/nix/var/nix/db",
@@ -148,14 +150,20 @@ def _made_from(entry: Mapping[str, Any], what: str) -> dict[str, Any]:
 
 
 def mount_path(text: str, what: str) -> str:
-    """A path in the container at which something can be mounted, without its last slashes; FleetError otherwise."""
+    """Return a path in the container at which something can be mounted, without its last slashes.
+
+    Raise FleetError for any other.
+    """
     path = text.rstrip("/")
     parts = path.split("/")[1:]
     if not path.startswith("/") or any(part in ("", ".", "..") for part in parts) or UNPRINTABLE.search(path):
         raise FleetError(f"{what}: {text!r} is no path below /.", "Write it absolute and plain, as /var/lib/db.")
+    resolved = normalised(path)
     for taken in _TAKEN:
-        if is_below(path, taken):
+        if is_below(resolved, taken):
             raise FleetError(f"{what}: {taken} is made anew in every container, or shared.", "Choose another path.")
+        if is_below(taken, resolved):
+            raise FleetError(f"{what}: a mount at {text} would hide {taken}.", "Choose another path.")
     return path
 
 
@@ -179,11 +187,6 @@ def check_distinct(mounts: Sequence[Mounted], name: str) -> None:
         raise FleetError(
             f"{name}: declared twice: {', '.join(twice)}.", "A path has one tmpfs, one volume, or one bind mount."
         )
-
-
-def is_below(path: str, directory: str) -> bool:
-    """Whether a path is a directory, or is in it, by their texts."""
-    return path == directory or path.startswith(f"{directory}/")
 
 
 def slug(path: str) -> str:

@@ -148,6 +148,10 @@ def test_a_bind_mount_is_a_shifted_disk() -> None:
         ({"bind_mounts": [{**SHARED, "source": "/srv/../etc"}]}, "is no path below /"),
         ({"bind_mounts": [{**SHARED, "source": "/"}]}, "is no path below /"),
         ({"bind_mounts": [{**SHARED, "path": "/nix/store"}]}, "made anew"),
+        ({"bind_mounts": [{**SHARED, "path": "/nix"}]}, "a mount at /nix would hide /nix/store"),
+        ({"bind_mounts": [{**SHARED, "path": "/nix/var/"}]}, "a mount at /nix/var/ would hide"),
+        ({"bind_mounts": [{**SHARED, "path": "/run/x"}]}, "/run is made anew"),
+        ({"bind_mounts": [{**SHARED, "path": "/var/run/x"}]}, "/run is made anew"),
         ({"bind_mounts": [SHARED, SHARED]}, "declared twice: /shared"),
         (
             {"bind_mounts": [SHARED], "persist": [{"path": "/shared", "pool": None, "size": None, "mode": "0755"}]},
@@ -170,7 +174,7 @@ def test_a_source_that_is_not_there_is_refused() -> None:
 
 def test_a_path_that_a_device_has_is_refused() -> None:
     other = {"data": {"type": "disk", "source": "/srv/data", "path": "/shared"}}
-    with pytest.raises(FleetError, match="'data' is mounted at /shared already"):
+    with pytest.raises(FleetError, match="'data' at /shared and the bind mount at /shared are mounted at one path"):
         devices(empty_host(), bind_mounts=[SHARED], devices=other)
 
 

@@ -294,24 +294,47 @@ def test_a_declared_root_device_and_the_options_for_it_are_one_device() -> None:
     assert plan.steps[0].after["devices"]["root"] == {"type": "disk", "path": "/", "pool": "default", "size": "5GiB"}
 
 
+STORE_ONLY = Profile(name="store-only", devices={"nixstore": STORE_PROFILE.devices["nixstore"]})
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (("default", "inx-container"), ["default", "store-only"]),
+        (("inx-container", "default"), ["store-only", "default"]),
+        (("inx-container", "store-only", "default"), ["store-only", "default"]),
+        (("default",), ["default", "store-only"]),
+    ],
+)
+def test_another_store_profile_takes_the_place_of_the_one_before(before: tuple[str, ...], expected: list[str]) -> None:
+    host = with_instance(running_host(), profiles=before)
+    host = replace(host, profiles={**host.profiles, "store-only": STORE_ONLY})
+    declared = replace(WEB, store_profile="store-only")
+    (step,) = plan_container(declared, BUILT, host).steps
+    assert step.after == {"profiles": expected}
+    assert plan_container(declared, BUILT, after(plan_container(declared, BUILT, host), host)).steps == ()
+    # Who names them means them.
+    both = replace(declared, profiles=("default", "inx-container"))
+    assert plan_container(both, BUILT, host).steps[0].after == {"profiles": ["default", "inx-container", "store-only"]}
+
+
+def test_a_profile_that_has_more_than_the_store_stays() -> None:
+    mixed = replace(DEFAULT_PROFILE, devices={**DEFAULT_PROFILE.devices, **STORE_PROFILE.devices})
+    host = running_host()
+    host = replace(host, profiles={**host.profiles, "default": mixed, "store-only": STORE_ONLY})
+    plan = plan_container(replace(WEB, store_profile="store-only"), BUILT, host)
+    assert plan.steps[0].after == {"profiles": ["default", "store-only"]}
+
+
 # Whatever is declared on whatever is there, one run is enough
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(0, 9), st.sampled_from(["", "1GiB", "1024MiB", "on", "x"]))
 KEYS = st.sampled_from(["limits.memory", "boot.autostart", "user.a", "environment.B", "raw.lxc"])
 DEVICES = st.dictionaries(
     st.sampled_from(["data", "http", "localtime"]),
-    st.one_of(
-        st.none(),
-        st.fixed_dictionaries(
-            {"type": st.just("disk"), "path": st.just("/mnt")},
-            optional={
-                "readonly": VALUES,
-                "size": VALUES,
-            },
-        ),
-    ),
+    st.none() | st.fixed_dictionaries({"type": st.just("disk")}, optional={"readonly": VALUES, "size": VALUES}),
     max_size=3,
-)
+).map(lambda devices: {name: keys and {**keys, "path": f"/mnt/{name}"} for name, keys in devices.items()})
 PATHS = ["/tmp", "/srv", "/var/lib/db", "/var/lib/db-2"]  # noqa: S108
 VOLATILES = st.builds(
     Volatile,

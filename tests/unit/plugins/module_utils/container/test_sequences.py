@@ -58,8 +58,6 @@ _DISRUPTIVE = frozenset(("stop", "start", "restart", "rebuild", "delete", "creat
 _KNOWN: Mapping[str, str] = {
     # A stop of an ephemeral container comes before the update that lets it survive.
     "ephemeral": "it is ephemeral, and gone with its root",
-    # A store profile that is declared no more stays beside the new one.
-    "store_profile": "('default', 'inx-container', 'fuzz-store')|('default', 'fuzz-store', 'inx-container')",
 }
 _NOTES = ("user.inx.healthy", "user.inx.failed", "user.inx.activating", "user.inx.restart_since", "user.inx.emptied")
 
