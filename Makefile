@@ -14,7 +14,7 @@ NAME ?= dev
 IMAGE ?= incus-6.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-faults unit static sanity integration build docs changelog release nixos-eval images lab-up lab-ssh lab-down lab-list bench demo demo-down demo-picture clean
+.PHONY: help setup test test-faults unit static sanity integration build docs changelog release nixos-eval images lab-up lab-ssh lab-down lab-list bench bench-evaluation demo demo-down demo-picture clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -74,6 +74,9 @@ lab-list: ## list the lab hosts
 bench: ## measure syncs of roots and containers on a provisioned lab host: make bench NAME=a TOOL=DIRECTORY LOOPS=100
 	@$(PYTHON) bench/gcroots.py $(NAME)
 	@$(IN_TREE) python bench/containers.py $(NAME) $(if $(TOOL),--tool $(TOOL)) $(if $(LOOPS),--loops $(LOOPS)) --output $(CURDIR)/docs
+
+bench-evaluation: ## measure evaluation on a lab host that has Nix: make bench-evaluation NAME=a
+	@$(PYTHON) bench/evaluation.py $(NAME) --output $(CURDIR)/docs/speed.md
 
 demo: ## provision a bare host and run two containers on it
 	@$(IN_TREE) python tests/lab/demo/demo.py

@@ -18,6 +18,8 @@ LAB = [sys.executable, str(COLLECTION / "tests" / "lab" / "lab.py")]
 #: Where a benchmark is on the lab host, and the Python there that has what the modules need.
 THERE = "/run/inx-bench"
 PYTHON = "/opt/inx-fleet/bin/python"
+#: Of the section of speed.md that evaluation.py writes, at its end.
+HEADING = "\n## Evaluation\n"
 FIXTURE = "/srv/fixtures/small"
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from onhost import HEADING
+
 PHASES = ("cold", "unchanged", "all", "one")
 _PHASE_NAMES = {
     "cold": "cold creation",
@@ -98,7 +100,10 @@ def write(measured: Mapping[str, Any], output: Path) -> None:
         memory=", ".join(_memory(figures)),
     )
     output.mkdir(parents=True, exist_ok=True)
-    (output / "speed.md").write_text(text, encoding="utf-8")
+    page = output / "speed.md"
+    # What evaluation.py has written there stays.
+    _figures, heading, section = (page.read_text(encoding="utf-8") if page.exists() else "").partition(HEADING)
+    page.write_text(text + heading + section, encoding="utf-8")
     (output / "speed.svg").write_text("\n".join(_picture(figures)) + "\n", encoding="utf-8")
 
 

@@ -78,8 +78,13 @@ class _Evaluation:
             waiting = [entry for entry in entries if entry not in found]
             known = self._cached(waiting, looks)
             new = self.in_chunks([entry for entry in waiting if entry not in known], looks)
-            now = {**looks, **self._looks([entry for entry in new if not _is_pinned(looks[_place(entry)])])}
-            same = {entry: one for entry, one in new.items() if now[_place(entry)] == looks[_place(entry)]}
+            moved = {entry for entry, one in new.items() if _may_have_moved(looks[_place(entry)], one)}
+            now = {**looks, **self._looks(moved)}
+            same = {
+                entry: one
+                for entry, one in new.items()
+                if now[_place(entry)] == looks[_place(entry)] and not _is_gone(looks[_place(entry)], one)
+            }
             self._store(same, looks)
             evaluated = {**known, **(same if remaining else new)}
             found.update({entry: _warned(entry, looks[_place(entry)], one) for entry, one in evaluated.items()})
@@ -192,8 +197,15 @@ def _installable(entry: Declared, looks: Mapping[_Place, Sources | FleetError]) 
     return replace(source, reference=reference).installable
 
 
-def _is_pinned(look: Sources | FleetError) -> bool:
-    return isinstance(look, Sources) and look.is_pinned
+def _may_have_moved(look: Sources | FleetError, found: System | FleetError) -> bool:
+    """Return whether the sources may be others than those that were looked at before the evaluation."""
+    return not isinstance(look, Sources) or not look.is_pinned or _is_gone(look, found)
+
+
+def _is_gone(look: Sources | FleetError, found: System | FleetError) -> bool:
+    """Return whether a garbage collection took the sources before they could be evaluated."""
+    copy = look.copy if isinstance(look, Sources) else None
+    return copy is not None and isinstance(found, FleetError) and not os.path.lexists(copy)
 
 
 def _unreadable(

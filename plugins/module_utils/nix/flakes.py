@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..paths import store_object
 from .sources import Flake, NixOptions
 
 # Of these, a revision is the same wherever and whenever it is fetched.
@@ -26,13 +27,15 @@ _NOT_LOCKED = re.compile(r"^• (?:Added|Updated) input '([^']+)'", re.MULTILINE
 class Sources:
     """What a flake reference leads to.
 
-    ``reference`` is what is evaluated, by its revision if it has one (``is_pinned``). ``identity`` is the same if and
-    only if all sources are; None when nix does not tell. ``unlocked`` are the inputs that the lock file lacks, and
-    ``locked`` those that it holds where they are.
+    ``reference`` is what is evaluated: by its revision if it has one, and a path as it was copied into the store, at
+    ``copy`` (``is_pinned``). Then nix shares what systems have in common. ``identity`` is the same if and only if all
+    sources are; None when nix does not tell. ``unlocked`` are the inputs that the lock file lacks, and ``locked`` those
+    that it holds where they are.
     """
 
     reference: str
     is_pinned: bool = False
+    copy: str | None = None
     identity: str | None = None
     unlocked: tuple[str, ...] = ()
     locked: tuple[str, ...] = ()
@@ -52,12 +55,13 @@ def sources_from(reference: str, text: str, said: str, options: NixOptions) -> S
     """Return the sources by what ``nix flake metadata --json`` printed and ``said``."""
     metadata = json.loads(text)
     locked = {key: value for key, value in metadata.get("locked", {}).items() if key != "__final"}
-    is_pinned = _is_pinned(locked) and isinstance(metadata.get("url"), str)
+    pinned, copy = _pinned(metadata, locked)
     overridden = {name for name, _reference in options.override_inputs}
     unlocked = tuple(_unlocked(said, overridden))
     return Sources(
-        reference=metadata["url"] if is_pinned else reference,
-        is_pinned=is_pinned,
+        reference=pinned or reference,
+        is_pinned=pinned is not None,
+        copy=copy,
         identity=_identity(metadata, locked),
         unlocked=unlocked,
         locked=tuple(name for name in _inputs(metadata.get("locks") or {}) if name not in {*overridden, *unlocked}),
@@ -70,10 +74,17 @@ def _inputs(locks: Mapping[str, Any]) -> list[str]:
     return sorted(root.get("inputs") or {})
 
 
-def _is_pinned(locked: Mapping[str, Any]) -> bool:
-    if locked.get("type") == "tarball":
-        return "narHash" in locked
-    return locked.get("type") in _WITH_REVISION and "rev" in locked
+def _pinned(metadata: Mapping[str, Any], locked: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return a reference to these very sources, and the store path that it names, as far as there are such."""
+    url, kind, path = metadata.get("url"), locked.get("type"), metadata.get("path")
+    if not isinstance(url, str):
+        return None, None
+    if kind == "path" and isinstance(path, str) and store_object(path) == path and "narHash=" in url:
+        # With all that the flake can see of it: its times and its hash, and a directory below.
+        return f"path:{path}?{url.partition('?')[2]}", path
+    if (kind == "tarball" and "narHash" in locked) or (kind in _WITH_REVISION and "rev" in locked):
+        return url, None
+    return None, None
 
 
 def _identity(metadata: Mapping[str, Any], locked: Mapping[str, Any]) -> str | None:

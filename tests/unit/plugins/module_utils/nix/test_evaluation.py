@@ -35,7 +35,9 @@ if state.get("error"):
     sys.exit("error: " + state["error"])
 if "metadata" in words:
     locked = {"narHash": state["version"], "type": state.get("type", "path"), "rev": state["version"]}
-    print(json.dumps({"locked": locked, "locks": {}, "url": f"{operands[0]}?rev={state['version']}"}))
+    url = f"{operands[0]}?rev={state['version']}" + ("&narHash=x" if state.get("copy") else "")
+    path = "/nix/store/" + state["version"] * 32 + "-source"
+    print(json.dumps({"locked": locked, "locks": {}, "url": url, "path": path}))
     sys.exit(0)
 names = [re.findall('"(.*)"', one)[0] if "#" in one else one for one in operands]
 for name in names:
@@ -168,3 +170,21 @@ def test_equal_ones_are_evaluated_once_and_store_paths_never(nix: FakeNix) -> No
     stored = StorePath(path=path, copy_from="ssh-ng://x"), NixOptions()
     assert nix.evaluate(flake(), stored, flake())[1] == System(path=path, copy_from="ssh-ng://x")
     assert [len(operands) for operands in nix.built] == [1]
+
+
+def test_sources_that_were_collected_are_looked_up_again(nix: FakeNix) -> None:
+    """A path is evaluated as it was copied into the store, where a collection takes it (simulated)."""
+    nix.set(version="0", copy=True, bad=["web"], then=None)
+    (error,) = nix.evaluate(flake())
+    assert "web is bad" in str(error)
+    # Each time as it was then.
+    assert [words[0] for words in nix.asked] == [
+        "metadata",
+        "build",
+        "metadata",
+        "build",
+        "metadata",
+        "build",
+        "metadata",
+    ]
+    assert {operand.partition("?")[0] for (operand,) in nix.built} == {f"path:/nix/store/{'0' * 32}-source"}

@@ -86,9 +86,16 @@ def sources(metadata: dict[str, Any], said: str = "", **options: Any) -> Sources
 
 @pytest.mark.parametrize(
     ("metadata", "reference"),
-    [(PATH, "REFERENCE"), (DIRTY, "REFERENCE"), *((entry, entry["url"]) for entry in (CLEAN, GITHUB, TARBALL))],
+    [
+        (PATH, f"path:{PATH['path']}?lastModified=1795983481&narHash=sha256-C2p4"),
+        (DIRTY, "REFERENCE"),
+        *((entry, entry["url"]) for entry in (CLEAN, GITHUB, TARBALL)),
+        # As far as such may come (made up).
+        ({**PATH, "path": "/srv/t/p"}, "REFERENCE"),
+        ({key: value for key, value in PATH.items() if key != "path"}, "REFERENCE"),
+    ],
 )
-def test_what_has_a_revision_is_evaluated_by_it(metadata: dict[str, Any], reference: str) -> None:
+def test_what_can_be_named_for_good_is_evaluated_so(metadata: dict[str, Any], reference: str) -> None:
     found = sources(metadata)
     assert found.reference == reference
     assert found.is_pinned == (reference != "REFERENCE")
