@@ -141,8 +141,8 @@ def section(found: Sequence[Measured], arguments: argparse.Namespace, about: Seq
             "- *Cold*: nothing was evaluated before. The peaks are of all processes of nix together.",
             "- *Unchanged*: the same again. Nix says what the flake leads to, and what was evaluated is remembered.",
             "- *One new system*: a system is declared that was not before, of the same sources.",
-            "- *colmena's estimate* is 512 MiB for each host of a chunk, with 1 GiB left to the machine. By it, colmena",
-            "  says how many hosts it evaluates at a time. Here, what the last chunks took says so.",
+            "- *colmena's estimate* is 512 MiB for each host of a chunk, with 1 GiB left to the machine. By it,",
+            "  colmena says how many hosts it evaluates at a time. Here, what the last chunks took says so.",
             "",
         ]
     )
