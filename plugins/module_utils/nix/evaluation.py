@@ -22,6 +22,7 @@ from typing import TypeAlias
 from ..errors import FleetError
 from .advice import CODE
 from .chunks import Sample, default_limit, evaluate_in_chunks
+from .eval_jobs import FEWEST, eval_jobs_command, evaluate_jobs
 from .evaluation_cache import EvaluationCache, key_of, surroundings_of
 from .flakes import Sources, lock_warnings, metadata_arguments, sources_from, without_links
 from .formats import system_from
@@ -141,15 +142,33 @@ class _Evaluation:
         """Evaluate systems that are called the same way together, as far as memory goes."""
         found: Found = {}
         for group in _groups(entries):
-            installables = {entry: _installable(entry, looks) for entry in group}
-            found.update(
-                evaluate_in_chunks(
-                    group,
-                    partial(self._evaluate, installables),
-                    limit=self._memory or default_limit(Path("/proc/meminfo").read_text(encoding="ascii")),
-                    processors=_processors(),
+            limit = self._memory or default_limit(Path("/proc/meminfo").read_text(encoding="ascii"))
+            found.update(self._by_jobs(group, looks, limit))
+            rest = [entry for entry in group if entry not in found]
+            installables = {entry: _installable(entry, looks) for entry in rest}
+            evaluate_some = partial(self._evaluate, installables)
+            found.update(evaluate_in_chunks(rest, evaluate_some, limit=limit, processors=_processors()))
+        return found
+
+    def _by_jobs(
+        self, group: Sequence[Declared], looks: Mapping[_Place, Sources | FleetError], limit: int
+    ) -> dict[Declared, System]:
+        """Return what nix-eval-jobs evaluates, if there is one, of flakes whose sources cannot change meanwhile."""
+        command = eval_jobs_command(self._nix.command)
+        by_place: dict[_Place, dict[str, Declared]] = {}
+        for entry in group:
+            look = looks.get(_place(entry))
+            if command is not None and isinstance(look, Sources) and look.is_pinned and not look.unlocked:
+                by_place.setdefault(_place(entry), {})[_attribute(entry)] = entry
+        found: dict[Declared, System] = {}
+        for place, entries in by_place.items():
+            look = looks[place]
+            if command is not None and isinstance(look, Sources) and len(entries) >= FEWEST:
+                jobs = NixCommand(command=command, timeout=self._nix.timeout)
+                systems = evaluate_jobs(
+                    jobs, look.reference, list(entries), place[1], limit=limit, processors=_processors()
                 )
-            )
+                found.update({entries[name]: system for name, system in systems.items()})
         return found
 
     def _evaluate(self, installables: Mapping[Declared, str], chunk: Sequence[Declared]) -> tuple[list[System], Sample]:

@@ -188,3 +188,26 @@ def test_sources_that_were_collected_are_looked_up_again(nix: FakeNix) -> None:
         "metadata",
     ]
     assert {operand.partition("?")[0] for (operand,) in nix.built} == {f"path:/nix/store/{'0' * 32}-source"}
+
+
+JOBS = """#!/usr/bin/env python3
+import json, re, sys
+for name in re.findall('"([^"]*)" =', sys.argv[sys.argv.index("--select") + 1]):
+    path = "/nix/store/" + "0" * 32 + "-" + name
+    found = {"drvPath": path + ".drv", "outputs": {"out": path}} if name != "c5" else {"error": "it is bad"}
+    print(json.dumps({"attrPath": [name], **found}))
+"""
+
+
+def test_nix_eval_jobs_is_used_where_it_is_and_nix_for_what_it_cannot_do(nix: FakeNix, tmp_path: Path) -> None:
+    """(simulated)"""
+    (tmp_path / "nix-eval-jobs").write_text(JOBS, encoding="utf-8")
+    (tmp_path / "nix-eval-jobs").chmod(0o755)
+    nix.set(version="0", type="git", bad=["c5"])
+    names = [f"c{number}" for number in range(20)]
+    found = nix.evaluate(*(flake(name, "git+file:///a") for name in names))
+    assert paths(found) == [f"0-{name}" if name != "c5" else "failed" for name in names]
+    assert [len(operands) for operands in nix.built] == [1]
+    # Of sources that can change meanwhile, nix itself makes all.
+    nix.set(version="1")
+    assert paths(nix.evaluate(*map(flake, names))) == [f"1-{name}" for name in names]
