@@ -145,6 +145,9 @@ options:
       - V(switch) makes the system current in the running container, and the one it boots.
       - V(boot) makes it the one that the container boots, and leaves the running system alone.
       - V(test) makes it current in the running container only. The next start boots the recorded generation.
+      - A system that C(switch-to-configuration) refuses to switch to, because a check of its own fails, because it
+        takes a reboot, or because another switch goes on for longer than O(wait_timeout), fails the task. It was not
+        tried, so that it is not remembered as bad, and it stays recorded for the next start.
     type: str
     choices: [switch, boot, test]
     default: switch
@@ -258,7 +261,8 @@ options:
       - V(keep) keeps it.
       - V(rebuild) empties it at every start and restart by this collection, also when going back from a bad system,
         through C(incus rebuild) with an empty source. Only what O(persist) and O(devices) name stays. An earlier
-        declaration holds on when this is not given.
+        declaration holds on when this is not given. With O(persist) a path should be C(/var/lib/nixos), where NixOS
+        notes the ids of its users. Without it what they own may get another owner, which is warned of.
       - Incus has no such thing for other starts. At C(incus start), C(incus restart), a reboot from within, and the
         start with the host, the root is what it was. The next run warns of that, and O(state=restarted) empties the
         root.
@@ -354,7 +358,8 @@ options:
     default: [system]
   wait_timeout:
     description:
-      - Seconds to wait for each of them, and for the activation itself, also without O(wait).
+      - Seconds to wait for each of them, and for the activation itself, also without O(wait). A container that is
+        being booted by somebody else, or in which another switch goes on, is waited for as long before a switch.
     type: int
     default: 120
   health:
@@ -363,7 +368,9 @@ options:
       - It must come up, without failed units, and O(health.command) must succeed. If that does not happen, the
         container goes back to the generation that was good before, the task fails and says why, and the system is
         remembered as bad, so that no later run tries it again.
-      - Without this a system that does not come up fails the task, and stays.
+      - Without this a system that does not come up fails the task, and stays. Units that fail in a switch are warned
+        of then.
+      - Among the defaults of a set it holds for the containers that are waited for, see O(wait).
     type: dict
     suboptions:
       command:
@@ -377,6 +384,12 @@ options:
           - Seconds for all of it.
         type: int
         default: 120
+      command_only:
+        description:
+          - Whether O(health.command) alone decides. Failed units are ignored then, and units that take long to start
+            hold up neither the task nor, when nothing else is left to do, a switch, which goes on by itself.
+        type: bool
+        default: false
       degraded:
         description:
           - Whether a system with failed units counts as good.

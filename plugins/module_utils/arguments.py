@@ -130,6 +130,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
         "options": {
             "command": {"type": "list", "elements": "str"},
             "timeout": {"type": "int", "default": 120},
+            "command_only": {"type": "bool", "default": False},
             "degraded": {"type": "bool", "default": False},
             "rollback": {"type": "bool", "default": True},
             "retry_failed": {"type": "bool", "default": False},
@@ -191,12 +192,17 @@ def _member(params: Mapping[str, Any], entry: Mapping[str, Any]) -> Container:
             "Give it beside them, as an option of the module.",
         )
     defaults = {**params["defaults"], "secret_config": params.get("secret_config") or {}}
-    declared = combined(defaults, given_options(entry))
+    own = given_options(entry)
+    declared = combined(defaults, own)
     result = ArgumentSpecValidator(MEMBER_OPTIONS).validate(declared)
     if result.error_messages:
         problem = f"{entry['name']}: {' '.join(result.error_messages)}"
         raise FleetError(problem, "See 'ansible-doc inx.fleet.inx_container'.")
-    return container_from({**result.validated_parameters, "project": params["project"]})
+    validated = {**result.validated_parameters, "project": params["project"]}
+    if not validated["wait"] and "health" not in own:
+        # What holds for all has no say over one that is not waited for, and that one none over the others.
+        validated["health"] = None
+    return container_from(validated)
 
 
 def given_options(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from .text import message
 
 
@@ -17,14 +20,31 @@ class FleetError(Exception):
     """
 
     def __init__(self, problem: str, advice: str) -> None:
-        problem, advice = message(problem), message(advice)
-        super().__init__(f"{problem}{_between(problem)}{advice}".strip())
-        self.problem = problem
-        self.advice = advice
+        super().__init__()
+        self.problem = message(problem)
+        self.advice = message(advice)
+
+    def __str__(self) -> str:
+        return f"{self.problem}{_between(self.problem)}{self.advice}".strip()
+
+    def add(self, problem: str) -> None:
+        """Append what else went wrong. The cause stays first, and its advice last."""
+        self.problem = f"{self.problem}{_between(self.problem)}{message(problem)}"
 
 
 def _between(problem: str) -> str:
     return "\n" if "\n" in problem else " "
+
+
+@contextmanager
+def cleaning_up(cause: FleetError, what: str) -> Iterator[None]:
+    """Do what is left to do about an error. If that fails too, append it to the cause, which is never masked."""
+    try:
+        yield
+    except FleetError as error:
+        cause.add(f"{what} failed as well: {error.problem}")
+    except OSError as error:
+        cause.add(f"{what} failed as well: {error.strerror or error}.")
 
 
 class ConflictError(FleetError):
@@ -41,3 +61,7 @@ class RefusedError(FleetError):
 
 class UnhealthyError(FleetError):
     """A system runs, or was to run, and does not do what its container's ``health`` asks for."""
+
+
+class NotTriedError(FleetError):
+    """A system was not tried: it did not become the current one, and its container runs on with the one that it had."""

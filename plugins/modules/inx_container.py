@@ -226,7 +226,7 @@ locked_inputs:
 restart_required:
   description:
     - Whether it runs without a setting that was changed, in this run or an earlier one, and that takes effect only
-      at its next start.
+      at its next start, or with another system than the one that is recorded for that.
   returned: always, but for an error before it was planned, such as a declaration that is refused
   type: bool
 """

@@ -95,8 +95,15 @@ options:
         percentage of the set such as V(25%).
       - A container that does not become healthy again keeps its place, unless it went back to a good system. When all
         places are taken in this way, the remaining containers are left as they are.
+      - Nothing is changed of a container before its turn, not even the system that it would boot.
       - If this is not given, there is no limit but O(parallel).
     type: str
+  rollback_limit:
+    description:
+      - How many containers may go back from their update before the remaining ones are left as they are.
+      - Those that are worked on at that moment are brought to their end, which O(max_unavailable) limits.
+    type: int
+    default: 3
   unbuilt:
     description:
       - Containers whose systems could not be built on another host, with the reason, as
@@ -210,7 +217,7 @@ containers:
     restart_required:
       description:
         - Whether it runs without a setting that was changed, in this run or an earlier one, and that takes effect only
-          at its next start.
+          at its next start, or with another system than the one that is recorded for that.
       type: bool
 """
 
@@ -248,6 +255,7 @@ def main() -> None:
         "purge_limit": {"type": "int", "default": 3},
         "parallel": {"type": "int"},
         "max_unavailable": {"type": "str"},
+        "rollback_limit": {"type": "int", "default": 3},
         "unbuilt": {"type": "dict", "default": {}},
     }
     module = AnsibleModule(argument_spec=options, supports_check_mode=True)

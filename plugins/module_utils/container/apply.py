@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from ..errors import ConflictError, FleetError, LateError
+from ..errors import ConflictError, FleetError, LateError, NotTriedError, cleaning_up
+from ..nix.bootable import can_switch, cannot_switch, check_boots_here
 from ..nix.profiles import (
     Generation,
     add_generation,
@@ -22,14 +23,14 @@ from ..nix.profiles import (
     remove_profile,
     select_generation,
 )
-from ..nix.systems import check_system
 from ..stored_keys import ACTIVATING, MOVING, RESTART
 from ..text import utc
 from .declaration import Container
-from .health import system_of_start, verify
+from .health import await_boot, system_of_start, verify
 from .plan import takes_a_restart
-from .rollback import Host, is_running, proven, reboot, return_to, start_instance, stop_instance, switch_to
+from .rollback import Host, is_running, proven, reboot, return_to, start_instance, stop_instance
 from .steps import Action, Plan, Step
+from .switching import switch_and_verify
 
 
 def apply_step(host: Host, plan: Plan, step: Step) -> list[str]:
@@ -39,7 +40,11 @@ def apply_step(host: Host, plan: Plan, step: Step) -> list[str]:
 
 def _build(host: Host, plan: Plan, step: Step) -> None:
     """The systems of a set are built or copied together before any other step; what is left is to look at this one."""
-    check_system(step.after["system"])
+    path = step.after["system"]
+    check_boots_here(path)
+    if any(one.action == "activate" for one in plan.steps) and not can_switch(path):
+        # Before it is recorded, which a later boot would bring.
+        raise cannot_switch(plan.container.name, path)
 
 
 def _volume(host: Host, plan: Plan, step: Step) -> None:
@@ -60,19 +65,19 @@ def _create(host: Host, plan: Plan, step: Step) -> None:
         host.incus.create_instance(step.after)
     except LateError:
         raise
-    except FleetError:
+    except FleetError as error:
         if made:
-            with suppress(OSError):
+            with cleaning_up(error, f"Removing {directory}"):
                 os.rmdir(directory)
-        _delete_new_volumes(host, plan)
+        _delete_new_volumes(host, plan, error)
         raise
 
 
-def _delete_new_volumes(host: Host, plan: Plan) -> None:
-    """Those that the plan made, when they are not to be used. Nothing was written to them yet."""
+def _delete_new_volumes(host: Host, plan: Plan, cause: FleetError) -> None:
+    """Delete the volumes that the plan made, when they are not to be used. Nothing was written to them yet."""
     volumes = [step.before["volumes"] for step in plan.steps if step.action == "volume"]
     for place in [place for found in volumes for place, there in found.items() if there is None]:
-        with suppress(FleetError):
+        with cleaning_up(cause, f"Deleting the new volume {place}"):
             host.incus.delete_volume(*place.split("/", 1))
 
 
@@ -82,12 +87,12 @@ def _update(host: Host, plan: Plan, step: Step) -> None:
         host.incus.update_instance(plan.container.name, lambda body: updated(body, step, now))
     except LateError:
         raise
-    except FleetError:
-        _delete_new_volumes(host, plan)
+    except FleetError as error:
+        _delete_new_volumes(host, plan, error)
         done = plan.steps[: plan.steps.index(step)]
         if any(one.action == "stop" for one in done) and plan.container.state == "restarted":
             # It ran, and it is not to be away for a declaration that Incus does not take.
-            with suppress(FleetError):
+            with cleaning_up(error, "Starting it again"):
                 host.incus.set_state(plan.container.name, "start")
         raise
 
@@ -160,10 +165,12 @@ def _move(host: Host, plan: Plan, step: Step) -> None:
     except FleetError as error:
         if not resumes:
             raise
-        if not is_running(host, name):
-            host.incus.set_state(name, "start")
-        host.incus.note(name, {MOVING: ""})
-        raise FleetError(f"{error.problem} It runs on at {location}.", error.advice) from error
+        with cleaning_up(error, f"Starting it again at {location}"):
+            if not is_running(host, name):
+                host.incus.set_state(name, "start")
+            host.incus.note(name, {MOVING: ""})
+            error.add(f"It runs on at {location}.")
+        raise
 
 
 def _unfreeze(host: Host, plan: Plan, step: Step) -> None:
@@ -193,6 +200,8 @@ def _restart(host: Host, plan: Plan, step: Step) -> list[str]:
 
     def boot() -> list[str]:
         reboot(host, plan.container, force=plan.container.force)
+        if "activating" in step.before and plan.container.health is None:
+            host.incus.note(plan.container.name, {ACTIVATING: ""})
         return verify(host.incus, plan.container, system)
 
     return proven(host, plan, system, boot)
@@ -205,7 +214,7 @@ def _rebuild(host: Host, plan: Plan, step: Step) -> None:
 def _catch_up(host: Host, container: Container, system: str) -> None:
     """Switch to ``system`` if somebody else's start came before it was recorded."""
     if system_of_start(host.incus, container) != system:
-        switch_to(host, container, system, "switch")
+        switch_and_verify(host.incus, container, system, "switch")
 
 
 def _stop(host: Host, plan: Plan, step: Step) -> None:
@@ -214,18 +223,26 @@ def _stop(host: Host, plan: Plan, step: Step) -> None:
 
 def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
     container, system, action = plan.container, step.after["running_system"], step.after["activation"]
+    name = container.name
+    if not can_switch(system):
+        raise cannot_switch(name, system)
     _await_commands(host, container)
-    host.incus.note(container.name, {ACTIVATING: system})
+    await_boot(host.incus, container, system)
+    instance = host.incus.instance(name)
+    on_trial = "" if instance is None else instance.config.get(ACTIVATING, "")
+    host.incus.note(name, {ACTIVATING: system})
     if action == "test":
         link_test(container.profile_dir, system)
-
-    def switch() -> list[str]:
-        switch_to(host, container, system, action)
-        return verify(host.incus, container, system)
-
-    warnings = proven(host, plan, system, switch)
+    try:
+        warnings = proven(host, plan, system, lambda: switch_and_verify(host.incus, container, system, action))
+    except NotTriedError as error:
+        # One that goes on may make it the current one yet, and the next run is to know that it is not proven then.
+        with cleaning_up(error, "Noting that it was not tried"):
+            if not host.incus.runs_commands(name):
+                host.incus.note(name, {ACTIVATING: on_trial})
+        raise
     if container.health is None:
-        host.incus.note(container.name, {ACTIVATING: ""})
+        host.incus.note(name, {ACTIVATING: ""})
     return warnings
 
 
@@ -281,6 +298,3 @@ _APPLY: Mapping[Action, Callable[[Host, Plan, Step], list[str] | None]] = {
     "forget": _forget,
     "delete": _delete,
 }
-
-
-# Noticing a bad system, and going back

@@ -11,15 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..errors import ConflictError, FleetError
+from ..errors import ConflictError, FleetError, NotTriedError
 from ..names import lxc_name
+from ..nix.bootable import can_switch, check_boots_here
 from ..nix.evaluation import Declared
 from ..nix.profiles import read_generations
 from ..nix.sources import System
-from ..nix.systems import check_system
 from .apply import apply_step
 from .declaration import Container, ContainerSet
 from .health import verify
+from .held_back import not_touched, with_held_back
 from .observation import observe
 from .observed import Observed
 from .placement import placed
@@ -50,6 +51,16 @@ class Outcome:
     def changed(self) -> bool:
         """Whether anything was done, or would be."""
         return bool(self.steps)
+
+    @property
+    def restart_required(self) -> bool:
+        """Tell whether something waits for the next start, be it a system that could not be switched to."""
+        return self.plan.restart_required or (isinstance(self.error, NotTriedError) and self._boots_another)
+
+    @property
+    def _boots_another(self) -> bool:
+        instance, recorded = self.observed.instance, self.observed.generations.system
+        return instance is not None and instance.is_running and recorded not in (None, instance.running_system)
 
 
 Systems = Mapping[str, "System | FleetError | None"]
@@ -113,7 +124,9 @@ def _converge(
         if isinstance(system, System) and system.path != before[name].generations.system
     ]
     systems = _with_validity(host, evaluated, unrecorded)
-    plans = [_with_warnings(plan, systems.get(plan.container.name)) for plan in plan_set(declared, systems, before)]
+    plans = with_held_back(
+        [_with_warnings(plan, systems.get(plan.container.name)) for plan in plan_set(declared, systems, before)]
+    )
     if locks is None:
         outcomes = [_outcome(plan, before[plan.container.name], steps=plan.steps) for plan in plans]
     else:
@@ -245,10 +258,11 @@ def _with_validity(host: Host, evaluated: Systems, unrecorded: Sequence[System])
             return system
         try:
             if system.path in valid:
-                check_system(system.path)
+                check_boots_here(system.path)
         except FleetError as error:
             return error
-        return replace(system, built=system.path not in missing)
+        built = system.path not in missing
+        return replace(system, built=built, switches=not built or can_switch(system.path))
 
     return {name: look(system) for name, system in evaluated.items()}
 
@@ -259,7 +273,8 @@ def _with_validity(host: Host, evaluated: Systems, unrecorded: Sequence[System])
 def _apply(host: Host, declared: ContainerSet, plans: Sequence[Plan], before: Mapping[str, Observed]) -> list[Outcome]:
     plans = _built(host, plans)
     workers = declared.parallel or max(4, 2 * (os.cpu_count() or 1))
-    work = _Work(host, Slots(declared.max_unavailable), plans, before)
+    slots = Slots(declared.max_unavailable, declared.rollback_limit)
+    work = _Work(host, slots, declared.rollback_limit, plans, before)
     names = {container.name for container in declared.containers}
     purged = [plan for plan in plans if plan.container.name not in names]
     # What goes may hold an address or a port that one of the others is to get.
@@ -289,9 +304,17 @@ def _built(host: Host, plans: Sequence[Plan]) -> list[Plan]:
 class _Work:
     """What the jobs of a run share: where they note their outcomes, and the slots that they wait for."""
 
-    def __init__(self, host: Host, slots: Slots, plans: Sequence[Plan], before: Mapping[str, Observed]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        slots: Slots,
+        rollback_limit: int | None,
+        plans: Sequence[Plan],
+        before: Mapping[str, Observed],
+    ) -> None:
         self._host = host
         self._slots = slots
+        self._rollback_limit = rollback_limit
         self._before = before
         here = {plan.container.name for plan in plans if plan.container.target == host.incus.server.member}
         self._waited_for = {name for plan in plans if plan.steps for name in plan.container.after} & here
@@ -312,24 +335,30 @@ class _Work:
         done: list[Step] = []
         warnings = list(plan.warnings)
         error: FleetError | None = None
-        available = False
-        instance, has_slot = self._before[plan.container.name].instance, False
+        # It is at its work until it is interrupted.
+        available, has_slot, has_turn = True, False, False
         try:
             for step in plan.steps:
-                # What was built, together with the others, stays so.
-                if step.action not in BUILDING:
+                # What was built, together with the others, stays so. All else waits for the container's turn: what is
+                # recorded before that would boot with the host.
+                if step.action not in BUILDING and not has_turn:
                     self._check_others(plan)
-                if step.action in DISRUPTIVE and instance is not None and instance.is_running and not has_slot:
-                    has_slot = self._take_slot(plan)
+                    has_slot, has_turn = self._take_slot(plan), True
+                available = available and step.action not in DISRUPTIVE
                 warnings += apply_step(self._host, plan, step)
                 done.append(step)
-            warnings += self._prove(plan)
+            if plan.error is None:
+                warnings += self._prove(plan)
             error = plan.error
             available = True
         except RolledBackError as failure:
             error = failure
             available = True
+            self._slots.note_rollback()
             done.append(failure.step)
+        except NotTriedError as failure:
+            error = failure
+            available = True
         except FleetError as failure:
             error = failure
         finally:
@@ -343,19 +372,28 @@ class _Work:
     def _check_others(self, plan: Plan) -> None:
         for name in plan.container.after:
             if name in self.outcomes and self.outcomes[name].error is not None:
-                raise FleetError(
-                    f"{plan.container.name} was not touched, because it comes after {name}, which failed.",
-                    f"Mend {name} first.",
-                )
+                raise not_touched(plan.container.name, name)
 
     def _take_slot(self, plan: Plan) -> bool:
-        if self._slots.take():
+        """Wait for a container's turn; True when it takes a slot, since it runs and is to be interrupted."""
+        name, actions = plan.container.name, {step.action for step in plan.steps}
+        instance = self._before[name].instance
+        takes_slot = bool(actions & DISRUPTIVE) and instance is not None and instance.is_running
+        if takes_slot and self._slots.take():
             return True
-        raise FleetError(
-            f"{plan.container.name} was not interrupted: as many containers did not come back from their update as "
-            "'max_unavailable' allows.",
-            "Mend those first.",
-        )
+        if (takes_slot or actions & PROVING) and self._slots.is_over:
+            raise FleetError(
+                f"{name} was not touched: {self._rollback_limit} containers went back from their update, which is "
+                "the 'rollback_limit'.",
+                "Mend their systems first, or raise it.",
+            )
+        if takes_slot:
+            raise FleetError(
+                f"{name} was not interrupted: as many containers did not come back from their update as "
+                "'max_unavailable' allows.",
+                "Mend those first.",
+            )
+        return False
 
     def _prove(self, plan: Plan) -> list[str]:
         """See that a container that others come after is healthy, unless a step has just seen it."""

@@ -56,10 +56,12 @@ class Health:
     """When a system that was started or switched to counts as good, and what to do if it is not.
 
     ``command`` has no shell and runs as root in the container, until it succeeds or ``timeout`` seconds are over.
+    With ``command_only`` systemd is not asked for failed units, or for the end of the boot.
     """
 
     command: tuple[str, ...] = ()
     timeout: int = 120
+    command_only: bool = False
     degraded: bool = False
     rollback: bool = True
     retry_failed: bool = False
@@ -138,6 +140,8 @@ class ContainerSet:
     purge_limit: int = 0
     parallel: int | None = None
     max_unavailable: int | None = None
+    #: How many containers may go back from their update before the others are left alone.
+    rollback_limit: int | None = None
     #: Why another host could not build the systems of some, by their names: they are left as they are.
     unbuilt: Mapping[str, str] = field(default_factory=dict)
 
@@ -218,6 +222,7 @@ def container_set_from(params: Mapping[str, Any], containers: Sequence[Container
         purge_limit=params["purge_limit"],
         parallel=params["parallel"],
         max_unavailable=_share_from(params["max_unavailable"], len(containers)),
+        rollback_limit=_rollback_limit_from(params),
         unbuilt={name: str(why) for name, why in params["unbuilt"].items()},
     )
 
@@ -272,6 +277,13 @@ def _check_ports(containers: Sequence[Container]) -> None:
     for target in {container.target for container in containers}:
         there = [container for container in containers if container.target == target and container.state != "absent"]
         check_ports((container.name, entry) for container in there for entry in container.publish or ())
+
+
+def _rollback_limit_from(params: Mapping[str, Any]) -> int:
+    number: int = params["rollback_limit"]
+    if number < 1:
+        raise FleetError(f"rollback_limit is {number}.", "It is a number of containers from 1.")
+    return number
 
 
 def _share_from(text: str | None, total: int) -> int | None:
@@ -376,8 +388,11 @@ def _health_from(params: Mapping[str, Any]) -> Health | None:
     command = tuple(given["command"] or ())
     if any("\x00" in word for word in command) or (command and not command[0]):
         raise FleetError(f"{name}: health: {list(command)} is no command.", "Give a list: the program, its arguments.")
+    if given["command_only"] and not command:
+        raise FleetError(f"{name}: health: 'command_only' is given without a command.", "Add 'command' to 'health'.")
     return Health(
         command=command,
+        command_only=given["command_only"],
         timeout=_positive(given["timeout"], f"{name}: health timeout"),
         degraded=given["degraded"],
         rollback=given["rollback"],

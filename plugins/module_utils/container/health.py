@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from ..errors import FleetError, LateError, UnhealthyError
+from ..errors import FleetError, LateError, NotTriedError, UnhealthyError
 from ..incus.client import Execution, Incus
 from ..incus.models import Instance
 from ..text import quoted, tail
@@ -30,6 +30,12 @@ _LAST_POLL = 1.0
 _DEGRADED_GRACE = 1.0
 #: systemctl is-system-running: the boot is over; "degraded" has failed units.
 _BOOTED = ("running", "degraded")
+#: What a system says of itself that has been up, or that a person has taken down.
+_ENDING = ("maintenance", "stopping")
+# A boot is left this long to end before a switch, though one is possible before.
+_STARTING_GRACE = 10.0
+# What a switch waits for when it has not moved for so long is a unit that takes its time.
+_STALLED = 5.0
 _FAILED_UNITS_SHOWN = 3
 _JOURNAL_LINES = 10
 #: At each boot of an unprivileged container systemd-udev-trigger.service writes an error for every device of the host.
@@ -45,7 +51,7 @@ def wait_until_up(incus: Incus, container: Container, system: str) -> list[str]:
     if "system" in wait.conditions:
         state = _poll(name, wait.timeout, "its system is not up", lambda: _booted(incus, name, system))
         if state == "degraded":
-            warnings.append(f"{name} is degraded: {', '.join(_failed_units(incus, name, system))}")
+            warnings.append(f"{name} is degraded: {_failed_units_text(incus, name, system)}")
     _wait_for_addresses(incus, container)
     return warnings
 
@@ -70,10 +76,11 @@ def verify(incus: Incus, container: Container, system: str) -> list[str]:
     if health is None:
         return wait_until_up(incus, container, system)
     deadline = time.monotonic() + health.timeout
-    state = _poll(name, health.timeout, "its system is not up", lambda: _settled(incus, name, system))
+    look = _is_current if health.command_only else _settled
+    state = _poll(name, health.timeout, "its system is not up", lambda: look(incus, name, system))
     if state == "degraded" and not health.degraded:
         raise UnhealthyError(
-            f"units failed: {', '.join(_failed_units(incus, name, system))}.",
+            f"units failed: {_failed_units_text(incus, name, system)}.",
             f"See '{_JOURNAL.format(name)}', or declare 'degraded: true' in 'health' to let it be.",
         )
     _run_command(incus, name, health, deadline)
@@ -109,7 +116,13 @@ def _execute(incus: Incus, name: str, health: Health, deadline: float) -> Execut
         return incus.execute(name, health.command, left, output_of_success=False)
     except FleetError as error:
         # A program that is not there, or one that hangs, is of the container's making. That Incus is away is not.
-        _running_instance(incus, name)
+        try:
+            _running_instance(incus, name)
+        except UnhealthyError:
+            raise
+        except FleetError as failure:
+            error.add(failure.problem)
+            raise error from failure
         return Execution(code=-1, stdout="", stderr=error.problem)
 
 
@@ -139,15 +152,77 @@ def _booted(incus: Incus, name: str, system: str) -> str:
 
     A system without systemd is up when it has made itself the current one.
     """
-    instance = _running_instance(incus, name)
-    if incus.running_system(instance) != system:
+    if not _is_current(incus, name, system):
         return ""
-    systemctl = f"{system}/sw/bin/systemctl"
-    if not os.path.exists(systemctl):
+    state = _state(incus, name, system)
+    return state if state in _BOOTED else ""
+
+
+def _is_current(incus: Incus, name: str, system: str) -> str:
+    """Return "running" when a container runs ``system``, and "" otherwise."""
+    return "running" if incus.running_system(_running_instance(incus, name)) == system else ""
+
+
+def asks_systemd(system: str) -> bool:
+    """Tell whether a system has a systemd that can be asked for its units."""
+    return os.path.exists(_systemctl(system))
+
+
+def _systemctl(system: str) -> str:
+    return f"{system}/sw/bin/systemctl"
+
+
+def _state(incus: Incus, name: str, system: str) -> str:
+    """Return what systemd says of itself, through the program of ``system``; "running" when that has no systemd."""
+    if not asks_systemd(system):
         return "running"
     # It fails while there is no bus yet, and its exit code says less than its word.
-    state = _say(incus, name, [systemctl, "is-system-running"]).strip()
-    return state if state in _BOOTED else ""
+    return _say(incus, name, [_systemctl(system), "is-system-running"]).strip()
+
+
+def await_boot(incus: Incus, container: Container, system: str) -> None:
+    """Wait until a container is far enough in its boot for a switch to ``system``.
+
+    Raises NotTriedError when it is not within ``wait_timeout``: what fails while the container boots would be blamed on
+    the new system.
+    """
+    name, deadline = container.name, time.monotonic() + container.wait.timeout
+    grace = time.monotonic() + _STARTING_GRACE
+    pause = _FIRST_POLL
+    while (state := _state(incus, name, system)) not in (*_BOOTED, *_ENDING):
+        # A unit may take minutes to start. With its basic targets reached systemd takes what a switch asks for.
+        if state == "starting" and time.monotonic() >= grace and _has_basics(incus, name, system):
+            return
+        if time.monotonic() >= deadline:
+            raise NotTriedError(
+                f"{name} still boots after {container.wait.timeout} s, as systemd says: {state or 'nothing'}. "
+                f"It was not switched to {system}.",
+                f"See '{_JOURNAL.format(name)}', raise 'wait_timeout', or run with 'state: restarted'.",
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LAST_POLL)
+
+
+def _has_basics(incus: Incus, name: str, system: str) -> bool:
+    return _say(incus, name, [_systemctl(system), "is-active", "basic.target"]).strip() == "active"
+
+
+def is_stalled(incus: Incus, name: str, system: str) -> Callable[[], bool]:
+    """Return a function that tells, when it is asked again and again, whether a switch to ``system`` moves no more.
+
+    It does not when the system is the current one, and the jobs of systemd have been the same for some seconds.
+    """
+    last: list[tuple[str, float]] = []
+
+    def look() -> bool:
+        jobs = ""
+        if asks_systemd(system) and _is_current(incus, name, system):
+            jobs = _say(incus, name, [_systemctl(system), "list-jobs", "--plain", "--no-legend", "--no-pager"]).strip()
+        if not last or last[0][0] != jobs:
+            last[:] = [(jobs, time.monotonic())]
+        return jobs != "" and time.monotonic() - last[0][1] >= _STALLED
+
+    return look
 
 
 def _say(incus: Incus, name: str, command: Sequence[str]) -> str:
@@ -172,10 +247,17 @@ def _has_address(incus: Incus, name: str) -> str:
 # What to tell
 
 
-def _failed_units(incus: Incus, name: str, system: str) -> list[str]:
-    command = [f"{system}/sw/bin/systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager"]
+def failed_units(incus: Incus, name: str, system: str) -> list[str]:
+    """Return the names of the failed units; none when nobody can be asked."""
+    if not asks_systemd(system):
+        return []
+    command = [_systemctl(system), "list-units", "--failed", "--plain", "--no-legend", "--no-pager"]
     lines = tail(_say(incus, name, command)).splitlines()
-    return [line.split()[0] for line in lines if line.split()] or ["(none is listed)"]
+    return [line.split()[0] for line in lines if line.split()]
+
+
+def _failed_units_text(incus: Incus, name: str, system: str) -> str:
+    return ", ".join(failed_units(incus, name, system)) or "(none is listed)"
 
 
 def journal(incus: Incus, name: str, system: str) -> list[str]:
@@ -188,7 +270,7 @@ def journal(incus: Incus, name: str, system: str) -> list[str]:
 
 def _journal_parts(incus: Incus, name: str, system: str) -> Iterator[str]:
     journalctl = [f"{system}/sw/bin/journalctl", "--boot", "--no-pager", f"--lines={_JOURNAL_LINES}"]
-    units = [unit for unit in _failed_units(incus, name, system) if not unit.startswith(("(", "-"))]
+    units = [unit for unit in failed_units(incus, name, system) if not unit.startswith("-")]
     for unit in units[:_FAILED_UNITS_SHOWN]:
         yield f"The journal of {unit}:"
         yield quoted(_say(incus, name, [*journalctl, f"--unit={unit}"]), _JOURNAL_LINES)

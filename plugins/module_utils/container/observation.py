@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from ..nix.profiles import read_generations
 from ..paths import LOCALTIME, profile_dir
 from ..stored_keys import VOLATILE_ROOT
 from ..values import same_value, value_text
+from .booting import with_running_systems
 from .declaration import Container, ContainerSet
 from .mount_tree import possible_points
 from .mounts import attached_volumes, is_in_memory
@@ -25,9 +25,6 @@ from .observed import Observed
 from .plan import is_rebuilt
 from .rollback import Host
 
-# A container that was started a moment ago has not made /run/current-system yet.
-_BOOT_GRACE = 5.0
-_POLL = 0.05
 # The API extension of tmpfs as a device.
 _TMPFS_DEVICES = "container_disk_tmpfs"
 
@@ -44,7 +41,12 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     else:
         instances = host.incus.instances(None if declared.purge else names if chosen is None else chosen)
     wanted = dict.fromkeys([*names, *instances] if declared.purge else names) if chosen is None else chosen
-    seen = _with_running_systems(host, {name: instances[name] for name in wanted if name in instances})
+    seen = with_running_systems(
+        host.incus,
+        {name: instances[name] for name in wanted if name in instances},
+        # What is to go need not say what it runs, and after a run nothing depends on it.
+        {one.name: one.wait.timeout for one in declared.containers if one.state != "absent" and chosen is None},
+    )
     profiles, pools, has_localtime = host.incus.profiles(), host.incus.pools(), os.path.exists(LOCALTIME)
     nothing = Observed(has_tmpfs_devices=_TMPFS_DEVICES in host.incus.server.extensions)
     looks = _looks_at_storage(host, declared, pools, seen, nothing)
@@ -113,22 +115,6 @@ def _is_missing(path: str) -> bool:
     except OSError:
         return False
     return False
-
-
-def _with_running_systems(host: Host, instances: Mapping[str, Instance]) -> dict[str, Instance]:
-    """With where /run/current-system leads in those that run; those that have none yet are waited for together."""
-    here = host.incus.server.member
-    seen = dict(instances)
-    unknown = [name for name, instance in seen.items() if instance.is_running and instance.location == here]
-    deadline = time.monotonic() + _BOOT_GRACE
-    while unknown:
-        for name in unknown:
-            seen[name] = replace(seen[name], running_system=host.incus.running_system(seen[name]))
-        unknown = [name for name in unknown if seen[name].running_system is None]
-        if not unknown or time.monotonic() >= deadline:
-            break
-        time.sleep(_POLL)
-    return seen
 
 
 def _looks_at_storage(

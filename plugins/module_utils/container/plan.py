@@ -16,6 +16,7 @@ from typing import Any
 
 from ..errors import FleetError
 from ..incus.models import Instance
+from ..nix.bootable import cannot_switch
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
 from ..stored_keys import ACTIVATING, EMPTIED, MOVING, RESTART, SELF_UPDATE, SET, VOLATILE_ROOT
@@ -43,6 +44,7 @@ from .fallback import (
 from .mounts import check_volumes_are_here, check_volumes_come, own_volumes
 from .observed import Observed
 from .steps import PROVING, Plan, Step, changed_names, new_step, numbered
+from .volatile import warn_of_ids
 
 # Incus: doc/config_options.txt, keys of containers with "live update: no".
 _NEXT_START = ("raw.", "nvidia.", "security.privileged", "security.idmap.", "security.syscalls.")
@@ -71,7 +73,7 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
         )
     if instance is None:
         steps = _with_prune(declared, system, observed, _steps_for_new(declared, wanted, system, observed))
-        return Plan(container=declared, system=wanted, steps=steps)
+        return Plan(container=declared, system=wanted, steps=steps, warnings=tuple(_id_warnings(declared)))
     fallback = None if observed.is_elsewhere else fallback_of(system, instance, observed.generations)
     if wanted is not None and is_refused(declared, wanted, instance):
         return _plan_for_failed(declared, wanted, observed, instance, fallback)
@@ -87,12 +89,13 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
     if restart_required:
         differs = differs.without_late()
     changing = _steps_for_existing(declared, wanted, observed, instance, differs)
+    steps = _with_prune(declared, system, observed, changing)
     return Plan(
         container=declared,
         system=wanted,
-        steps=_with_prune(declared, system, observed, changing),
+        steps=steps,
         warnings=(*differs.warnings, *_warnings(declared, instance, restart_required)),
-        restart_required=restart_required,
+        restart_required=restart_required or _boots_another(declared, observed, steps),
         fallback=fallback,
     )
 
@@ -220,8 +223,10 @@ def _steps_to_state(
     if instance.status == "Frozen" and declared.state != "restarted":
         yield new_step("unfreeze", name, "unfreeze", status, {"status": "Running"})
     elif instance.is_running and declared.state == "restarted":
-        yield new_step("restart", name, "restart", {**status, "system": runs}, {"status": "Running", "system": boots})
-        runs = boots
+        before = {**status, "system": runs, **_on_trial(instance)}
+        yield new_step("restart", name, "restart", before, {"status": "Running", "system": boots})
+        # A boot ends the trial of what was switched to.
+        runs, instance = boots, _off_trial(instance)
     elif not instance.is_running and (declared.state in ("started", "restarted") or MOVING in instance.config):
         if rebuilds(declared, instance):
             yield new_step("rebuild", name, "empty its root", {"root": "as it is"}, {"root": "empty"})
@@ -311,6 +316,8 @@ def _activate_step(declared: Container, wanted: System, instance: Instance, runs
     summary = f"{declared.activation} to {wanted.path}"
     if unfinished:
         summary += " again: the last activation did not end well"
+    if not wanted.switches:
+        raise cannot_switch(declared.name, wanted.path)
     after = {"running_system": wanted.path, "activation": declared.activation}
     yield new_step("activate", declared.name, summary, {"running_system": runs}, after)
 
@@ -360,8 +367,15 @@ def _update_step(name: str, differs: Change) -> Step:
 
 def _start_step(name: str, instance: Instance, boots: str | None, before: Mapping[str, Any]) -> Step:
     # What a start boots needs no activation any more.
-    marker = {"activating": instance.config[ACTIVATING]} if ACTIVATING in instance.config else {}
-    return new_step("start", name, "start", {**before, **marker}, {"status": "Running", "system": boots})
+    return new_step("start", name, "start", {**before, **_on_trial(instance)}, {"status": "Running", "system": boots})
+
+
+def _on_trial(instance: Instance) -> dict[str, str]:
+    return {"activating": instance.config[ACTIVATING]} if ACTIVATING in instance.config else {}
+
+
+def _off_trial(instance: Instance) -> Instance:
+    return replace(instance, config={key: value for key, value in instance.config.items() if key != ACTIVATING})
 
 
 def _mark(key: str, there: bool) -> dict[str, str]:
@@ -438,6 +452,17 @@ def _keeps_running(declared: Container, instance: Instance) -> bool:
     return instance.is_running and declared.state in ("started", "present")
 
 
+def _boots_another(declared: Container, observed: Observed, steps: Sequence[Step]) -> bool:
+    """Tell whether it runs on with another system than the one that is recorded for its next start.
+
+    With 'activation: test' that is what is declared.
+    """
+    instance, found = _left_by(declared, observed, steps)
+    if not _keeps_running(declared, instance) or declared.activation == "test":
+        return False
+    return None not in (instance.running_system, found.system) and instance.running_system != found.system
+
+
 def takes_a_restart(after: Mapping[str, Any]) -> bool:
     """Whether some of what changes on an instance takes effect at its next start only."""
     return any(key.startswith(_NEXT_START) for key in after.get("config", {}))
@@ -453,6 +478,7 @@ def restart_pending(instance: Instance) -> bool:
 def _warnings(declared: Container, instance: Instance, restart_required: bool) -> Iterator[str]:
     if restart_required:
         yield f"{declared.name} runs on with its old settings until its next start (state: restarted)."
+    yield from _id_warnings(declared)
     yield from _root_warnings(declared, instance)
     own = instance.devices.get("nixprofiles")
     is_said = declared.self_update is not None or SELF_UPDATE in instance.config
@@ -461,6 +487,12 @@ def _warnings(declared: Container, instance: Instance, restart_required: bool) -
             f"{declared.name} can write its profile directory on the host. "
             "Say 'self_update: true' to keep it so, or false to end it."
         )
+
+
+def _id_warnings(declared: Container) -> list[str]:
+    devices = [str((keys or {}).get("path", "")) for keys in declared.devices.values()]
+    bound = [entry.path for entry in declared.bind_mounts or ()]
+    return warn_of_ids(declared.name, declared.volatile, [*devices, *bound])
 
 
 def _root_warnings(declared: Container, instance: Instance) -> Iterator[str]:

@@ -34,7 +34,7 @@ def container_result(outcome: Outcome) -> dict[str, Any]:
         "container": container,
         "steps": steps_result(told_steps(outcome)),
         "packages": list(outcome.closure_difference),
-        "restart_required": outcome.plan.restart_required,
+        "restart_required": outcome.restart_required,
         "locked_inputs": [] if outcome.plan.system is None else list(outcome.plan.system.locked_inputs),
     }
 

@@ -10,16 +10,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import FleetError, LateError, RefusedError, UnhealthyError
+from ..errors import FleetError, NotTriedError, RefusedError, UnhealthyError, cleaning_up
 from ..incus.client import Incus
 from ..nix.command import Nix
 from ..nix.profiles import Generation, read_generations, select_generation
 from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT
-from ..text import quoted
 from .declaration import Container
 from .fallback import failed_systems, notes_of_health, rollback_step
 from .health import journal, verify
 from .steps import Plan, Step
+from .switching import switch
 
 #: How many systems that were found bad an instance keeps in mind.
 _FAILED_KEPT = 8
@@ -63,8 +63,11 @@ def start_instance(host: Host, name: str, *, emptied: bool) -> bool:
     ours = True
     try:
         host.incus.set_state(name, "start")
-    except RefusedError:
-        if not is_running(host, name):
+    except RefusedError as error:
+        runs = False
+        with cleaning_up(error, "A look at what became of it"):
+            runs = is_running(host, name)
+        if not runs:
             raise
         ours = False
     found = host.incus.instance(name) if emptied else None
@@ -79,7 +82,10 @@ def stop_instance(host: Host, container: Container, status: str, *, force: bool)
     try:
         host.incus.set_state(container.name, "stop", container.stop_timeout)
     except FleetError as error:
-        if not is_running(host, container.name):
+        runs = True
+        with cleaning_up(error, "A look at what became of it"):
+            runs = is_running(host, container.name)
+        if not runs:
             return
         if not force:
             raise FleetError(
@@ -92,28 +98,6 @@ def stop_instance(host: Host, container: Container, status: str, *, force: bool)
 def is_running(host: Host, name: str) -> bool:
     found = host.incus.instance(name)
     return found is not None and found.is_running
-
-
-def switch_to(host: Host, container: Container, system: str, action: str) -> None:
-    """Run switch-to-configuration; UnhealthyError when it fails, or is not done in time.
-
-    When Incus does not run it, the system has not been tried.
-    """
-    name = container.name
-    try:
-        command = [f"{system}/bin/switch-to-configuration", action]
-        done = host.incus.execute(name, command, container.wait.timeout, output_of_success=False)
-    except LateError as error:
-        raise UnhealthyError(f"'{action}' to {system}: {error.problem}", error.advice) from error
-    except RefusedError as error:
-        raise FleetError(error.problem, error.advice) from error
-    if done.code != 0:
-        now = running_system(host, name)
-        raise UnhealthyError(
-            f"{name}: '{action}' to {system} failed with code {done.code}; it runs {now or 'an unknown system'} now. "
-            f"It said:\n{quoted(done.stdout + done.stderr)}",
-            f"See 'incus exec {name} -- journalctl --boot', mend the system, and run again.",
-        )
 
 
 def running_system(host: Host, name: str) -> str | None:
@@ -158,18 +142,20 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
     container, name = plan.container, plan.container.name
     said = journal(host.incus, name, bad)
     problem = "\n".join([f"{name}: {bad} is not healthy: {why.problem.removeprefix(f'{name}: ')}", *said])
-    if plan.fallback is None or container.health is None or not container.health.rollback:
-        host.incus.note(name, {ACTIVATING: bad})
-        reason = _why_it_stays(host, container, bad)
-        return FleetError(f"{problem}\n{reason}, so {name} was left as it is.", why.advice)
-    number, good = plan.fallback.number, plan.fallback.system
+    fallback = _way_back(host, plan, bad)
+    if isinstance(fallback, str):
+        left = FleetError(f"{problem}\n{fallback}, so {name} was left as it is.", why.advice)
+        with cleaning_up(left, "Noting that it is on trial"):
+            host.incus.note(name, {ACTIVATING: bad})
+        return left
+    number, good = fallback.number, fallback.system
     known: list[str] = []
     try:
-        step = rollback_step(name, read_generations(container.profile_dir), bad, plan.fallback)
+        step = rollback_step(name, read_generations(container.profile_dir), bad, fallback)
         known = [path for path in failed_systems(host.incus.instance(name)) if path != bad]
         # Remembered before anything else: a run that is killed now is finished by the next one.
         host.incus.note(name, {FAILED: " ".join([*known, bad][-_FAILED_KEPT:])})
-        return_to(host, container, plan.fallback)
+        return_to(host, container, fallback)
     except FleetError as error:
         now = None
         with suppress(FleetError):
@@ -191,31 +177,48 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
     )
 
 
-def _why_it_stays(host: Host, container: Container, bad: str) -> str:
+def _way_back(host: Host, plan: Plan, bad: str) -> Generation | str:
+    """Return the generation to go back to from ``bad``, or the reason why the container stays as it is.
+
+    The plan's way back leads away from the system that it declares. What a start boots before that may be another
+    one, the proven one even.
+    """
+    container, fallback = plan.container, plan.fallback
     if container.health is None or not container.health.rollback:
         return "'rollback' is false"
-    instance = host.incus.instance(container.name)
+    instance = None
+    with suppress(FleetError):
+        instance = host.incus.instance(container.name)
     if instance is not None and instance.config.get(HEALTHY) == bad:
         return "This system was healthy before"
-    return "There is no generation to go back to"
+    if fallback is None or fallback.system == bad:
+        return "There is no generation to go back to"
+    return fallback
 
 
 def return_to(host: Host, container: Container, fallback: Generation) -> None:
     """Make a generation current, and run its system; by a new boot if it cannot be switched to."""
-    name, good = container.name, fallback.system
     select_generation(container.profile_dir, fallback.number)
+    if not _switches_back(host, container, fallback.system):
+        reboot(host, container, force=True)
+    verify(host.incus, container, fallback.system)
+    _note_good(host, container, fallback.system)
+
+
+def _switches_back(host: Host, container: Container, good: str) -> bool:
+    """Switch to ``good`` and tell whether it is well then. A system that is half up is no place to switch from."""
+    name = container.name
+    if running_system(host, name) is None:
+        return False
+    # A switch that goes on holds the lock, and may take minutes.
+    patience = 1 if host.incus.runs_commands(name) else container.wait.timeout
     try:
-        # A system that is half up is no place to switch from.
-        if running_system(host, name) is None:
-            raise UnhealthyError(f"{name} does not say what it runs.", f"See 'incus exec {name} -- ls -l /run'.")
-        switch_to(host, container, good, "switch")
-    except UnhealthyError:
+        switch(host.incus, container, good, "switch", patience)
+    except (UnhealthyError, NotTriedError):
         # If it has never been left it goes on, unless a switch that hangs may leave it yet.
-        stays = running_system(host, name) == good and not host.incus.runs_commands(name)
-        if not stays or not _is_healthy(host, container, good):
-            reboot(host, container, force=True)
-    verify(host.incus, container, good)
-    _note_good(host, container, good)
+        if running_system(host, name) != good or host.incus.runs_commands(name):
+            return False
+    return _is_healthy(host, container, good)
 
 
 def _is_healthy(host: Host, container: Container, system: str) -> bool:

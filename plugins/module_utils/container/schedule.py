@@ -36,19 +36,28 @@ def run_jobs(
 class Slots:
     """How many containers may be away from their work at the same time.
 
-    One that did not come back keeps its slot, so that a bad update ends with the first ones that it hits.
+    One that did not come back keeps its slot, so that a bad update ends with the first ones that it hits. Those that
+    went back free theirs, and some of them end it as well.
     """
 
-    def __init__(self, total: int | None) -> None:
-        """``total`` is the number of slots, None for no limit."""
+    def __init__(self, total: int | None, rollback_limit: int | None = None) -> None:
+        """``total`` is the number of slots, ``rollback_limit`` that of rollbacks; None is no limit."""
         self._free = total
         self._taken = 0
+        self._rollbacks_left = rollback_limit
         self._condition = Condition()
 
+    @property
+    def is_over(self) -> bool:
+        """Tell whether as many containers went back as may."""
+        return self._rollbacks_left == 0
+
     def take(self) -> bool:
-        """Wait for a slot and take it; False when none will ever be free."""
+        """Wait for a slot and take it; False when none will ever be given."""
         with self._condition:
-            self._condition.wait_for(lambda: self._free is None or self._free > 0 or self._taken == 0)
+            self._condition.wait_for(lambda: self.is_over or self._free is None or self._free > 0 or self._taken == 0)
+            if self.is_over:
+                return False
             if self._free is not None:
                 if self._free == 0:
                     return False
@@ -56,8 +65,15 @@ class Slots:
             self._taken += 1
             return True
 
+    def note_rollback(self) -> None:
+        """Count a container that went back from its update."""
+        with self._condition:
+            if self._rollbacks_left:
+                self._rollbacks_left -= 1
+            self._condition.notify_all()
+
     def give_back(self, *, available: bool) -> None:
-        """End with a slot: it is free for another container if this one is ``available`` again."""
+        """Return a slot: it is free for another container if this one is ``available`` again."""
         with self._condition:
             self._taken -= 1
             if available and self._free is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -38,6 +38,7 @@ _TAKEN = (
 )
 #: What no path that is declared may hold.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+_IDS = "/var/lib/nixos"
 _MODE = re.compile(r"[0-7]{4}\Z")
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9./]+\Z")
 _LONGEST_SLUG = 40
@@ -115,6 +116,20 @@ class Volatile:
     def mounts(self) -> tuple[Mounted, ...]:
         """All paths with a file system of their own."""
         return (*self.tmpfs, *(self.persist or ()))
+
+
+def warn_of_ids(name: str, volatile: Volatile, kept: Iterable[str]) -> list[str]:
+    """Return a warning when users get other ids than the owners of persistent files; ``kept`` are paths that stay.
+
+    NixOS notes the ids that it gives in /var/lib/nixos (nixpkgs: nixos/modules/config/update-users-groups.pl).
+    """
+    paths = [entry.path for entry in volatile.persist or ()]
+    if volatile.root != "rebuild" or not paths or any(is_below(_IDS, path) for path in (*paths, *kept)):
+        return []
+    return [
+        f"{name}: each start empties {_IDS}, where NixOS notes the ids of its users. What is in {paths[0]} may get "
+        f"another owner. Add this to 'persist': {{path: {_IDS}}}"
+    ]
 
 
 def volatile_from(params: Mapping[str, Any], name: str) -> Volatile:

@@ -288,13 +288,21 @@ class Incus(Everywhere):
         with explained(f"delete {name}"):
             self._do(self._client.api.instances[name].delete)
 
-    def execute(self, name: str, command: Sequence[str], timeout: int, *, output_of_success: bool = True) -> Execution:
+    def execute(
+        self,
+        name: str,
+        command: Sequence[str],
+        timeout: int,
+        *,
+        output_of_success: bool = True,
+        is_enough: Callable[[], bool] | None = None,
+    ) -> Execution:
         """Run ``command`` as root in a running container, no shell between.
 
         Without ``output_of_success`` the texts are left empty when it succeeds, which saves a request for each.
 
-        Raises FleetError when it has not ended after ``timeout`` seconds; it goes on then,
-        because Incus has no way to end it.
+        Raises LateError when it has not ended after ``timeout`` seconds, or when ``is_enough``, which is asked about
+        once a second, says that it was waited for long enough. It goes on then, because Incus has no way to end it.
         """
         body = {
             "command": list(command),
@@ -304,7 +312,7 @@ class Incus(Everywhere):
             "environment": {"HOME": "/root", "USER": "root"},
         }
         with explained(f"run {command[0]} in {name}"):
-            done = self._wait(self._client.api.instances[name].exec.post(json=body), timeout)
+            done = self._wait(self._client.api.instances[name].exec.post(json=body), timeout, is_enough)
             result = done.get("metadata") or {}
             outputs, code = result.get("output") or {}, int(result.get("return", -1))
             read = output_of_success or code != 0

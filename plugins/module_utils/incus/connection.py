@@ -202,20 +202,32 @@ class Connection:
                 return
             time.sleep(STOP_POLL)
 
-    def _wait(self, answer: Any, timeout: int | None = None) -> Mapping[str, Any]:
-        """Wait for a background operation and return it; a synchronous answer is returned as it is."""
+    def _wait(
+        self, answer: Any, timeout: int | None = None, is_enough: Callable[[], bool] | None = None
+    ) -> Mapping[str, Any]:
+        """Wait for a background operation and return it; a synchronous answer is returned as it is.
+
+        Raises LateError when it takes longer than ``timeout`` seconds, or when ``is_enough`` says so.
+        """
         body = answer.json()
         if body.get("type") != "async":
             return {}
         identifier = body["metadata"]["id"]
         timeout = self._endpoint.operation_timeout if timeout is None else timeout
-        deadline = time.monotonic() + timeout
+        started = time.monotonic()
+        deadline = started + timeout
         while True:
-            operation = self._wait_slice(identifier, deadline)
+            slice_end = deadline if is_enough is None else min(deadline, time.monotonic() + 1)
+            operation = self._wait_slice(identifier, slice_end)
             if operation["status_code"] == _SUCCESS:
                 return operation
             if operation["status_code"] != _RUNNING:
                 raise _refused(operation)
+            if is_enough is not None and is_enough():
+                raise LateError(
+                    f"it goes on after {round(time.monotonic() - started)} s ({operation.get('description')}).",
+                    "See 'incus operation list' on the host.",
+                )
             if time.monotonic() >= deadline:
                 raise LateError(
                     f"it is not done after {timeout} s ({operation.get('description')}).",

@@ -183,15 +183,17 @@ class System:
     """A declared system as nix evaluated it.
 
     ``derivation`` is None for a store path given as such, and ``copy_from`` the store to copy that from, if one is
-    given. ``built`` says whether ``path`` is valid in the store now. ``generation`` is its number when it was chosen
-    as a generation that the profile has. ``warnings`` are about its sources, and ``locked_inputs`` are those of its
-    flake that the lock file holds where they are.
+    given. ``built`` says whether ``path`` is valid in the store now, and ``switches`` whether it can be switched to,
+    which is not known before. ``generation`` is its number when it was chosen as a generation that the profile has.
+    ``warnings`` are about its sources, and ``locked_inputs`` are those of its flake that the lock file holds where
+    they are.
     """
 
     path: str
     derivation: str | None = None
     copy_from: str | None = None
     built: bool = False
+    switches: bool = True
     generation: int | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
     locked_inputs: tuple[str, ...] = field(default=(), compare=False)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from ..errors import FleetError
 from ..names import project_name, word
 from ..paths import store_object
+from .bootable import check_system
 from .command import Nix
 from .evaluation import Declared
 from .profiles import explained, make_profile, remove_half_made, replace_link
@@ -147,13 +148,3 @@ def write_roots(directory: str, built: Built) -> None:
     with explained(directory):
         for name in built.before.keys() - built.after.keys():
             os.unlink(f"{directory}/{name}")
-
-
-def check_system(path: str) -> None:
-    """Raise FleetError when a built store path is not a NixOS system."""
-    for part in ("init", "bin/switch-to-configuration"):
-        if not os.path.lexists(f"{path}/{part}"):
-            raise FleetError(
-                f"{path} has no {part}, so it is not a NixOS system.",
-                "Name the toplevel: config.system.build.toplevel.",
-            )

@@ -30,6 +30,7 @@ _PROFILES = "find /nix/var/nix/profiles -printf '%p %y %l\\n'"
 _ROOTS = "find /nix/var/nix/gcroots -printf '%p %y %l %T@\\n'"
 # What is the same in the results of a prediction and of the run after it.
 _PREDICTED = ("changed", "changes", "profile")
+_IDS = "where NixOS notes the ids of its users"
 _NEXT_START = "runs on with its old settings until its next start"
 # For a run of the module, and for what is done by hand.
 _PATIENCE = 300
@@ -44,9 +45,11 @@ class Case:
     are the actions that are right: of inx_container those of its steps, of inx_containers the same by the name of each
     that changes, of inx_gcroot "VERB CONTAINER PATH", of inx_store_mount "change". With ``says`` it is right that it is
     refused with this text, before anything is changed, and by check mode too, unless ``predicted`` says that only nix
-    or Incus can tell. ``names`` are texts that the steps' summaries must have, ``restarts`` is whether a restart is
-    required, and ``warns`` is what it warns of. ``by_hand`` and ``then`` are commands of the shell; ``prints`` is what
-    the latter print.
+    or Incus can tell. With ``fails`` it is right that the run does what is expected, and ends with this text, which
+    check mode cannot know; a second run is not made. ``names`` are texts that the steps' summaries must have,
+    ``restarts`` is whether a restart is required, of which a warning tells unless it is for a ``recorded`` system, and
+    ``warns`` is what it warns of. ``by_hand`` and ``then`` are commands of the shell; ``prints`` is what the latter
+    print.
     """
 
     scenario: str = ""
@@ -57,9 +60,11 @@ class Case:
     expected: list[str] | dict[str, list[str]] = field(default_factory=list)
     says: str | None = None
     predicted: bool = True
+    fails: str | None = None
     names: Sequence[str] = ()
     warns: str = ""
     restarts: bool | None = None
+    recorded: bool = False
     then: str = ""
     prints: str | None = None
 
@@ -98,7 +103,7 @@ def _problems(module: str, case: Case, base: dict[str, Any], prelude: str, resul
             return
     if case.runs:
         parameters = {**(base if case.base is None else case.base), **case.declared}
-        judge = _refused if case.says is not None else _applied
+        judge = _refused if case.says is not None else _applied if case.fails is None else _failed
         wrong = list(judge(module, case, parameters, results))
         if wrong:
             yield from wrong
@@ -152,6 +157,26 @@ def _applied(module: str, case: Case, parameters: dict[str, Any], results: dict[
     yield from _wrong_words(case, applied)
 
 
+def _failed(module: str, case: Case, parameters: dict[str, Any], results: dict[str, Any]) -> Iterator[str]:
+    before = _look(module)
+    predicted = results["predicted"] = _run(module, parameters, check=True)
+    if _look(module) != before:
+        yield "check mode changed something"
+    if predicted.get("failed"):
+        yield "check mode failed"
+    failed = results["failed"] = _run(module, parameters)
+    if not failed.get("failed"):
+        yield "it did not fail"
+    elif str(case.fails) not in failed["msg"]:
+        yield f"it did not say {case.fails!r}"
+    if "Traceback" in json.dumps(failed):
+        yield "it has a traceback"
+    if _actions(failed) != case.expected:
+        yield f"it did {_actions(failed)}, and {case.expected} is right"
+    if case.restarts is not None and failed["restart_required"] != case.restarts:
+        yield f"restart_required is {failed['restart_required']}"
+
+
 def _differences(predicted: dict[str, Any], applied: dict[str, Any]) -> Iterator[str]:
     for key in _PREDICTED:
         if predicted.get(key) != applied.get(key):
@@ -176,7 +201,9 @@ def _wrong_words(case: Case, applied: dict[str, Any]) -> Iterator[str]:
     yield from (f"no step names {name!r}" for name in case.names if name not in summaries)
     # That a restart is due is said until there was one, whatever the case is about.
     warnings = [text for text in applied["warnings"] if case.restarts is not None or _NEXT_START not in text]
-    wanted = [text for text in (case.warns, _NEXT_START if case.restarts else "") if text]
+    # No system of the fixtures has users of its own.
+    warnings = [text for text in warnings if _IDS in case.warns or _IDS not in text]
+    wanted = [text for text in (case.warns, _NEXT_START if case.restarts and not case.recorded else "") if text]
     unwanted = [text for text in warnings if not any(part in text for part in wanted)]
     if unwanted or any(part not in " ".join(warnings) for part in wanted):
         yield f"it warned: {warnings}"

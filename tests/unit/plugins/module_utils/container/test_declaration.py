@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import CONTAINER_OPTIONS
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import CONTAINER_OPTIONS, declared_containers
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import (
     Container,
     Health,
@@ -178,6 +178,7 @@ SET = {
     "purge_limit": 3,
     "parallel": None,
     "max_unavailable": None,
+    "rollback_limit": 3,
     "only": None,
     "only_tags": None,
     "unbuilt": {},
@@ -233,3 +234,20 @@ def test_nothing_comes_after_what_nobody_waits_for() -> None:
     with pytest.raises(FleetError, match="nobody waits until db is up"):
         container_set_from(SET, [Container(name="web", after=("db",)), database])
     container_set_from(SET, [Container(name="web", after=("db",)), replace(database, health=Health())])
+
+
+def test_health_of_all_is_not_that_of_one_that_is_not_waited_for() -> None:
+    entries = [{"name": "web", "wait": False}, {"name": "db"}, {"name": "own", "wait": False, "health": {}}]
+    given = {"defaults": {"health": {"timeout": 9}}, "project": "default"}
+    found = declared_containers({**given, "containers": entries[:2]})
+    assert [one.health for one in found] == [None, Health(timeout=9)]
+    with pytest.raises(FleetError, match="own: 'health' cannot be told without waiting"):
+        declared_containers({**given, "containers": entries})
+    found = declared_containers({**given, "defaults": {"health": {}, "wait": False}, "containers": [{"name": "db"}]})
+    assert found[0].health is None
+
+
+def test_a_command_that_decides_alone_must_be_there() -> None:
+    health = {"command": None, "command_only": True, "timeout": 9, "degraded": False, "rollback": True}
+    with pytest.raises(FleetError, match="'command_only' is given without a command"):
+        declared(health={**health, "retry_failed": False})

@@ -226,3 +226,31 @@ def test_a_way_back_that_was_cut_off_before_its_proof_is_finished(marker: dict[s
     plan = update(seen, to=3)
     assert actions(plan) == expected
     assert plan.error is not None
+
+
+def test_a_boot_ends_the_trial_of_what_was_switched_to() -> None:
+    declared = replace(WEB, health=None, state="restarted")
+    plan = update(host(1, 2, current=2, runs=2, **{ACTIVATING: path(2)}), to=2, declared=declared)
+    assert actions(plan) == ["restart"]
+    assert plan.steps[0].before["activating"] == path(2)
+
+
+@pytest.mark.parametrize(
+    ("activation", "runs", "required"),
+    [("boot", 1, True), ("boot", 2, False), ("switch", 1, False), ("test", 1, False), ("boot", None, False)],
+)
+def test_a_recorded_system_that_does_not_run_yet_takes_a_restart(
+    activation: Activation, runs: int | None, *, required: bool
+) -> None:
+    declared = replace(WEB, activation=activation, state="present")
+    plan = update(host(1, 2, current=2, runs=runs), to=2, declared=declared)
+    assert plan.restart_required == required
+
+
+def test_a_system_that_cannot_be_switched_to_is_refused_before_it_is_recorded() -> None:
+    system = System(path=path(2), built=True, switches=False)
+    seen = host(1, current=1, runs=1)
+    with pytest.raises(FleetError, match="has no bin/switch-to-configuration"):
+        plan_container(WEB, system, seen)
+    assert actions(plan_container(replace(WEB, activation="boot"), system, seen)) == ["record"]
+    assert actions(plan_container(replace(WEB, state="restarted"), system, seen)) == ["record", "restart"]

@@ -60,3 +60,25 @@ def test_no_slot_comes_back_from_those_that_did_not() -> None:
     slots.give_back(available=False)
     slots.give_back(available=False)
     assert not slots.take()
+
+
+def test_as_many_rollbacks_as_may_be_end_it() -> None:
+    slots = Slots(1, rollback_limit=2)
+    for _container in range(2):
+        assert slots.take()
+        slots.note_rollback()
+        slots.give_back(available=True)
+    assert slots.is_over
+    assert not slots.take()
+
+
+def test_one_that_waits_is_told_when_there_is_nothing_to_wait_for() -> None:
+    slots = Slots(1, rollback_limit=1)
+    assert slots.take()
+    got: list[bool] = []
+    waiting = Thread(target=lambda: got.append(slots.take()))
+    waiting.start()
+    slots.note_rollback()
+    slots.give_back(available=True)
+    waiting.join(30)
+    assert got == [False]

@@ -18,7 +18,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.mounts import 
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
-from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Tmpfs, Volatile
+from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Tmpfs, Volatile, warn_of_ids
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Volume
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
@@ -327,6 +327,7 @@ def test_what_an_entry_of_a_set_leaves_out_comes_from_the_defaults() -> None:
         "purge_limit": 3,
         "parallel": None,
         "max_unavailable": None,
+        "rollback_limit": 3,
         "unbuilt": {},
         "only": None,
         "only_tags": None,
@@ -334,3 +335,21 @@ def test_what_an_entry_of_a_set_leaves_out_comes_from_the_defaults() -> None:
     db, web_ = container_set(params).containers
     assert db.volatile == Volatile(root="rebuild", persist=(DB,))
     assert web_.volatile == Volatile(root="rebuild", persist=(Persist(path="/home", mode="0711"),))
+
+
+@pytest.mark.parametrize(
+    ("persist", "kept", "is_warned"),
+    [
+        (["/var/lib/db"], [], True),
+        (["/var/lib/db", "/var/lib/nixos"], [], False),
+        (["/var/lib"], [], False),
+        (["/var/lib/db"], ["/var/lib/nixos"], False),
+        (["/var/lib/nixos-other"], [], True),
+        ([], [], False),
+    ],
+)
+def test_ids_that_do_not_stay_are_warned_of(persist: list[str], kept: list[str], *, is_warned: bool) -> None:
+    volatile = Volatile(root="rebuild", persist=tuple(Persist(path=path) for path in persist))
+    warnings = warn_of_ids("web", volatile, kept)
+    assert [text.endswith("{path: /var/lib/nixos}") for text in warnings] == [True] * is_warned
+    assert not warn_of_ids("web", replace(volatile, root="keep"), kept)

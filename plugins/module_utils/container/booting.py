@@ -1,0 +1,76 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which systems run, when some of the containers have only just been started by somebody else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from ..errors import FleetError
+from ..incus.client import Incus
+from ..incus.models import Instance
+
+# For containers that have run for long: /run/current-system is replaced during a switch, too.
+_GRACE = 5.0
+_FIRST_POLL = 0.05
+_LAST_POLL = 1.0
+_SECONDS = len("2026-11-23T10:15:00")
+
+
+def with_running_systems(
+    incus: Incus, instances: Mapping[str, Instance], timeouts: Mapping[str, int]
+) -> dict[str, Instance]:
+    """Return the instances with the system that each runs, once those that boot say so.
+
+    A container that was started less than its timeout ago, in seconds, may still boot. It is waited for until then:
+    one that does not say what it runs would be switched for nothing, in the middle of its boot.
+    """
+    here, now = incus.server.member, time.time()
+    seen = dict(instances)
+    deadlines = {
+        name: _deadline(seen[name], timeouts.get(name, 0), now)
+        for name in seen
+        if seen[name].is_running and seen[name].location == here
+    }
+    pause = _FIRST_POLL
+    for name in deadlines:
+        seen[name] = replace(seen[name], running_system=incus.running_system(seen[name]))
+    while unknown := [name for name, until in deadlines.items() if _is_unknown(seen.get(name)) and time.time() < until]:
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LAST_POLL)
+        for name in unknown:
+            try:
+                instance = incus.instance(name)
+            except FleetError:
+                # It is looked at again, or planned as one that does not say what it runs.
+                continue
+            if instance is None:
+                # An ephemeral one that has ended.
+                del seen[name]
+            else:
+                runs = incus.running_system(instance) if instance.is_running else None
+                seen[name] = replace(instance, running_system=runs)
+    return seen
+
+
+def _is_unknown(instance: Instance | None) -> bool:
+    return instance is not None and instance.is_running and instance.running_system is None
+
+
+def _deadline(instance: Instance, timeout: int, now: float) -> float:
+    """Return the time until which an instance may not say what it runs."""
+    return max(now + _GRACE, started_at(instance.last_started) + timeout)
+
+
+def started_at(text: str) -> float:
+    """Return a time stamp of Incus, which is in UTC, as seconds since 1970; 0 for none."""
+    try:
+        moment = datetime.strptime(text[:_SECONDS], "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        return 0.0
+    return moment.replace(tzinfo=timezone.utc).timestamp()

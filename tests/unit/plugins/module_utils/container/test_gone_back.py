@@ -1,0 +1,93 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a failed start or switch is told as, and what is noted about the system."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from ansible_collections.inx.fleet.plugins.module_utils.container.apply import Host, apply_step
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError, RefusedError, cleaning_up
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
+from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generation
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import FAILED, HEALTHY
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD
+
+GONE = FleetError("Could not update web: Incus says: not found.", "See the log.")
+START = Step(action="start", container="web", summary="", before={"status": "Stopped"}, after={"system": OLD})
+
+
+@dataclass
+class FailingIncus:
+    """An Incus whose starts fail; ``gone`` says that the instance is deleted by that, as an ephemeral one is."""
+
+    gone: bool = False
+    instances: dict[str, Instance] = field(default_factory=lambda: {"web": Instance(name="web")})
+
+    def instance(self, name: str) -> Instance | None:
+        return self.instances.get(name)
+
+    def set_state(self, name: str, action: str, *_arguments: object, **_options: object) -> None:
+        if self.gone:
+            self.instances.clear()
+        raise RefusedError("Incus says: no init.", "See the log.")
+
+    def note(self, name: str, notes: Mapping[str, str], unless: Mapping[str, str] | None = None) -> None:
+        if name not in self.instances:
+            raise GONE
+        found = self.instances[name]
+        if unless is None or not found.config.items() >= unless.items():
+            self.instances[name] = replace(found, config={**found.config, **notes})
+
+    def runs_commands(self, name: str) -> bool:
+        return False
+
+
+def failed_start(incus: FailingIncus, fallback: Generation | None) -> FleetError:
+    plan = Plan(container=Container(name="web", health=Health()), steps=(START,), fallback=fallback)
+    with pytest.raises(FleetError) as raised:
+        apply_step(Host(incus=incus, nix=None), plan, START)  # type: ignore[arg-type]
+    return raised.value
+
+
+def test_what_a_clean_up_fails_with_comes_after_the_cause() -> None:
+    cause = FleetError("The start failed.", "See the log.")
+    with cleaning_up(cause, "Starting it again"):
+        raise GONE
+    with cleaning_up(cause, "Removing /nix/x"):
+        raise OSError(39, "Directory not empty")
+    assert str(cause) == (
+        "The start failed. Starting it again failed as well: Could not update web: Incus says: not found. "
+        "Removing /nix/x failed as well: Directory not empty. See the log."
+    )
+
+
+def test_the_cause_of_a_failed_start_is_told_when_the_instance_is_gone_by_then() -> None:
+    error = failed_start(FailingIncus(gone=True), fallback=None)
+    assert "Incus says: no init." in error.problem
+    assert "Noting that it is on trial failed as well: Could not update web" in error.problem
+
+
+def test_a_proven_system_is_not_remembered_as_bad_when_it_is_what_the_way_back_leads_to() -> None:
+    incus = FailingIncus(instances={"web": Instance(name="web", config={HEALTHY: OLD})})
+    error = failed_start(incus, Generation(number=1, system=OLD))
+    assert "This system was healthy before, so web was left as it is" in error.problem
+    assert FAILED not in incus.instances["web"].config
+
+
+def test_there_is_no_way_back_from_a_system_to_itself() -> None:
+    incus = FailingIncus()
+    assert "no generation to go back to" in failed_start(incus, Generation(number=1, system=OLD)).problem
+    assert FAILED not in incus.instances["web"].config
+
+
+def test_a_bad_system_is_left_for_another_one() -> None:
+    error = failed_start(FailingIncus(), Generation(number=1, system=NEW))
+    assert "Going back to generation 1" in error.problem

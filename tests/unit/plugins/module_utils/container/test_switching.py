@@ -1,0 +1,155 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.inx.fleet.plugins.module_utils.container.booting import started_at, with_running_systems
+from ansible_collections.inx.fleet.plugins.module_utils.container.switching import Meaning, meaning
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Server
+from ansible_collections.inx.fleet.plugins.module_utils.nix import bootable
+from ansible_collections.inx.fleet.plugins.module_utils.nix.bootable import can_switch, check_boots_here, check_system
+from ansible_collections.inx.fleet.plugins.module_utils.text import utc
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD
+
+
+@pytest.mark.parametrize(
+    ("code", "was", "now", "right"),
+    [
+        (0, OLD, NEW, "done"),
+        # A check refused, another switch holds the lock, the interface of init is another one.
+        (1, OLD, OLD, "untried"),
+        (11, OLD, OLD, "untried"),
+        (100, OLD, OLD, "untried"),
+        # The activation failed, before and after the system was the current one.
+        (2, OLD, OLD, "untried"),
+        (2, OLD, NEW, "ill"),
+        (3, OLD, NEW, "ill"),
+        (4, OLD, NEW, "judge"),
+        (4, OLD, OLD, "untried"),
+        # The newer one ends with 1 for any error of its own, also when it is half done.
+        (1, OLD, NEW, "ill"),
+        # It was the current one before: nothing was done, or it was done again.
+        (1, NEW, NEW, "untried"),
+        (100, NEW, NEW, "untried"),
+        (2, NEW, NEW, "ill"),
+        (4, NEW, NEW, "judge"),
+        (-1, OLD, None, "untried"),
+        (2, None, NEW, "ill"),
+    ],
+)
+def test_what_is_current_says_whether_it_was_tried(code: int, was: str, now: str, right: Meaning) -> None:
+    assert meaning(code, was=was, now=now, system=NEW) == right
+
+
+def made(directory: Path, *parts: str) -> str:
+    path = directory / "00000000000000000000000000000000-thing-1"
+    (path / "bin").mkdir(parents=True)
+    for part in parts:
+        (path / part).write_text("")
+    return str(path)
+
+
+def test_a_package_is_told_by_what_it_has(tmp_path: Path) -> None:
+    with pytest.raises(FleetError, match=r"so it is not a NixOS system. It is the package 'thing-1', .* hello, tree\."):
+        check_system(made(tmp_path, "bin/hello", "bin/tree"))
+
+
+def test_a_file_is_not_a_system(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(FleetError, match="is a file, not a NixOS system"):
+        check_system(str(file))
+
+
+def test_a_systemd_initrd_is_refused_with_the_option_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(FleetError, match=r"Set boot\.initrd\.systemd\.enable to false"):
+        check_system(made(tmp_path, "init", "prepare-root"))
+
+
+@pytest.mark.parametrize(
+    ("machine", "platform", "interpreter", "is_refused"),
+    [
+        ("x86_64", "x86_64-linux", None, False),
+        ("x86_64", "i686-linux", None, False),
+        ("x86_64", "aarch64-linux", None, True),
+        ("x86_64", "aarch64-linux", "qemu-aarch64", False),
+        ("x86_64", "aarch64-linux", "aarch64-linux", False),
+        ("riscv64", "riscv64-linux", None, False),
+        ("x86_64", "", None, False),
+    ],
+)
+def test_a_system_for_other_machines_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    machine: str,
+    platform: str,
+    interpreter: str | None,
+    is_refused: bool,
+) -> None:
+    path = made(tmp_path, "init")
+    Path(path, "system").write_text(platform)
+    monkeypatch.setattr(bootable, "_BINFMT", str(tmp_path))
+    monkeypatch.setattr(bootable, "_machine", lambda: machine)
+    if interpreter is not None:
+        (tmp_path / interpreter).write_text("")
+    if is_refused:
+        with pytest.raises(FleetError, match=r'Set nixpkgs\.hostPlatform to "x86_64-linux"'):
+            check_boots_here(path)
+    else:
+        check_boots_here(path)
+
+
+def test_a_system_without_switch_to_configuration_is_one(tmp_path: Path) -> None:
+    path = made(tmp_path, "init")
+    check_system(path)
+    assert not can_switch(path)
+    # What is not in the store yet may have it.
+    assert can_switch(f"{path}-2")
+
+
+class BootingIncus:
+    """It has a container that says what it runs when it is asked for the third time."""
+
+    server = Server(name="host", version="7.0", extensions=frozenset(), idmapped_mounts=True)
+
+    def __init__(self, instance: Instance | None) -> None:
+        self._instance = instance
+        self.asked = 0
+
+    def instance(self, name: str) -> Instance | None:
+        return self._instance
+
+    def running_system(self, instance: Instance) -> str | None:
+        self.asked += 1
+        return OLD if self.asked > 2 else None
+
+
+def started(seconds_ago: float) -> Instance:
+    return Instance(name="web", status="Running", last_started=utc(time.time() - seconds_ago))
+
+
+def test_a_container_that_boots_is_waited_for() -> None:
+    incus, instance = BootingIncus(started(1)), started(1)
+    seen = with_running_systems(incus, {"web": instance}, {"web": 120})  # type: ignore[arg-type]
+    assert seen["web"].running_system == OLD
+
+
+def test_one_that_is_gone_meanwhile_is_not() -> None:
+    incus = BootingIncus(None)
+    assert with_running_systems(incus, {"web": started(1)}, {"web": 120}) == {}  # type: ignore[arg-type]
+    stopped = BootingIncus(Instance(name="web"))
+    seen = with_running_systems(stopped, {"web": started(1)}, {"web": 120})  # type: ignore[arg-type]
+    assert (seen["web"].is_running, stopped.asked) == (False, 1)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("1970-01-01T00:01:00.123456789Z", 60), ("", 0), ("never", 0)])
+def test_a_time_stamp_of_incus(text: str, seconds: float) -> None:
+    assert started_at(text) == seconds
