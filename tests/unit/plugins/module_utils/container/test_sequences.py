@@ -51,6 +51,7 @@ _SET: Mapping[str, Any] = {
     "purge_limit": 3,
     "parallel": None,
     "max_unavailable": None,
+    "rollback_limit": 3,
     "unbuilt": {},
 }
 _DISRUPTIVE = frozenset(("stop", "start", "restart", "rebuild", "delete", "create"))
