@@ -18,6 +18,7 @@ from ..nix.evaluation import Declared
 from ..nix.profiles import read_generations
 from ..nix.sources import System
 from .apply import apply_step
+from .builds import Builds
 from .declaration import Container, ContainerSet
 from .health import verify
 from .held_back import not_touched, with_held_back
@@ -271,7 +272,7 @@ def _with_validity(host: Host, evaluated: Systems, unrecorded: Sequence[System])
 
 
 def _apply(host: Host, declared: ContainerSet, plans: Sequence[Plan], before: Mapping[str, Observed]) -> list[Outcome]:
-    plans = _built(host, plans)
+    builds = Builds(host.nix, plans)
     workers = declared.parallel or max(4, 2 * (os.cpu_count() or 1))
     slots = Slots(declared.max_unavailable, declared.rollback_limit)
     work = _Work(host, slots, declared.rollback_limit, plans, before)
@@ -279,26 +280,14 @@ def _apply(host: Host, declared: ContainerSet, plans: Sequence[Plan], before: Ma
     purged = [plan for plan in plans if plan.container.name not in names]
     # What goes may hold an address or a port that one of the others is to get.
     for chosen in (purged, [plan for plan in plans if plan.container.name in names]):
-        jobs = {plan.container.name: partial(work.do, plan) for plan in chosen if work.has_work(plan)}
-        after = {plan.container.name: plan.container.after for plan in chosen}
-        work.outcomes.update(run_jobs(jobs, after, workers))
+        jobs = {plan.container.name: partial(work.do_built, plan, builds) for plan in chosen if work.has_work(plan)}
+        after = {name: [*others, *builds.before(name)] for name, others in _after(chosen).items()}
+        run_jobs(jobs, after, workers, beside=None if chosen is purged else builds.jobs)
     return _with_what_is_now(host, declared, [work.outcome(plan) for plan in plans])
 
 
-def _built(host: Host, plans: Sequence[Plan]) -> list[Plan]:
-    """Build all that is not in the store, together; a plan whose system cannot be built has that as its error."""
-    wanted = {
-        plan.container.name: (plan.system, plan.container.nix)
-        for plan in plans
-        if plan.system is not None and any(step.action in BUILDING for step in plan.steps)
-    }
-    failed = host.nix.build(list(wanted.values()))
-    return [
-        replace(plan, steps=(), error=failed[plan.system])
-        if plan.container.name in wanted and plan.system in failed
-        else plan
-        for plan in plans
-    ]
+def _after(plans: Iterable[Plan]) -> dict[str, Sequence[str]]:
+    return {plan.container.name: plan.container.after for plan in plans}
 
 
 class _Work:
@@ -329,6 +318,15 @@ class _Work:
         """The outcome of a container's job, or of having none."""
         name = plan.container.name
         return self.outcomes[name] if name in self.outcomes else _outcome(plan, self._before[name])
+
+    def do_built(self, plan: Plan, builds: Builds) -> Outcome:
+        """Do the steps of a plan, unless its system could not be built."""
+        error = builds.error_of(plan)
+        if error is None:
+            return self.do(plan)
+        outcome = _outcome(replace(plan, steps=(), error=error), self._before[plan.container.name])
+        self.outcomes[plan.container.name] = outcome
+        return outcome
 
     def do(self, plan: Plan) -> Outcome:
         """Do the steps of a plan, one after another until one fails."""

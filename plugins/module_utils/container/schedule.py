@@ -9,27 +9,40 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from threading import Condition
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
 
 def run_jobs(
-    jobs: Mapping[str, Callable[[], Result]], after: Mapping[str, Collection[str]], workers: int
+    jobs: Mapping[str, Callable[[], Result]],
+    after: Mapping[str, Collection[str]],
+    workers: int,
+    beside: Mapping[str, Callable[[], None]] | None = None,
 ) -> dict[str, Result]:
     """Run jobs side by side, each when those that it comes ``after`` have ended, and return what they return.
 
-    Names in ``after`` that are no jobs do not count. The order must have no circle.
+    Those ``beside`` them wait for none, and take no worker of theirs. Names in ``after`` that are not jobs are ignored.
+    The order must have no circle.
     """
-    waiting, results = dict(jobs), dict[str, Result]()
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        running: dict[Future[Result], str] = {}
-        while waiting or running:
-            ready = [name for name in waiting if all(other in results or other not in jobs for other in after[name])]
-            for name in ready:
+    others = beside or {}
+    waiting, results, ended = dict(jobs), dict[str, Result](), set[str]()
+    running: dict[Future[Result], str] = {}
+    with ThreadPoolExecutor(max_workers=workers) as pool, ThreadPoolExecutor(max_workers=len(others) or 1) as more:
+        running_beside: dict[Future[None], str] = {more.submit(job): name for name, job in others.items()}
+        while waiting or running or running_beside:
+            needed = (jobs.keys() | others.keys()) - ended
+            for name in [name for name in waiting if needed.isdisjoint(after.get(name, ()))]:
                 running[pool.submit(waiting.pop(name))] = name
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
-                results[running.pop(done)] = done.result()
+            going_on: list[Future[Any]] = [*running, *running_beside]
+            for done in wait(going_on, return_when=FIRST_COMPLETED).done:
+                result = done.result()
+                if done in running_beside:
+                    ended.add(running_beside.pop(done))
+                else:
+                    name = running.pop(done)
+                    results[name] = result
+                    ended.add(name)
     return results
 
 

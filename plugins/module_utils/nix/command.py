@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from ..errors import FleetError
 from .evaluation import Declared, build_arguments, evaluate
@@ -19,6 +20,9 @@ from .formats import valid_paths_from
 from .process import NixCommand, NixError
 from .sources import NixOptions, System
 from .temporary_roots import kept, lost
+
+#: A system, and how nix is called for it.
+Wanted: TypeAlias = tuple[System, NixOptions]
 
 _NAME_A_STORE = "Name a store that has it with 'copy_from', or a cache in 'nix_options: {substituters: ...}'."
 _STORE = "See with 'nix store info --store {store}' on {{host}} whether its root reaches that store."
@@ -69,28 +73,34 @@ class Nix(NixCommand):
             answer = self.run([*arguments, "--json-format", "1", "--", *there], _UNREADABLE)
         return valid_paths_from(json.loads(answer.text))
 
-    def build(self, wanted: Sequence[tuple[System, NixOptions]]) -> dict[System, FleetError]:
+    def build_groups(self, wanted: Sequence[Wanted]) -> list[list[Wanted]]:
+        """Return what is built or copied in one process: what is called the same way."""
+        groups: dict[tuple[NixOptions, str | None], list[Wanted]] = {}
+        for entry in dict.fromkeys(wanted):
+            groups.setdefault((_build_options(entry[1]), entry[0].copy_from), []).append(entry)
+        return list(groups.values())
+
+    def build(self, wanted: Sequence[Wanted]) -> dict[System, FleetError]:
         """Build, substitute or copy systems, in one process for all that are called the same way.
 
         Return those that failed, with the tail of nix's log; the others are in the store. What is called in different
         ways goes on side by side, so that a store that hangs holds up nothing that does not need it.
         """
-        groups: dict[tuple[NixOptions, str | None], list[System]] = {}
-        for system, options in wanted:
-            # The rest of the options has had its effect when the system was evaluated.
-            how = replace(options, override_inputs=(), impure=False), system.copy_from
-            groups.setdefault(how, []).append(system)
+        groups = self.build_groups(wanted)
         failed: dict[System, FleetError] = {}
         if not groups:
             return failed
         with ThreadPoolExecutor(max_workers=len(groups)) as pool:
-            for errors in pool.map(lambda how: self._build_or_copy(groups[how], *how), groups):
+            for errors in pool.map(self._build_or_copy, groups):
                 failed.update(errors)
         return failed
 
-    def _build_or_copy(
-        self, systems: Sequence[System], options: NixOptions, store: str | None
-    ) -> dict[System, FleetError]:
+    def _build_or_copy(self, group: Sequence[Wanted]) -> dict[System, FleetError]:
+        systems, options, store = (
+            [system for system, _options in group],
+            _build_options(group[0][1]),
+            group[0][0].copy_from,
+        )
         try:
             if store is None:
                 self._build_group(systems, options)
@@ -125,6 +135,11 @@ class Nix(NixCommand):
         """Return what changes between two built systems, a line per package, in nix's words."""
         answer = self.run(["store", "diff-closures", "--", before, after], "The systems cannot be compared")
         return tuple(line for line in answer.text.splitlines() if line.strip())
+
+
+def _build_options(options: NixOptions) -> NixOptions:
+    """Return what of the options has an effect on a build; the rest had it when the system was evaluated."""
+    return replace(options, override_inputs=(), impure=False)
 
 
 def _of_one(error: FleetError, system: System) -> FleetError:
