@@ -13,24 +13,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .errors import FleetError
+from .waiting import poll
 
-_POLL = 0.05
 # For what is held while a few names are changed, and longer only by a process that was stopped.
 _PATIENCE = 60
 
 
 def take_lock(descriptor: int, kind: int, timeout: float, problem: str) -> None:
-    """Lock an open file or directory; FleetError with the ``problem`` when others hold it for too long."""
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise FleetError(f"{problem} for more than {timeout:.0f} s.", "Try again later.") from None
-            time.sleep(_POLL)
-        else:
-            return
+    """Lock an open file or directory. Raises FleetError with the ``problem`` when others hold it for too long."""
+    if not poll(lambda: try_lock(descriptor, kind), time.monotonic() + timeout):
+        raise FleetError(f"{problem} for more than {timeout:.0f} s.", "Try again later.")
+
+
+def try_lock(descriptor: int, kind: int) -> bool:
+    """Lock an open file or directory unless somebody else holds it, and return whether it is locked."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def open_directory(path: str, dir_fd: int | None = None) -> int:

@@ -21,10 +21,11 @@ from contextlib import suppress
 from types import TracebackType
 
 from ..errors import FleetError
-from ..locks import locked_directory
+from ..locks import locked_directory, try_lock
 from ..nix.profiles import explained, make_profiles_dir
 from ..paths import PROFILES_DIR
 from ..text import shown, utc
+from ..waiting import poll
 
 # No container is called so, and Nix passes over files that are no links.
 _FILE = ".lock-"
@@ -114,14 +115,11 @@ class Locks:
     def _wait_for(self, name: str) -> None:
         if self._deadline is None:
             self._deadline = time.monotonic() + self._timeout
-        while not (self._is_next(name) and self._take(name)):
-            if time.monotonic() >= self._deadline:
-                self.refused[name] = FleetError(
-                    f"{name} was left as it is: {_holder(name)} works on it, and has not ended in {self._timeout} s.",
-                    "Run again when that is done, or raise 'lock_timeout'.",
-                )
-                break
-            time.sleep(_POLL)
+        if not poll(lambda: self._is_next(name) and self._take(name), self._deadline, pause=_POLL):
+            self.refused[name] = FleetError(
+                f"{name} was left as it is: {_holder(name)} works on it, and has not ended in {self._timeout} s.",
+                "Run again when that is done, or raise 'lock_timeout'.",
+            )
         self._leave_queues([name])
 
     def _is_next(self, name: str) -> bool:
@@ -136,9 +134,7 @@ class Locks:
             with explained(PROFILES_DIR):
                 make_profiles_dir()
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o660)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not try_lock(descriptor, fcntl.LOCK_EX):
                 os.close(descriptor)
                 return False
             if _is_at(path, descriptor):
@@ -194,12 +190,9 @@ def _is_free(path: str) -> bool:
     """Return whether nobody holds a file; OSError when it cannot be opened."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return try_lock(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
-    return True
 
 
 def _remove_left() -> None:
@@ -215,8 +208,7 @@ def _remove_left() -> None:
 def _remove_if_free(path: str) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_at(path, descriptor):
+        if try_lock(descriptor, fcntl.LOCK_EX) and _is_at(path, descriptor):
             os.unlink(path)
     finally:
         os.close(descriptor)

@@ -21,8 +21,9 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from ..errors import FleetError
-from ..locks import open_directory, take_lock
+from ..locks import open_directory, take_lock, try_lock
 from ..paths import store_object
+from ..waiting import poll
 from .plan import Change
 
 STATE_DIR = "/nix/var/nix"
@@ -30,7 +31,6 @@ AUTO_DIR = f"{STATE_DIR}/gcroots/auto"
 ROOTS_DIR = f"{STATE_DIR}/gcroots/inx-fleet"
 # One name is enough under the lock, and what a killed run leaves there is written over.
 _NEW = f"{ROOTS_DIR}/.new"
-_LOCK_POLL = 0.05
 # A root's place is below ROOTS_DIR as its link's is below the container's root. Beyond PATH_MAX (4096) neither we nor
 # Nix could read it again.
 _MAX_DEPTH = 100
@@ -231,9 +231,7 @@ def _collector_informed(paths: Sequence[str]) -> Iterator[None]:
     descriptor = os.open(f"{STATE_DIR}/gc.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     collector: socket.socket | None = None
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor, fcntl.LOCK_SH):
             collector = _tell_collector(descriptor, paths)
         yield
     finally:
@@ -248,18 +246,18 @@ def _tell_collector(lock: int, paths: Sequence[str]) -> socket.socket | None:
 
     When it is over before it has answered, hold the next one off instead: that one knows nothing of what was told.
     """
-    deadline = time.monotonic() + _COLLECTOR_TIMEOUT
-    while True:
+    told: list[socket.socket] = []
+
+    def is_safe() -> bool:
         with suppress(OSError):
-            return _told_collector(paths)
-        with suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            return None
-        if time.monotonic() >= deadline:
-            raise FleetError(
-                f"Somebody holds {STATE_DIR}/gc.lock and takes no roots.", "See which process it is with 'lsof'."
-            )
-        time.sleep(_LOCK_POLL)
+            told.append(_told_collector(paths))
+        return bool(told) or try_lock(lock, fcntl.LOCK_SH)
+
+    if not poll(is_safe, time.monotonic() + _COLLECTOR_TIMEOUT):
+        raise FleetError(
+            f"Another process holds {STATE_DIR}/gc.lock and takes no roots.", "See which process it is with 'lsof'."
+        )
+    return told[0] if told else None
 
 
 def _told_collector(paths: Sequence[str]) -> socket.socket:

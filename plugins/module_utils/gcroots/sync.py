@@ -20,6 +20,7 @@ from ..errors import FleetError
 from ..incus.models import Fleet
 from ..incus.rootfs import Running, has_ended, running_containers, store_path_behind
 from ..incus.visibility import FULL_VIEW
+from ..waiting import poll
 from .hazards import remove_hazards
 from .lookup import Answers, Bounds, Questions, look_into
 from .plan import Change, Look, Roots, plan_roots, with_changes
@@ -183,14 +184,16 @@ def _sync_links(
 
 def _when_stopped(ask_incus: AskIncus, names: Sequence[str], deadline: float) -> Fleet | None:
     """The fleet, once it has containers whose init has ended as stopped, unless they are gone or run anew."""
-    until = min(deadline, time.monotonic() + _STOPPING)
-    while (fleet := ask_incus()) is not None and time.monotonic() < until:
+    fleets: list[Fleet | None] = []
+
+    def are_stopped() -> bool:
+        fleets.append(fleet := ask_incus())
         awaited = _chosen(running_containers(), names)
         alive = {name for name, container in awaited.items() if not has_ended(name, container.pid)}
-        if not set(names) & fleet.running - alive:
-            break
-        time.sleep(_POLL)
-    return fleet
+        return fleet is None or not set(names) & fleet.running - alive
+
+    poll(are_stopped, min(deadline, time.monotonic() + _STOPPING), pause=_POLL)
+    return fleets[-1]
 
 
 def root_one(fleet: Fleet, limits: Limits, name: str, path: str, *, check: bool) -> Report:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import ConflictError, FleetError, LateError, RefusedError
+from ..waiting import poll
 from .endpoint import Endpoint, local_endpoint
 from .hints import advice_on
 from .models import instances_of, server_from
@@ -192,15 +193,17 @@ class Connection:
         It is when a container has just ended: its stop is not done.
         """
         deadline = time.monotonic() + STOP_GRACE
-        while True:
+
+        def is_done() -> bool:
             try:
                 self._wait(request(), timeout)
             except (pylxd.exceptions.LXDAPIException, RefusedError) as error:
                 if _BUSY not in str(error) or time.monotonic() >= deadline:
                     raise
-            else:
-                return
-            time.sleep(STOP_POLL)
+                return False
+            return True
+
+        poll(is_done, deadline, pause=STOP_POLL)
 
     def _wait(
         self, answer: Any, timeout: int | None = None, is_enough: Callable[[], bool] | None = None
