@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -96,9 +97,10 @@ class NixCommand:
         problem: str,
     ) -> tuple[int, int]:
         """Return the exit code and the peak of memory in bytes. Nothing of it goes on when this ends."""
+        tied = tied_to_this(command)
         try:
             process = subprocess.Popen(
-                command,
+                tied,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=log,
@@ -131,6 +133,15 @@ class NixCommand:
                 f"{problem}: nix was not done after {self.timeout} s on {platform.node()}.", "Raise 'build_timeout'."
             )
         return process.returncode, usage.ru_maxrss * _KIB
+
+
+def tied_to_this(command: Sequence[str]) -> list[str]:
+    """Return a command that ends with the process that starts it.
+
+    In a session of its own, nothing else would end it when Ansible is interrupted. setpriv is a part of util-linux.
+    """
+    setpriv = shutil.which("setpriv", path=f"{os.environ.get('PATH', '')}:{NIX_DIRECTORIES[0]}")
+    return [*([setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []), *command]
 
 
 def _kill(group: int) -> None:

@@ -126,7 +126,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], Aske
 def operands(command: list[str]) -> list[str]:
     """What comes after the options, when these are ours with as many values as they take."""
     assert all(isinstance(word, str) and "\0" not in word for word in command)
-    assert command[0] == "nix"
+    # After what ties it to the process that starts it.
+    command = command[command.index("nix") :]
     position = 1
     while command[position] != "--":
         word = command[position]

@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -75,6 +77,24 @@ def test_nothing_goes_on_after_the_time_is_over(directory: Path) -> None:
             break
         time.sleep(0.1)
     assert not _is_alive(child)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not in the PATH")
+def test_it_ends_with_the_process_that_started_it(directory: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        run(directory, f"echo $$ > {directory}/pid; exec sleep 100")
+        os._exit(1)
+    deadline = time.monotonic() + 60
+    while not (directory / "pid").exists() or not (directory / "pid").read_text(encoding="ascii"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    nix = int((directory / "pid").read_text(encoding="ascii"))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    while _is_alive(nix):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def _is_alive(process: int) -> bool:
