@@ -73,7 +73,7 @@ A figure is a multiple of the floor, with the seconds behind it. The seconds are
 
 What bounds it:
 
-- *No change*: nix evaluates the flake, which the floor waits for as well. Python's start and imports come before, and
+- *No change*: nix looks at the flake, which the floor waits for as well. Python's start and imports come before, and
   do not grow with the containers; Ansible packs modules as source, which is compiled in each run.
 - *Cold creation*: Incus, which creates and starts instances on all cores.
 - *A new system in all*: Incus again. It writes each instance twice more than for the floor: a note that a system is on
