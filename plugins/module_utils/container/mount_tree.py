@@ -211,7 +211,14 @@ def hides_when_live(before: Sequence[Mount], after: Sequence[Mount], changed: It
     it along. The store itself is in use by every process. ``before`` and ``after`` are all mounts; ``changed`` are the
     devices that come, go, or are mounted anew.
     """
-    moving = frozenset(changed)
+    moving = wanted = frozenset(changed)
+    while unsafe := _unsafe_to_move(before, after, moving):
+        # What waits stays as it is, and may be what another one would hide.
+        moving -= unsafe
+    return wanted - moving
+
+
+def _unsafe_to_move(before: Sequence[Mount], after: Sequence[Mount], moving: frozenset[str]) -> frozenset[str]:
     staying = [mount for mount in before if mount.device not in moving]
     had_store = any(mount.path == STORE for mount in before)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.attached import BindMount
@@ -102,6 +102,7 @@ def test_what_is_not_refused_is_seen_after_a_start(devices: dict[str, dict[str, 
         assert not found
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(DISKS, DISKS)
 def test_what_is_changed_while_it_runs_hides_nothing(
     before: dict[str, dict[str, str]], wanted: dict[str, dict[str, str]]
