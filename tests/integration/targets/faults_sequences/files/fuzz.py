@@ -292,10 +292,10 @@ def _sync_roots() -> list[str]:
     ended = modules.run("inx_gcroot", {}, patience=_PATIENCE)
     if ended.failed:
         return [f"sync roots: {ended.message}"]
-    roots = set(host._tree(host.ROOTS))
+    roots = set(host.tree(host.ROOTS))
     found = []
     for key, container in seen.look()["containers"].items():
-        work = seen._root(key) / "root" / "builds"
+        work = seen.root_of(key) / "root" / "builds"
         for link in sorted(work.glob("result-*")):
             line = f"/{seen.lxc_name(key)}/root/builds/{link.name} -> {link.readlink()}"
             if line not in roots:

@@ -23,8 +23,6 @@ Seen = Mapping[str, Any]
 _ILL = re.compile(r"/nix/store/[0-9a-z]+-nixos-system-\w+-ill-\d+")
 #: Steps that end the init of a container, or begin another one.
 _DISRUPTIVE = frozenset(("stop", "start", "restart", "rebuild", "rollback", "delete", "move", "create"))
-#: What is not to be repeated by a second run.
-_EACH_TIME = ("restarted",)
 _NOT_TRIED = ("was not touched, because it comes after", "was not interrupted: as many")
 
 
@@ -105,7 +103,7 @@ def _disagreement(
     if predicted is None or applied is None:
         yield f"{key}: check mode said {_short(predicted)}, and the run {_short(applied)}"
         return
-    steps, planned = _plain(applied["steps"]), _plain(predicted["steps"])
+    steps, planned = applied["steps"], predicted["steps"]
     if predicted["failed"]:
         if not applied["failed"] or steps != planned:
             yield f"{key}: check mode said {_short(predicted)}, and the run {_short(applied)}"
@@ -116,10 +114,6 @@ def _disagreement(
         yield f"{key}: check mode said {json.dumps(planned)}, and the run did {json.dumps(steps)}"
     elif predicted["changed"] != applied["changed"]:
         yield f"{key}: check mode said changed={predicted['changed']}"
-
-
-def _plain(steps: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return list(steps)
 
 
 def _is_excused(error: str) -> bool:

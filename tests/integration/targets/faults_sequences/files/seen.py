@@ -49,7 +49,7 @@ def look() -> dict[str, Any]:
         "containers": containers,
         "volumes": dict(_volumes()),
         "generations": {name: _generations(name) for name in profiles},
-        "roots": host._tree(host.ROOTS),
+        "roots": host.tree(host.ROOTS),
         "temporary": sorted(os.listdir("/tmp")),  # noqa: S108 - to look for what is left
     }
 
@@ -58,7 +58,7 @@ def mark(seen: Mapping[str, Any]) -> None:
     """Leave a token in each root and each volume that has none."""
     for key, container in seen["containers"].items():
         if container["token"] is None:
-            _write(_root(key), key)
+            _write(root_of(key), key)
     for place, token in seen["volumes"].items():
         if token is None:
             _write(_volume(place), place)
@@ -94,9 +94,9 @@ def _container(entry: Mapping[str, Any]) -> dict[str, Any]:
         "status": entry["status"],
         "pid": pid,
         "mounts": _mounts(pid) if pid else {},
-        "runs": host._current_system(dict(entry)),
+        "runs": host.current_system(dict(entry)),
         "config": config,
-        "token": _read(_root(key)),
+        "token": _read(root_of(key)),
         "snapshots": len(entry.get("snapshots") or ()),
         **{part: entry[part] for part in ("devices", "expanded_devices", "profiles", "description", "ephemeral")},
     }
@@ -113,7 +113,8 @@ def _mounts(pid: int) -> dict[str, tuple[int, int] | None]:
     return found
 
 
-def _root(key: Key) -> Path:
+def root_of(key: Key) -> Path:
+    """Return where the host has the root of a container."""
     return _POOL / "containers" / lxc_name(key) / "rootfs"
 
 
@@ -220,7 +221,7 @@ def _snapshot(key: Key, found: Mapping[str, Any]) -> None:
 def _add_root(key: Key, found: Mapping[str, Any]) -> None:
     """Leave a link into the store in a container, and Nix's link to it, as 'nix build' in there does."""
     target = host.system_path(sequences.SYSTEMS[0])
-    work = _root(key) / "root" / "builds"
+    work = root_of(key) / "root" / "builds"
     work.mkdir(parents=True, exist_ok=True)
     link = work / f"result-{lxc_name(key)}"
     if not link.is_symlink():

@@ -137,9 +137,9 @@ def census(names: Mapping[str, str]) -> dict[str, Any]:
         "instances": _instances(),
         "volumes": _volumes(),
         "profiles": {entry["name"]: _plain(entry) for entry in rest.query("/1.0/profiles?recursion=1")},
-        "generations": _tree(PROFILES),
-        "roots": _tree(ROOTS),
-        "systems": _tree(SYSTEMS),
+        "generations": tree(PROFILES),
+        "roots": tree(ROOTS),
+        "systems": tree(SYSTEMS),
         "temporary": sorted(os.listdir("/tmp")),  # noqa: S108 - to look for what is left
         "locks": [place for place in (PROFILES, ROOTS) if os.path.isdir(place) and _is_locked(place)],
     }
@@ -160,7 +160,7 @@ def differences(expected: Any, found: Any, where: str = "") -> list[str]:
 def _instances() -> dict[str, Any]:
     found = rest.query("/1.0/instances?recursion=2&all-projects=true")
     return {
-        entry["name"]: {"status": entry["status"], "runs": _current_system(entry), **_plain(entry)} for entry in found
+        entry["name"]: {"status": entry["status"], "runs": current_system(entry), **_plain(entry)} for entry in found
     }
 
 
@@ -170,7 +170,7 @@ def _plain(entry: dict[str, Any]) -> dict[str, Any]:
     return {"config": config, **{key: entry.get(key) for key in ("devices", "profiles", "description", "ephemeral")}}
 
 
-def _current_system(entry: dict[str, Any]) -> str | None:
+def current_system(entry: dict[str, Any]) -> str | None:
     """Where /run/current-system leads in a container, as Incus has it with its state; None when it does not run."""
     pid = (entry["state"] or {}).get("pid", 0)
     if pid <= 0:
@@ -188,7 +188,7 @@ def statuses(prefix: str) -> dict[str, str]:
 
 def running_systems() -> dict[str, str | None]:
     """The system that runs in each instance, None for one that does not run."""
-    return {entry["name"]: _current_system(entry) for entry in rest.query("/1.0/instances?recursion=2")}
+    return {entry["name"]: current_system(entry) for entry in rest.query("/1.0/instances?recursion=2")}
 
 
 def remove_instances(prefix: str) -> None:
@@ -213,7 +213,7 @@ def _volumes() -> dict[str, Any]:
     }
 
 
-def _tree(top: str) -> list[str]:
+def tree(top: str) -> list[str]:
     """Every name below a directory, and where the links lead."""
     found = []
     for directory, children, files in os.walk(top):
