@@ -183,7 +183,8 @@ def _start(host: Host, plan: Plan, step: Step) -> list[str]:
     system = step.after["system"]
 
     before = {done.action for done in plan.steps}
-    emptied = plan.container.volatile.root == "rebuild" or "rebuild" in before
+    is_new = "create" in before and plan.container.volatile.root == "rebuild"
+    emptied = is_new or "rebuild" in before
 
     def boot() -> list[str]:
         if not start_instance(host, plan.container.name, emptied=emptied):

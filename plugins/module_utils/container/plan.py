@@ -44,6 +44,7 @@ from .fallback import (
 from .mounts import check_volumes_are_here, check_volumes_come, own_volumes
 from .observed import Observed
 from .steps import PROVING, Plan, Step, changed_names, new_step, numbered
+from .survival import around_stop, saving
 from .volatile import warn_of_ids
 
 # Incus: doc/config_options.txt, keys of containers with "live update: no".
@@ -189,17 +190,18 @@ def _steps_for_existing(
     if wanted is not None:
         yield from _build_step(name, wanted)
     yield from _volume_step(declared, instance, observed)
-    # What Incus may refuse comes before the stop, if it can.
-    late = bool(differs.late)
-    if differs.after and not late:
-        yield _update_step(name, differs)
-    if _stops_first(declared, instance, late):
+    # What lets it survive the stop, and what Incus may refuse, comes before the stop. What ends it with one, after.
+    first, last = around_stop(differs, late=bool(differs.late))
+    stops = _stops_first(declared, instance, bool(last.after))
+    if not stops:
+        first, last = differs, Change()
+    yield from _update_step(name, first)
+    if stops:
         check_survives_stop(declared, instance)
         running = {"status": instance.status, "system": instance.running_system}
         yield new_step("stop", name, "stop", running, {"status": "Stopped", "system": None})
         instance = replace(instance, status="Stopped", running_system=None)
-    if late:
-        yield _update_step(name, differs)
+    yield from _update_step(name, last)
     boots = observed.generations.system
     if wanted is not None and (declared.activation != "test" or boots is None):
         yield from _record_step(declared, wanted, observed)
@@ -227,9 +229,8 @@ def _steps_to_state(
         yield new_step("restart", name, "restart", before, {"status": "Running", "system": boots})
         # A boot ends the trial of what was switched to.
         runs, instance = boots, _off_trial(instance)
-    elif not instance.is_running and (declared.state in ("started", "restarted") or MOVING in instance.config):
-        if rebuilds(declared, instance):
-            yield new_step("rebuild", name, "empty its root", {"root": "as it is"}, {"root": "empty"})
+    elif not instance.is_running and is_started(declared, instance):
+        yield from _rebuild_step(declared, instance)
         yield _start_step(name, instance, boots, {**status, **_mark("moving", MOVING in instance.config)})
         runs = boots
     elif not instance.is_running:
@@ -254,13 +255,15 @@ def _steps_for_move(
     yield from _build_step(name, wanted)
     yield from _volume_step(declared, instance, observed)
     yield from _record_step(declared, wanted, observed)
+    # The rest of what changes may only be right where it comes to, such as a path of the host.
+    first, last = saving(differs)
+    yield from _update_step(name, first)
     before = {"location": instance.location, "status": instance.status}
     after = {"location": observed.member, "status": "Stopped"}
     yield new_step("move", name, f"move from {instance.location} to {observed.member}", before, after)
-    if differs.after:
-        yield _update_step(name, differs)
-    ran = instance.is_running or MOVING in instance.config
-    if declared.state in ("started", "restarted") or (declared.state == "present" and ran):
+    yield from _update_step(name, last)
+    if is_started(declared, instance):
+        yield from _rebuild_step(declared, instance)
         status = {"status": "Stopped", **_mark("moving", MOVING in instance.config)}
         yield _start_step(name, instance, wanted.path, status)
 
@@ -273,7 +276,7 @@ def _stale_steps(declared: Container, observed: Observed) -> Iterator[Step]:
 
 
 def _stops_first(declared: Container, instance: Instance, late: bool) -> bool:
-    """Whether there is work that can only be done between the stop and the start, as ``late`` changes of devices."""
+    """Return whether the stop comes before other work: ``late`` changes, or a root that is emptied."""
     restarts = declared.state == "restarted" and (late or rebuilds(declared, instance))
     return instance.is_running and (restarts or (declared.state == "stopped" and late))
 
@@ -360,9 +363,15 @@ def _left_by(declared: Container, observed: Observed, steps: Sequence[Step]) -> 
     return replace(instance, status=status, running_system=runs, config=notes), found
 
 
-def _update_step(name: str, differs: Change) -> Step:
-    summary = f"update {', '.join(changed_names(differs.after))}"
-    return new_step("update", name, summary, differs.before, differs.after)
+def _update_step(name: str, differs: Change) -> Iterator[Step]:
+    if differs.after:
+        summary = f"update {', '.join(changed_names(differs.after))}"
+        yield new_step("update", name, summary, differs.before, differs.after)
+
+
+def _rebuild_step(declared: Container, instance: Instance) -> Iterator[Step]:
+    if rebuilds(declared, instance):
+        yield new_step("rebuild", declared.name, "empty its root", {"root": "as it is"}, {"root": "empty"})
 
 
 def _start_step(name: str, instance: Instance, boots: str | None, before: Mapping[str, Any]) -> Step:
@@ -397,10 +406,17 @@ def rebuilds(declared: Container, instance: Instance) -> bool:
     return instance.config.get(VOLATILE_ROOT) == "rebuild"
 
 
+def is_started(declared: Container, instance: Instance) -> bool:
+    """Return whether a plan starts it: it does not run, or is stopped for its restart or its move."""
+    arrives = instance.location != declared.target
+    if declared.state == "present":
+        return MOVING in instance.config if not instance.is_running else arrives
+    return declared.state == "restarted" or (declared.state == "started" and (arrives or not instance.is_running))
+
+
 def is_rebuilt(declared: Container, instance: Instance) -> bool:
-    """Whether it is to be started, with an emptied root."""
-    starts = declared.state == "restarted" or (declared.state == "started" and not instance.is_running)
-    return starts and rebuilds(declared, instance)
+    """Return whether a plan starts it with an emptied root."""
+    return is_started(declared, instance) and rebuilds(declared, instance)
 
 
 def check_rebuild(declared: Container, instance: Instance, observed: Observed) -> None:

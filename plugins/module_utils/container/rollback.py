@@ -46,7 +46,7 @@ def reboot(host: Host, container: Container, *, force: bool) -> None:
     if instance is not None and instance.is_running:
         if instance.ephemeral:
             # Incus deletes it when it stops, unless the stop is a part of its own restart.
-            host.incus.set_state(container.name, "restart", container.stop_timeout, force=force)
+            _end(host, container, instance.status, "restart", force=force)
             return
         stop_instance(host, container, instance.status, force=force)
     emptied = instance is not None and instance.config.get(VOLATILE_ROOT) == "rebuild"
@@ -77,22 +77,31 @@ def start_instance(host: Host, name: str, *, emptied: bool) -> bool:
 
 
 def stop_instance(host: Host, container: Container, status: str, *, force: bool) -> None:
+    _end(host, container, status, "stop", force=force)
+
+
+def _end(host: Host, container: Container, status: str, action: str, *, force: bool) -> None:
+    """Stop what runs or is frozen, or have Incus restart it: cleanly, or with ``force`` when that takes too long."""
+    name = container.name
     if status == "Frozen":
-        host.incus.set_state(container.name, "unfreeze")
+        # A frozen init hears of no shutdown.
+        host.incus.set_state(name, "unfreeze")
     try:
-        host.incus.set_state(container.name, "stop", container.stop_timeout)
+        host.incus.set_state(name, action, container.stop_timeout)
     except FleetError as error:
         runs = True
         with cleaning_up(error, "A look at what became of it"):
-            runs = is_running(host, container.name)
+            runs = is_running(host, name)
         if not runs:
-            return
+            if action == "stop":
+                return
+            raise
         if not force:
             raise FleetError(
-                f"{container.name} did not stop within {container.stop_timeout} s, and runs on. {error.problem}",
+                f"{name} did not stop within {container.stop_timeout} s, and runs on. {error.problem}",
                 "Raise 'stop_timeout', or declare 'force: true' to have it killed then.",
             ) from error
-        host.incus.set_state(container.name, "stop", container.stop_timeout, force=True)
+        host.incus.set_state(name, action, container.stop_timeout, force=True)
 
 
 def is_running(host: Host, name: str) -> bool:

@@ -153,6 +153,11 @@ def _pruned(container: Container, step: Step, observed: Observed) -> Observed:
     return replace(observed, generations=replace(found, paths=kept))
 
 
+def _moved(container: Container, step: Step, observed: Observed) -> Observed:
+    instance = replace(_instance(observed), status="Stopped", running_system=None, location=observed.member)
+    return replace(observed, instance=instance)
+
+
 def _deleted(container: Container, step: Step, observed: Observed) -> Observed:
     return replace(observed, instance=None)
 
@@ -171,6 +176,7 @@ _AFTER = {
     "create": _created,
     "update": _updated,
     "record": _recorded,
+    "move": _moved,
     "unfreeze": _running,
     "start": _running,
     "restart": _running,

@@ -1,0 +1,64 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The order of changes around what ends an instance: what lets it survive comes before, what does not, after.
+
+Pure, as the plan that it serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..values import same_value
+from .desired import Change
+
+# Incus: doc/config_options.txt; each of them keeps an instance, or its files, from something.
+_PROTECTION = "security.protection."
+# Incus validates them against each other.
+_TOGETHER = ("devices", "profiles")
+
+
+def saving(differs: Change) -> tuple[Change, Change]:
+    """Split off what lets an instance survive: that it is permanent, and that it is protected."""
+
+    def saves(part: str, key: str) -> bool:
+        new = differs.after[part]
+        if part == "ephemeral":
+            return new is False
+        return part == "config" and key.startswith(_PROTECTION) and same_value(True, new[key] or "")
+
+    return _split(differs, saves)
+
+
+def around_stop(differs: Change, *, late: bool) -> tuple[Change, Change]:
+    """Split a change into what is written before a stop, and what is written after it.
+
+    Only after it: that the instance is ephemeral, since a stop would delete it then; and with ``late`` its devices,
+    because Incus takes some of them only while it is stopped.
+    """
+
+    def waits(part: str) -> bool:
+        return (late and part in _TOGETHER) or (part == "ephemeral" and differs.after[part] is True)
+
+    return _split(differs, lambda part, key: not waits(part))
+
+
+def _split(differs: Change, is_first: Callable[[str, str], bool]) -> tuple[Change, Change]:
+    """Split a change by its parts, and its configuration by its keys."""
+
+    def side(found: Mapping[str, Any], chosen: bool) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for part, value in found.items():
+            if part == "config":
+                kept = {key: entry for key, entry in value.items() if is_first(part, key) is chosen}
+                if kept:
+                    result[part] = kept
+            elif is_first(part, "") is chosen:
+                result[part] = value
+        return result
+
+    first = Change(before=side(differs.before, True), after=side(differs.after, True))
+    return first, Change(before=side(differs.before, False), after=side(differs.after, False))
