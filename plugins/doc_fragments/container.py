@@ -58,7 +58,10 @@ options:
       - V(stopped) is there and not running. A new system is recorded for the next start.
       - V(restarted) is started anew in every run.
       - V(present) is there, and left running or not as it is. If it runs, it is switched to the declared system.
-      - V(absent) is not there, nor are its root disk and its profile on the host.
+      - V(absent) is not there, nor are its root disk and its profile on the host. It is refused while the host has
+        something mounted in the root disk, because Incus would delete what is in there as well.
+      - Beside a system that was found unhealthy by an earlier run, all else is done as it is declared, and the task
+        fails.
     type: str
     choices: [started, stopped, restarted, present, absent]
     default: started
@@ -266,7 +269,8 @@ options:
       - Incus has no such thing for other starts. At C(incus start), C(incus restart), a reboot from within, and the
         start with the host, the root is what it was. The next run warns of that, and O(state=restarted) empties the
         root.
-      - A container with snapshots is not rebuilt, and is left running. An ephemeral one cannot be rebuilt.
+      - A container with snapshots is not rebuilt, and is left running. Nor is one in whose root disk the host has
+        something mounted. An ephemeral one cannot be rebuilt.
       - V(tmpfs) keeps the root, and mounts memory over the paths in O(tmpfs), at every start by whomever.
       - A third way is a storage pool in memory, which is a pool with the driver C(dir) on a tmpfs that is mounted
         before Incus starts. Name it in O(storage_pool), together with V(rebuild). When the host has rebooted, such a
@@ -334,7 +338,7 @@ options:
   delete_volumes:
     description:
       - With O(state=absent), delete all volumes that O(persist) ever made for a container of this name, with what
-        they hold.
+        they hold and with their snapshots.
     type: bool
     default: false
   allow_privileged:

@@ -76,7 +76,9 @@ options:
     elements: str
   purge:
     description:
-      - Remove the containers that belong to the set and are declared no more, with their root disks and profiles.
+      - Remove the containers that belong to the set and are declared no more, with their root disks and profiles. The
+        profile of one that ended by itself, as an ephemeral one does, is removed as well, unless Incus may hide
+        instances of other projects from this user.
     type: bool
     default: false
   purge_limit:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import ConflictError, FleetError, LateError, NotTriedError, cleaning_up
+from ..incus.host_mounts import check_volumes, host_mount_points
 from ..nix.bootable import can_switch, cannot_switch, check_boots_here
 from ..nix.profiles import (
     Generation,
@@ -22,20 +23,56 @@ from ..nix.profiles import (
     remove_generations,
     remove_profile,
     select_generation,
+    unlink_test,
 )
+from ..nix.set_marks import mark_set
 from ..stored_keys import ACTIVATING, MOVING, RESTART
 from ..text import utc
 from .declaration import Container
+from .desired import PROFILES_DEVICE
 from .health import await_boot, system_of_start, verify
 from .plan import takes_a_restart
-from .rollback import Host, is_running, proven, reboot, return_to, start_instance, stop_instance
+from .rollback import (
+    Host,
+    check_root_now,
+    empty_root,
+    is_running,
+    proven,
+    reboot,
+    return_to,
+    start_instance,
+    stop_instance,
+)
 from .steps import Action, Plan, Step
 from .switching import switch_and_verify
 
+# Steps that end with a container that does not run, and those that may follow them before its start.
+_ENDING = ("stop", "move")
+_BETWEEN = ("update", "record", "rebuild")
+
 
 def apply_step(host: Host, plan: Plan, step: Step) -> list[str]:
-    """Do one step and return warnings. Raises FleetError when it fails; earlier steps stay done."""
-    return _APPLY[step.action](host, plan, step) or []
+    """Do one step and return warnings. Raise FleetError if it fails; earlier steps stay done."""
+    try:
+        return _APPLY[step.action](host, plan, step) or []
+    except LateError:
+        raise
+    except FleetError as error:
+        _resume(host, plan, step, error)
+        raise
+
+
+def _resume(host: Host, plan: Plan, step: Step, cause: FleetError) -> None:
+    """Start what ran before the plan, if a step fails that comes between its stop, or its move, and its start."""
+    place = plan.steps.index(step)
+    ended = [one for one in plan.steps[:place] if one.action in _ENDING]
+    starts = any(one.action == "start" for one in plan.steps[place:])
+    if step.action not in _BETWEEN or not ended or not starts or ended[0].before.get("status") == "Stopped":
+        return
+    with cleaning_up(cause, "Starting it again"):
+        host.incus.set_state(plan.container.name, "start")
+        if ended[0].action == "move":
+            host.incus.note(plan.container.name, {MOVING: ""})
 
 
 def _build(host: Host, plan: Plan, step: Step) -> None:
@@ -51,6 +88,8 @@ def _volume(host: Host, plan: Plan, step: Step) -> None:
     for place, config in step.after["volumes"].items():
         pool, name = place.split("/", 1)
         if config is None:
+            points = host_mount_points(host.incus.server.pid)
+            check_volumes(plan.container.name, plan.container.project, [place], points)
             host.incus.delete_volume(pool, name)
         elif step.before["volumes"][place] is None:
             host.incus.create_volume(pool, name, config)
@@ -61,6 +100,7 @@ def _volume(host: Host, plan: Plan, step: Step) -> None:
 def _create(host: Host, plan: Plan, step: Step) -> None:
     directory = plan.container.profile_dir
     made = make_profile(directory)
+    mark_set(directory, plan.container.set_name)
     try:
         host.incus.create_instance(step.after)
     except LateError:
@@ -82,18 +122,18 @@ def _delete_new_volumes(host: Host, plan: Plan, cause: FleetError) -> None:
 
 
 def _update(host: Host, plan: Plan, step: Step) -> None:
-    now = time.time()
+    """Write a change. What an instance that was made by hand is given as its profile is there before."""
+    now, directory = time.time(), plan.container.profile_dir
+    made = PROFILES_DEVICE in step.after.get("devices", {}) and make_profile(directory)
     try:
         host.incus.update_instance(plan.container.name, lambda body: updated(body, step, now))
     except LateError:
         raise
     except FleetError as error:
+        if made:
+            with cleaning_up(error, f"Removing {directory}"):
+                os.rmdir(directory)
         _delete_new_volumes(host, plan, error)
-        done = plan.steps[: plan.steps.index(step)]
-        if any(one.action == "stop" for one in done) and plan.container.state == "restarted":
-            # It ran, and it is not to be away for a declaration that Incus does not take.
-            with cleaning_up(error, "Starting it again"):
-                host.incus.set_state(plan.container.name, "start")
         raise
 
 
@@ -136,6 +176,7 @@ def _patched_entries(part: str, entries: dict[str, Any], old: Mapping[str, Any],
 def _record(host: Host, plan: Plan, step: Step) -> None:
     directory, number, system = plan.container.profile_dir, step.after["generation"], step.after["system"]
     make_profile(directory)
+    mark_set(directory, plan.container.set_name)
     if plan.container.generation is None:
         add_generation(directory, number, system)
     else:
@@ -143,7 +184,9 @@ def _record(host: Host, plan: Plan, step: Step) -> None:
 
 
 def _prune(host: Host, plan: Plan, step: Step) -> None:
-    remove_generations(plan.container.profile_dir, [int(number) for number in step.before["generations"]])
+    remove_generations(plan.container.profile_dir, [int(number) for number in step.before.get("generations", ())])
+    if "tried" in step.before:
+        unlink_test(plan.container.profile_dir)
 
 
 def _move(host: Host, plan: Plan, step: Step) -> None:
@@ -209,7 +252,7 @@ def _restart(host: Host, plan: Plan, step: Step) -> list[str]:
 
 
 def _rebuild(host: Host, plan: Plan, step: Step) -> None:
-    host.incus.rebuild_instance(plan.container.name)
+    empty_root(host, plan.container)
 
 
 def _catch_up(host: Host, container: Container, system: str) -> None:
@@ -219,6 +262,9 @@ def _catch_up(host: Host, container: Container, system: str) -> None:
 
 
 def _stop(host: Host, plan: Plan, step: Step) -> None:
+    if plan.container.state == "absent":
+        # The stop of an ephemeral one deletes it.
+        check_root_now(host, plan.container)
     stop_instance(host, plan.container, step.before["status"], force=plan.container.force)
 
 
@@ -268,6 +314,7 @@ def _rollback(host: Host, plan: Plan, step: Step) -> list[str]:
 
 def _delete(host: Host, plan: Plan, step: Step) -> None:
     if host.incus.instance(plan.container.name) is not None:
+        check_root_now(host, plan.container)
         host.incus.delete_instance(plan.container.name)
 
 
@@ -277,6 +324,10 @@ def _forget(host: Host, plan: Plan, step: Step) -> None:
         instance = host.incus.instance(plan.container.name)
         if instance is None or instance.location == member:
             raise ConflictError(f"{plan.container.name} is not elsewhere any more.", "Run again.")
+    elif not any(one.action == "delete" for one in plan.steps) and host.incus.instance(plan.container.name) is not None:
+        raise ConflictError(f"{plan.container.name} was made by somebody else meanwhile.", "Run again.")
+    else:
+        check_root_now(host, plan.container)
     remove_profile(plan.container.profile_dir)
 
 

@@ -15,7 +15,7 @@ from ..errors import ConflictError, FleetError, NotTriedError
 from ..names import lxc_name
 from ..nix.bootable import can_switch, check_boots_here
 from ..nix.evaluation import Declared
-from ..nix.profiles import read_generations
+from ..nix.profiles import Generations, read_generations
 from ..nix.sources import System
 from .apply import apply_step
 from .builds import Builds
@@ -122,7 +122,7 @@ def _converge(
     unrecorded = [
         system
         for name, system in evaluated.items()
-        if isinstance(system, System) and system.path != before[name].generations.system
+        if isinstance(system, System) and not _is_recorded(system, before[name].generations)
     ]
     systems = _with_validity(host, evaluated, unrecorded)
     plans = with_held_back(
@@ -143,6 +143,11 @@ def _converge(
 def _with_warnings(plan: Plan, system: System | FleetError | None) -> Plan:
     """Return the plan, warning of what the sources of its system lack."""
     return replace(plan, warnings=(*plan.warnings, *system.warnings)) if isinstance(system, System) else plan
+
+
+def _is_recorded(system: System, found: Generations) -> bool:
+    """Return whether a profile keeps a system in the store, so that nix need not be asked."""
+    return system.path == found.system and system.path not in found.lost
 
 
 def _without_held(plans: Sequence[Plan], locks: Locks) -> list[Plan]:

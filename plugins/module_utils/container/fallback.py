@@ -41,13 +41,18 @@ def chosen_generation(declared: Container, observed: Observed) -> int | None:
     if choice is None:
         return None
     if choice != "previous":
+        if found.paths.get(choice) in found.lost:
+            raise FleetError(
+                f"{declared.name}: generation {choice} is {found.paths[choice]}, which is not in the store any more.",
+                "Choose another generation, or declare its system.",
+            )
         if choice in found.paths:
             return choice
         raise FleetError(
             f"{declared.name} has no generation {choice}.",
             f"It has: {', '.join(str(number) for number in found.paths) or 'none'}.",
         )
-    older = _older_good(found, failed_systems(observed.instance))
+    older = _older_good(found, {*failed_systems(observed.instance), *found.lost})
     if not older:
         raise FleetError(f"{declared.name} has no generation before the current one.", "Declare its system.")
     return older[-1]
@@ -81,7 +86,7 @@ def fallback_of(system: str, instance: Instance, found: Generations) -> Generati
     healthy, runs = instance.config.get(HEALTHY), instance.running_system
     if healthy == system:
         return None
-    unproven = {system, *failed_systems(instance)}
+    unproven = {system, *failed_systems(instance), *found.lost}
     if runs != healthy and runs == instance.config.get(ACTIVATING):
         unproven.add(str(runs))
     for path in (runs, healthy, found.system):
@@ -105,7 +110,7 @@ def old_generations(system: str, instance: Instance, found: Generations, keep: i
     """
     if instance.is_running and instance.running_system is None:
         return {}
-    bad = failed_systems(instance)
+    bad = {*failed_systems(instance), *found.lost}
     good = [number for number, path in sorted(found.paths.items()) if path not in bad]
     kept = {found.current, *sorted(found.paths)[-keep:], *good[-keep:]}
     if keep > 1:

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import FleetError
+from ..incus.host_mounts import host_mount_points
 from ..incus.models import Instance, Profile
 from ..nix.profiles import read_generations
+from ..nix.set_marks import container_of, marked_directories
 from ..paths import LOCALTIME, profile_dir
 from ..stored_keys import VOLATILE_ROOT
 from ..values import same_value, value_text
@@ -22,7 +24,7 @@ from .declaration import Container, ContainerSet
 from .mount_tree import possible_points
 from .mounts import attached_volumes, is_in_memory
 from .observed import Observed
-from .plan import is_rebuilt
+from .rebuilds import is_rebuilt
 from .rollback import Host
 
 # The API extension of tmpfs as a device.
@@ -40,7 +42,8 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
         instances = {} if one is None else {names[0]: one}
     else:
         instances = host.incus.instances(None if declared.purge else names if chosen is None else chosen)
-    wanted = dict.fromkeys([*names, *instances] if declared.purge else names) if chosen is None else chosen
+    left = _left_by_set(host, declared, {*names, *instances})
+    wanted = dict.fromkeys([*names, *instances, *left] if declared.purge else names) if chosen is None else chosen
     seen = with_running_systems(
         host.incus,
         {name: instances[name] for name in wanted if name in instances},
@@ -48,7 +51,8 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
         {one.name: one.wait.timeout for one in declared.containers if one.state != "absent" and chosen is None},
     )
     profiles, pools, has_localtime = host.incus.profiles(), host.incus.pools(), os.path.exists(LOCALTIME)
-    nothing = Observed(has_tmpfs_devices=_TMPFS_DEVICES in host.incus.server.extensions)
+    server = host.incus.server
+    nothing = Observed(has_tmpfs_devices=_TMPFS_DEVICES in server.extensions, host_mounts=host_mount_points(server.pid))
     looks = _looks_at_storage(host, declared, pools, seen, nothing)
     found = {
         name: replace(
@@ -58,7 +62,8 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
             pools=pools,
             generations=read_generations(profile_dir(declared.project, name)),
             has_localtime=has_localtime,
-            member=host.incus.server.member,
+            member=server.member,
+            is_left=name in left,
         )
         for name in wanted
     }
@@ -172,3 +177,19 @@ def _occupied(host: Host, declared: Container, instance: Instance) -> frozenset[
         return frozenset()
     new = [entry.path for entry in declared.volatile.persist or () if entry.device not in instance.devices]
     return frozenset(path for path in new if host.incus.has_files(declared.name, path))
+
+
+def _left_by_set(host: Host, declared: ContainerSet, known: Collection[str]) -> frozenset[str]:
+    """Return the names of the set's containers that have a profile directory and are neither declared nor there.
+
+    Ephemeral ones end so. A directory that any instance still has, such as a renamed one, is left alone.
+    """
+    if not declared.purge or declared.name is None:
+        return frozenset()
+    marked = marked_directories(declared.name)
+    names = (container_of(path, declared.project) for path in marked)
+    left = frozenset(name for name in names if name is not None and name not in known)
+    used = host.incus.disk_sources() if left else None
+    if used is None:
+        return frozenset()
+    return frozenset(name for name in left if profile_dir(declared.project, name) not in used)

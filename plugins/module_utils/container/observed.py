@@ -40,6 +40,10 @@ class Observed:
     #: Of the paths on the host that are mounted or to be mounted, those that are files.
     files: frozenset[str] = frozenset()
     has_snapshots: bool = False
+    #: What the host has mounted, as far as it may be in a root disk or a volume.
+    host_mounts: frozenset[str] = frozenset()
+    #: Whether it is a profile directory of the declared set, without an instance.
+    is_left: bool = False
     #: The cluster member that this host is; None without a cluster.
     member: str | None = None
 

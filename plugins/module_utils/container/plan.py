@@ -15,7 +15,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import FleetError
+from ..incus.host_mounts import check_root, check_volumes
 from ..incus.models import Instance
+from ..names import lxc_name
 from ..nix.bootable import cannot_switch
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
@@ -34,16 +36,17 @@ from .desired import (
 from .expanded import expanded_config
 from .fallback import (
     chosen_generation,
+    failed_systems,
     fallback_of,
     is_refused,
     next_generation,
-    notes_of_health,
-    old_generations,
     rollback_step,
 )
 from .mounts import check_volumes_are_here, check_volumes_come, own_volumes
 from .observed import Observed
-from .steps import PROVING, Plan, Step, changed_names, new_step, numbered
+from .prune_steps import left_by, with_prune
+from .rebuilds import check_rebuild, is_rebuilt, is_started, rebuilds
+from .steps import Plan, Step, changed_names, new_step, numbered
 from .survival import around_stop, saving
 from .volatile import warn_of_ids
 
@@ -72,17 +75,24 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
         raise FleetError(
             f"{declared.name} has no system yet, and none is declared.", "Give 'flake', 'file' or 'system'."
         )
+    if wanted is None and (instance is None or is_started(declared, instance)):
+        _check_store(declared, observed.generations)
     if instance is None:
-        steps = _with_prune(declared, system, observed, _steps_for_new(declared, wanted, system, observed))
+        steps = with_prune(declared, system, observed, _steps_for_new(declared, wanted, system, observed))
         return Plan(container=declared, system=wanted, steps=steps, warnings=tuple(_id_warnings(declared)))
-    fallback = None if observed.is_elsewhere else fallback_of(system, instance, observed.generations)
     if wanted is not None and is_refused(declared, wanted, instance):
-        return _plan_for_failed(declared, wanted, observed, instance, fallback)
+        return _plan_for_failed(declared, wanted, observed, instance)
+    return _plan_for_existing(declared, wanted, system, observed, instance)
+
+
+def _plan_for_existing(
+    declared: Container, wanted: System | None, system: str, observed: Observed, instance: Instance
+) -> Plan:
     check_rebuild(declared, instance, observed)
     differs = change(declared, instance, observed)
     if observed.is_elsewhere:
         moving = _steps_for_move(declared, wanted, observed, instance, differs)
-        return Plan(container=declared, system=wanted, steps=_with_prune(declared, system, observed, moving))
+        return Plan(container=declared, system=wanted, steps=with_prune(declared, system, observed, moving))
     check_volumes_are_here(declared, instance, observed)
     restart_required = _keeps_running(declared, instance) and (
         bool(differs.late) or takes_a_restart(differs.after) or restart_pending(instance)
@@ -90,14 +100,14 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
     if restart_required:
         differs = differs.without_late()
     changing = _steps_for_existing(declared, wanted, observed, instance, differs)
-    steps = _with_prune(declared, system, observed, changing)
+    steps = with_prune(declared, system, observed, changing)
     return Plan(
         container=declared,
         system=wanted,
         steps=steps,
         warnings=(*differs.warnings, *_warnings(declared, instance, restart_required)),
         restart_required=restart_required or _boots_another(declared, observed, steps),
-        fallback=fallback,
+        fallback=fallback_of(system, instance, observed.generations),
     )
 
 
@@ -129,11 +139,13 @@ def _purged(declared: ContainerSet, observed: Mapping[str, Observed]) -> list[Co
     return [
         Container(name=name, project=declared.project, state="absent", target=seen.member)
         for name, seen in sorted(observed.items())
-        if name not in kept
-        and seen.instance is not None
-        and not seen.is_elsewhere
-        and seen.instance.config.get(SET) == declared.name
+        if name not in kept and (seen.is_left or _is_purged(seen, declared.name))
     ]
+
+
+def _is_purged(seen: Observed, set_name: str) -> bool:
+    instance = seen.instance
+    return instance is not None and not seen.is_elsewhere and instance.config.get(SET) == set_name
 
 
 def _plan_or_error(declared: Container, wanted: System | FleetError | None, observed: Observed) -> Plan:
@@ -158,13 +170,15 @@ def _absent_steps(declared: Container, observed: Observed) -> Iterator[Step]:
                 f"{name} is protected against deletion by security.protection.delete.",
                 f"If it is to go: incus config unset {name} security.protection.delete",
             )
-        if instance.is_running:
-            yield new_step("stop", name, "stop", {"status": instance.status}, {"status": "Stopped"})
+        check_root(name, lxc_name(declared.project, name), observed.host_mounts)
+    volumes = own_volumes(declared, observed) if declared.volatile.delete_volumes else {}
+    check_volumes(name, declared.project, volumes, observed.host_mounts)
+    if instance is not None and instance.is_running:
+        yield new_step("stop", name, "stop", {"status": instance.status}, {"status": "Stopped"})
     if generations.directory:
         yield _forget_step(declared, generations)
     if instance is not None:
         yield new_step("delete", name, "delete the instance and its root disk", {"instance": "present"}, {})
-    volumes = own_volumes(declared, observed) if declared.volatile.delete_volumes else {}
     if volumes:
         gone = dict.fromkeys(volumes)
         yield new_step("volume", name, f"delete the volumes {', '.join(gone)}", {"volumes": volumes}, {"volumes": gone})
@@ -325,44 +339,6 @@ def _activate_step(declared: Container, wanted: System, instance: Instance, runs
     yield new_step("activate", declared.name, summary, {"running_system": runs}, after)
 
 
-def _with_prune(declared: Container, system: str, observed: Observed, planned: Iterator[Step]) -> tuple[Step, ...]:
-    """The planned steps, and after them the removal of the generations that are old by then."""
-    steps = tuple(planned)
-    return (*steps, *_prune_step(declared, system, observed, steps))
-
-
-def _prune_step(declared: Container, system: str, observed: Observed, steps: Sequence[Step]) -> Iterator[Step]:
-    """What goes is older than those to keep, and nothing that runs, boots, or may be gone back to.
-
-    That is judged by what the other steps leave, as the next run would judge it, which is to find nothing to do.
-    """
-    if declared.keep_generations is None:
-        return
-    instance, found = _left_by(declared, observed, steps)
-    old = old_generations(system, instance, found, declared.keep_generations)
-    if old:
-        numbers = ", ".join(str(key) for key in sorted(old))
-        yield new_step("prune", declared.name, f"remove generations {numbers}", {"generations": numbered(old)}, {})
-
-
-def _left_by(declared: Container, observed: Observed, steps: Sequence[Step]) -> tuple[Instance, Generations]:
-    """What runs, what is noted on the instance, and the generations, when steps have ended well."""
-    instance, found = observed.instance or Instance(name=declared.name), observed.generations
-    runs, status, notes = instance.running_system, instance.status, dict(instance.config)
-    for step in steps:
-        if step.action == "record":
-            number, path = step.after["generation"], step.after["system"]
-            found = replace(found, paths={**found.paths, number: path}, current=number)
-        elif step.action == "stop":
-            runs, status = None, "Stopped"
-        elif step.action in PROVING:
-            runs, status = step.after["running_system" if step.action == "activate" else "system"], "Running"
-            notes.pop(ACTIVATING, None)
-            if declared.health is not None and runs is not None:
-                notes.update(notes_of_health(instance, runs))
-    return replace(instance, status=status, running_system=runs, config=notes), found
-
-
 def _update_step(name: str, differs: Change) -> Iterator[Step]:
     if differs.after:
         summary = f"update {', '.join(changed_names(differs.after))}"
@@ -396,69 +372,50 @@ def _forget_step(declared: Container, found: Generations) -> Step:
     return new_step("forget", declared.name, f"remove {declared.profile_dir}", before, {})
 
 
-# A root that is emptied at every start
-
-
-def rebuilds(declared: Container, instance: Instance) -> bool:
-    """Whether a start empties the root: as it is declared, or else as it was the last time that it was."""
-    if declared.volatile.root is not None:
-        return declared.volatile.root == "rebuild"
-    return instance.config.get(VOLATILE_ROOT) == "rebuild"
-
-
-def is_started(declared: Container, instance: Instance) -> bool:
-    """Return whether a plan starts it: it does not run, or is stopped for its restart or its move."""
-    arrives = instance.location != declared.target
-    if declared.state == "present":
-        return MOVING in instance.config if not instance.is_running else arrives
-    return declared.state == "restarted" or (declared.state == "started" and (arrives or not instance.is_running))
-
-
-def is_rebuilt(declared: Container, instance: Instance) -> bool:
-    """Return whether a plan starts it with an emptied root."""
-    return is_started(declared, instance) and rebuilds(declared, instance)
-
-
-def check_rebuild(declared: Container, instance: Instance, observed: Observed) -> None:
-    """Refuse a root that cannot be emptied, before its container is stopped for it."""
-    ephemeral = instance.ephemeral if declared.ephemeral is None else declared.ephemeral
-    if ephemeral and rebuilds(declared, instance):
-        raise FleetError(
-            f"{declared.name} is ephemeral: its stop deletes it, so its root is never rebuilt.",
-            "Declare 'ephemeral: false', or 'volatile_root: keep'.",
-        )
-    if observed.has_snapshots and is_rebuilt(declared, instance):
-        raise FleetError(
-            f"{declared.name} has snapshots, and Incus rebuilds no instance that has: its root cannot be emptied.",
-            f"Delete them ('incus snapshot list {declared.name}'), or declare 'volatile_root: keep'.",
-        )
-
-
 # Generations, and going back
 
 
-def _plan_for_failed(
-    declared: Container, wanted: System, observed: Observed, instance: Instance, fallback: Generation | None
-) -> Plan:
-    """Do not try it again, and finish a way back that was cut off: before it was begun, or before it was proven."""
-    name, found, steps = declared.name, observed.generations, tuple[Step, ...]()
-    number, good = found.current, found.system
+def _check_store(declared: Container, found: Generations) -> None:
+    """Raise FleetError if a container would start with a system that is lost."""
+    if found.system in found.lost:
+        raise FleetError(
+            f"{declared.name}: its system {found.system} is not in the store any more, and none is declared.",
+            "Give 'flake', 'file' or 'system', or another 'generation'.",
+        )
+
+
+def _plan_for_failed(declared: Container, wanted: System, observed: Observed, instance: Instance) -> Plan:
+    """Plan all that is declared but the bad system: it is not tried again, and the plan ends with that error.
+
+    What runs or boots a bad system goes back to a good one, also where an earlier run was cut off on its way back.
+    """
+    name, found = declared.name, observed.generations
+    fallback = None if observed.is_elsewhere else fallback_of(wanted.path, instance, found)
+    bad = {wanted.path, *failed_systems(instance)}
     unfinished = instance.is_running and ACTIVATING in instance.config
-    if fallback is not None and (unfinished or wanted.path in (instance.running_system, found.system)):
-        number, good = fallback.number, fallback.system
-        steps = (rollback_step(name, found, instance.running_system, fallback),)
-    return Plan(
-        container=declared,
-        system=wanted,
-        steps=steps,
-        restart_required=_keeps_running(declared, instance) and restart_pending(instance),
-        fallback=fallback,
-        error=FleetError(
-            f"{name}: {wanted.path} was found unhealthy by an earlier run and is not tried again. "
-            f"Its generation is {number}, {good}.",
-            "Declare another system, or 'health: {retry_failed: true}'.",
-        ),
+    returns = fallback if unfinished or bad & {instance.running_system, found.system} else None
+    good = returns or Generation(number=found.current or 0, system=found.system or "")
+    error = FleetError(
+        f"{name}: {wanted.path} was found unhealthy by an earlier run and is not tried again. "
+        f"Its generation is {good.number}, {good.system}.",
+        "Declare another system, or 'health: {retry_failed: true}'.",
     )
+    if observed.is_elsewhere or (good.system in {*bad, ""} and declared.state != "stopped"):
+        # There is nothing good to start.
+        pending = _keeps_running(declared, instance) and restart_pending(instance)
+        return Plan(container=declared, system=wanted, restart_required=pending, error=error)
+    chosen = None
+    if returns is not None:
+        chosen = System(path=returns.system, built=True, generation=returns.number)
+    plan = _plan_for_existing(replace(declared, activation="switch"), chosen, good.system, observed, instance)
+    # What is good is not pruned by a run that ends with an error.
+    steps = tuple(step for step in plan.steps if step.action != "prune")
+    plan = replace(plan, container=declared, system=wanted, steps=steps, error=error)
+    if returns is None or not _keeps_running(declared, instance):
+        return plan
+    rollback = rollback_step(name, found, instance.running_system, returns)
+    others = (step for step in steps if step.action not in ("record", "activate"))
+    return replace(plan, steps=(*others, rollback), fallback=returns)
 
 
 # What the user should know
@@ -473,7 +430,7 @@ def _boots_another(declared: Container, observed: Observed, steps: Sequence[Step
 
     With 'activation: test' that is what is declared.
     """
-    instance, found = _left_by(declared, observed, steps)
+    instance, found = left_by(declared, observed, steps)
     if not _keeps_running(declared, instance) or declared.activation == "test":
         return False
     return None not in (instance.running_system, found.system) and instance.running_system != found.system

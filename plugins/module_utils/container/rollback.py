@@ -10,8 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import FleetError, NotTriedError, RefusedError, UnhealthyError, cleaning_up
+from ..errors import FleetError, LateError, NotTriedError, RefusedError, UnhealthyError, cleaning_up
 from ..incus.client import Incus
+from ..incus.host_mounts import check_root, host_mount_points
+from ..names import lxc_name
 from ..nix.command import Nix
 from ..nix.profiles import Generation, read_generations, select_generation
 from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT
@@ -49,10 +51,30 @@ def reboot(host: Host, container: Container, *, force: bool) -> None:
             _end(host, container, instance.status, "restart", force=force)
             return
         stop_instance(host, container, instance.status, force=force)
-    emptied = instance is not None and instance.config.get(VOLATILE_ROOT) == "rebuild"
-    if emptied:
-        host.incus.rebuild_instance(container.name)
+    emptied = instance is not None and instance.config.get(VOLATILE_ROOT) == "rebuild" and _is_emptied(host, container)
     start_instance(host, container.name, emptied=emptied)
+
+
+def _is_emptied(host: Host, container: Container) -> bool:
+    """Empty the root if Incus does so: on its way back a container is not left stopped because of its snapshots."""
+    try:
+        empty_root(host, container)
+    except LateError:
+        raise
+    except FleetError:
+        return False
+    return True
+
+
+def empty_root(host: Host, container: Container) -> None:
+    check_root_now(host, container)
+    host.incus.rebuild_instance(container.name)
+
+
+def check_root_now(host: Host, container: Container) -> None:
+    """Raise FleetError if something was mounted in the root since the plan was made."""
+    points = host_mount_points(host.incus.server.pid)
+    check_root(container.name, lxc_name(container.project, container.name), points)
 
 
 def start_instance(host: Host, name: str, *, emptied: bool) -> bool:

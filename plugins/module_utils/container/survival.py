@@ -17,8 +17,9 @@ from .desired import Change
 
 # Incus: doc/config_options.txt; each of them keeps an instance, or its files, from something.
 _PROTECTION = "security.protection."
-# Incus validates them against each other.
+# Incus validates them against each other, and lines of raw.lxc mount what a device does on newer versions.
 _TOGETHER = ("devices", "profiles")
+_RAW = "raw."
 
 
 def saving(differs: Change) -> tuple[Change, Change]:
@@ -40,10 +41,12 @@ def around_stop(differs: Change, *, late: bool) -> tuple[Change, Change]:
     because Incus takes some of them only while it is stopped.
     """
 
-    def waits(part: str) -> bool:
-        return (late and part in _TOGETHER) or (part == "ephemeral" and differs.after[part] is True)
+    def waits(part: str, key: str) -> bool:
+        if part == "ephemeral":
+            return differs.after[part] is True
+        return late and (part in _TOGETHER or key.startswith(_RAW))
 
-    return _split(differs, lambda part, key: not waits(part))
+    return _split(differs, lambda part, key: not waits(part, key))
 
 
 def _split(differs: Change, is_first: Callable[[str, str], bool]) -> tuple[Change, Change]:

@@ -99,12 +99,17 @@ class Incus(Everywhere):
         return Cluster(member=member, members=frozenset(status), online=frozenset(online))
 
     def volumes(self, pools: Iterable[str]) -> dict[tuple[str, str], list[Volume]]:
-        """The custom volumes that the project has in some pools, by pool and name: one for each member that has it."""
+        """Return the custom volumes of the project in some pools by pool and name, one for each member that has it.
+
+        Snapshots are left out, which Incus lists as NAME/SNAPSHOT.
+        """
         with explained("list the storage volumes"):
             found = {pool: self._get(self._volumes(pool), recursion=1) for pool in pools}
         volumes: dict[tuple[str, str], list[Volume]] = {}
         for pool, entries in found.items():
             for entry in entries:
+                if "/" in entry["name"]:
+                    continue
                 volumes.setdefault((pool, entry["name"]), []).append(volume_from(entry))
         return volumes
 

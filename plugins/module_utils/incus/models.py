@@ -33,6 +33,7 @@ def server_from(info: Mapping[str, Any]) -> Server:
         # Incus 7.0 takes them for granted and names no features any more.
         idmapped_mounts=features.get("idmapped_mounts", "true") == "true",
         member=str(environment["server_name"]) if environment.get("server_clustered") else None,
+        pid=int(environment.get("server_pid") or 0),
     )
 
 
@@ -128,6 +129,8 @@ class Server:
     idmapped_mounts: bool
     #: Its name in the cluster that it is a member of; None when it is in none.
     member: str | None = None
+    #: The process that answered, 0 if it does not say.
+    pid: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

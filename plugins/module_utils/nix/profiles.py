@@ -17,7 +17,7 @@ import secrets
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import nlargest
 
 from ..errors import FleetError
@@ -52,7 +52,15 @@ def read_generations(profile_dir: str) -> Generations:
     if current is not None:
         numbers.add(int(current[1]))
     links = {_name(number): _link(f"{profile_dir}/{_name(number)}") for number in numbers}
-    return generations_from({**links, _PROFILE: boots})
+    generations = generations_from({**links, _PROFILE: boots})
+    lost = frozenset(path for path in generations.paths.values() if is_lost(path))
+    tried = _link(f"{profile_dir}/{_TEST}")
+    return replace(generations, lost=lost, tried=tried if store_object(tried) == tried else None)
+
+
+def is_lost(path: str) -> bool:
+    """Return whether a store path that a profile has is not in the store."""
+    return not os.path.lexists(path)
 
 
 def generations_from(links: Mapping[str, str]) -> Generations:
@@ -109,6 +117,12 @@ def remove_generations(profile_dir: str, numbers: Iterable[int]) -> None:
 def link_test(profile_dir: str, system: str) -> None:
     """Root a system that is only tried, and that no generation holds."""
     replace_link(profile_dir, _TEST, system)
+
+
+def unlink_test(profile_dir: str) -> None:
+    """Remove the root of a system that was only tried."""
+    with explained(profile_dir), suppress(FileNotFoundError):
+        os.unlink(f"{profile_dir}/{_TEST}")
 
 
 def make_profile(profile_dir: str) -> bool:
@@ -238,12 +252,15 @@ class Generation:
 class Generations:
     """The Nix profile of a container: generation number to store path, and the current one.
 
-    ``directory`` says whether the directory of the profile is there at all.
+    ``directory`` says whether the directory of the profile is there at all, ``lost`` which of the paths are not in
+    the store any more. ``tried`` is a system that is kept in the store because it was activated for a test.
     """
 
     directory: bool = True
     paths: Mapping[int, str] = field(default_factory=dict)
     current: int | None = None
+    lost: frozenset[str] = frozenset()
+    tried: str | None = None
 
     @property
     def system(self) -> str | None:

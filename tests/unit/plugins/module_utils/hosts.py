@@ -113,7 +113,7 @@ def _recorded(container: Container, step: Step, observed: Observed) -> Observed:
     found = observed.generations
     number = step.after["generation"]
     paths = {**found.paths, number: step.after["system"]}
-    return replace(observed, generations=Generations(paths=paths, current=number))
+    return replace(observed, generations=replace(found, directory=True, paths=paths, current=number))
 
 
 def _running(container: Container, step: Step, observed: Observed) -> Observed:
@@ -140,6 +140,8 @@ def _activated(container: Container, step: Step, observed: Observed) -> Observed
     config = {key: value for key, value in instance.config.items() if key != ACTIVATING}
     system = step.after["running_system"]
     config = _proven(container, system, config)
+    if step.after.get("activation") == "test":
+        observed = replace(observed, generations=replace(observed.generations, tried=system))
     return replace(observed, instance=replace(instance, config=config, running_system=system))
 
 
@@ -149,8 +151,10 @@ def _rolled_back(container: Container, step: Step, observed: Observed) -> Observ
 
 def _pruned(container: Container, step: Step, observed: Observed) -> Observed:
     found = observed.generations
-    kept = {number: path for number, path in found.paths.items() if str(number) not in step.before["generations"]}
-    return replace(observed, generations=replace(found, paths=kept))
+    old = step.before.get("generations", {})
+    kept = {number: path for number, path in found.paths.items() if str(number) not in old}
+    tried = None if "tried" in step.before else found.tried
+    return replace(observed, generations=replace(found, paths=kept, tried=tried))
 
 
 def _moved(container: Container, step: Step, observed: Observed) -> Observed:

@@ -12,9 +12,10 @@ import pytest
 from ansible_collections.inx.fleet.plugins.module_utils.container.apply import apply_step, patched, updated
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
-from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Action, Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import ConflictError, FleetError, LateError
-from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import RESTART
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Server
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import MOVING, RESTART
 
 BODY = {"config": {"a": "1", "volatile.x": "y"}, "devices": {"d": {"type": "disk"}}, "profiles": ["default"]}
 
@@ -55,10 +56,19 @@ def test_an_update_notes_when_it_takes_a_restart(key: str, noted: bool) -> None:
 
 @dataclass
 class RefusingIncus:
-    """It takes no update, and keeps what else it was asked for."""
+    """It takes no update and no rebuild, and keeps what else it was asked for."""
 
     error: FleetError
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    server: Server = field(
+        default_factory=lambda: Server(name="", version="", extensions=frozenset(), idmapped_mounts=True)
+    )
+
+    def rebuild_instance(self, name: str) -> None:
+        raise self.error
+
+    def note(self, name: str, notes: dict[str, str]) -> None:
+        self.asked.append(("note", name, *notes))
 
     def update_instance(self, name: str, change: object) -> None:
         raise self.error
@@ -77,11 +87,12 @@ def refused_update(error: FleetError) -> list[tuple[str, ...]]:
         Step(action="volume", container="web", summary="", before={"volumes": volumes}, after={"volumes": volumes}),
         Step(action="stop", container="web", summary=""),
         Step(action="update", container="web", summary="", before={"config": {}}, after={"config": {}}),
+        Step(action="start", container="web", summary=""),
     )
     incus = RefusingIncus(error)
     plan = Plan(container=Container(name="web", state="restarted"), steps=steps)
     with pytest.raises(type(error)):
-        apply_step(Host(incus=incus, nix=None), plan, steps[-1])  # type: ignore[arg-type]
+        apply_step(Host(incus=incus, nix=None), plan, steps[2])  # type: ignore[arg-type]
     return incus.asked
 
 
@@ -91,3 +102,26 @@ def test_after_an_update_that_is_refused_it_runs_on_and_no_new_volume_is_left() 
 
 def test_an_update_that_goes_on_is_left_alone() -> None:
     assert refused_update(LateError("it is not done", "Wait.")) == []
+
+
+@pytest.mark.parametrize(
+    ("actions", "status", "expected"),
+    [
+        (("stop", "rebuild", "start"), "Running", [("start", "web")]),
+        (("stop", "update", "start"), "Frozen", [("start", "web")]),
+        (("move", "update", "start"), "Running", [("start", "web"), ("note", "web", MOVING)]),
+        (("move", "rebuild", "start"), "Stopped", []),
+        (("stop", "update"), "Running", []),
+        (("update", "stop", "start"), "Running", []),
+    ],
+)
+def test_what_ran_runs_on_when_a_step_fails_before_its_start(
+    actions: tuple[Action, ...], status: str, expected: list[tuple[str, ...]]
+) -> None:
+    before = {"status": status, "config": {}}
+    steps = tuple(Step(action=one, container="web", summary="", before=before, after={"config": {}}) for one in actions)
+    incus = RefusingIncus(FleetError("no", "Mend it."))
+    failing = next(step for step in steps if step.action in ("update", "rebuild"))
+    with pytest.raises(FleetError):
+        apply_step(Host(incus=incus, nix=None), Plan(container=Container(name="web"), steps=steps), failing)  # type: ignore[arg-type]
+    assert incus.asked == expected

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
-from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container, rebuilds
+from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
+from ansible_collections.inx.fleet.plugins.module_utils.container.rebuilds import rebuilds
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Tmpfs, Volatile
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError

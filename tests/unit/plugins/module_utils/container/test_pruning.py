@@ -56,6 +56,7 @@ def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The profile of web, with five generations."""
     for module in (nix_profiles, pruning, run_locks):
         monkeypatch.setattr(module, "PROFILES_DIR", str(tmp_path))
+    monkeypatch.setattr(nix_profiles, "is_lost", lambda path: False)
     record(tmp_path / "web")
     return tmp_path
 

@@ -99,6 +99,46 @@ def test_a_way_back_that_was_cut_off_is_finished() -> None:
     assert (then.steps, then.error is None) == ((), False)
 
 
+@pytest.mark.parametrize(
+    ("state", "runs", "current", "expected"),
+    [
+        ("stopped", 1, 1, ["stop"]),
+        ("stopped", None, 1, []),
+        ("started", None, 1, ["start"]),
+        ("restarted", None, 1, ["start"]),
+        ("restarted", 1, 1, ["restart"]),
+        ("present", None, 1, []),
+        ("stopped", 2, 2, ["record", "stop"]),
+        ("started", None, 2, ["record", "start"]),
+        ("restarted", 2, 2, ["record", "restart"]),
+        ("present", None, 2, ["record"]),
+        ("present", 2, 2, ["rollback"]),
+    ],
+)
+def test_beside_a_system_that_is_not_tried_again_its_state_is_as_declared(
+    state: State, runs: int | None, current: int, expected: list[str]
+) -> None:
+    declared = replace(WEB, state=state)
+    seen = host(1, 2, current=current, runs=runs, **{FAILED: path(2), HEALTHY: path(1)})
+    plan = update(seen, to=2, declared=declared)
+    assert (actions(plan), plan.error is None) == (expected, False)
+    assert all(step.after.get("system", path(1)) == path(1) for step in plan.steps if step.action != "stop")
+    again = update(after(plan, seen), to=2, declared=declared)
+    assert actions(again) == (["restart"] if state == "restarted" else [])
+
+
+def test_beside_a_system_that_is_not_tried_again_its_settings_are_as_declared() -> None:
+    declared = replace(WEB, description="mine")
+    assert actions(update(host(1, 2, current=1, runs=1, **{FAILED: path(2)}), to=2, declared=declared)) == ["update"]
+
+
+@pytest.mark.parametrize(("state", "runs", "expected"), [("started", None, []), ("stopped", 2, ["stop"])])
+def test_where_all_systems_are_bad_nothing_is_started(state: State, runs: int | None, expected: list[str]) -> None:
+    seen = host(2, current=2, runs=runs, **{FAILED: path(2)})
+    plan = update(seen, to=2, declared=replace(WEB, state=state))
+    assert (actions(plan), plan.error is None) == (expected, False)
+
+
 def test_what_failed_is_tried_again_when_that_is_declared() -> None:
     seen = host(1, 2, current=1, runs=1, **{FAILED: path(2)})
     plan = update(seen, to=2, declared=replace(WEB, health=Health(retry_failed=True)))
@@ -254,3 +294,68 @@ def test_a_system_that_cannot_be_switched_to_is_refused_before_it_is_recorded() 
         plan_container(WEB, system, seen)
     assert actions(plan_container(replace(WEB, activation="boot"), system, seen)) == ["record"]
     assert actions(plan_container(replace(WEB, state="restarted"), system, seen)) == ["record", "restart"]
+
+
+def test_a_recorded_system_that_is_lost_is_built_again() -> None:
+    seen = host(1, current=1, runs=None)
+    seen = replace(seen, generations=replace(seen.generations, lost=frozenset((path(1),))))
+    plan = plan_container(replace(WEB, source=StorePath(path=path(1))), System(path=path(1)), seen)
+    assert actions(plan) == ["build", "start"]
+
+
+@pytest.mark.parametrize("choice", [None, 1])
+def test_a_system_that_is_lost_and_not_declared_is_not_started(choice: int | None) -> None:
+    seen = host(1, 2, current=1, runs=None)
+    seen = replace(seen, generations=replace(seen.generations, lost=frozenset((path(1),))))
+    with pytest.raises(FleetError, match="not in the store any more"):
+        plan_container(replace(WEB, generation=choice), None, seen)
+    assert plan_container(replace(WEB, state="stopped"), None, seen).steps == ()
+
+
+def test_a_system_that_is_lost_does_not_count_among_those_to_keep() -> None:
+    seen = host(1, 2, 3, current=3, runs=3)
+    seen = replace(seen, generations=replace(seen.generations, lost=frozenset((path(2),))))
+    assert "1" not in str([step.before for step in update(seen, to=3, declared=replace(WEB, keep_generations=2)).steps])
+
+
+def test_nothing_goes_back_to_a_system_that_is_lost() -> None:
+    seen = host(1, 2, 3, current=3, runs=3, **{HEALTHY: path(2)})
+    seen = replace(seen, generations=replace(seen.generations, lost=frozenset((path(2), path(3)))))
+    previous = plan_container(replace(WEB, generation="previous"), None, seen)
+    assert previous.steps[0].after == {"generation": 1, "system": path(1)}
+    assert update(seen, to=4).fallback is None
+
+
+TRIED = replace(WEB, activation="test", health=None)
+
+
+def test_a_system_that_is_tried_is_kept_for_as_long_as_it_runs() -> None:
+    seen = host(1, current=1, runs=1)
+    tried = after(update(seen, to=2, declared=TRIED), seen)
+    assert (tried.generations.tried, tried.generations.system) == (path(2), path(1))
+    assert update(tried, to=2, declared=TRIED).steps == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "to", "expected"),
+    [
+        ("started", 3, ["record", "activate", "prune"]),
+        ("started", 2, ["record"]),
+        ("stopped", 1, ["stop", "prune"]),
+        ("restarted", 1, ["restart", "prune"]),
+    ],
+)
+def test_a_system_that_was_tried_is_not_kept_after_it(state: State, to: int, expected: list[str]) -> None:
+    seen = host(1, current=1, runs=1)
+    tried = after(update(seen, to=2, declared=TRIED), seen)
+    plan = update(tried, to=to, declared=replace(WEB, state=state, health=None))
+    assert actions(plan) == expected
+    assert "prune" not in actions(update(after(plan, tried), to=to, declared=replace(WEB, state=state, health=None)))
+
+
+def test_a_tried_system_is_kept_where_nobody_knows_what_runs() -> None:
+    seen = host(1, current=1, runs=1)
+    tried = after(update(seen, to=2, declared=TRIED), seen)
+    assert tried.instance is not None
+    unknown = replace(tried, instance=replace(tried.instance, running_system=None))
+    assert "prune" not in actions(plan_container(replace(WEB, health=None, state="present"), None, unknown))

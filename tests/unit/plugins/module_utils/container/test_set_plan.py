@@ -45,6 +45,13 @@ def test_what_is_declared_no_more_goes_first_and_nothing_else_goes() -> None:
     ]
 
 
+def test_what_ended_by_itself_and_is_declared_no_more_leaves_nothing() -> None:
+    ended = replace(running(member("gone")), instance=None)
+    seen = {"gone": replace(ended, is_left=True), "other": ended}
+    plans = plan_set(purging(), {}, seen)
+    assert [(plan.container.name, [step.action for step in plan.steps]) for plan in plans] == [("gone", ["forget"])]
+
+
 def test_more_than_may_go_is_refused() -> None:
     seen = {name: running(member(name)) for name in ("a", "b")}
     with pytest.raises(FleetError, match="2 containers of the set 'main' are declared no more"):

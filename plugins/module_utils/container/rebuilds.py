@@ -1,0 +1,55 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether a plan starts a container, and with a root that is emptied. Pure."""
+
+from __future__ import annotations
+
+from ..errors import FleetError
+from ..incus.host_mounts import check_root
+from ..incus.models import Instance
+from ..names import lxc_name
+from ..stored_keys import MOVING, VOLATILE_ROOT
+from .declaration import Container
+from .observed import Observed
+
+# A root that is emptied at every start
+
+
+def rebuilds(declared: Container, instance: Instance) -> bool:
+    """Whether a start empties the root: as it is declared, or else as it was the last time that it was."""
+    if declared.volatile.root is not None:
+        return declared.volatile.root == "rebuild"
+    return instance.config.get(VOLATILE_ROOT) == "rebuild"
+
+
+def is_started(declared: Container, instance: Instance) -> bool:
+    """Return whether a plan starts it: it does not run, or is stopped for its restart or its move."""
+    arrives = instance.location != declared.target
+    if declared.state == "present":
+        return MOVING in instance.config if not instance.is_running else arrives
+    return declared.state == "restarted" or (declared.state == "started" and (arrives or not instance.is_running))
+
+
+def is_rebuilt(declared: Container, instance: Instance) -> bool:
+    """Return whether a plan starts it with an emptied root."""
+    return is_started(declared, instance) and rebuilds(declared, instance)
+
+
+def check_rebuild(declared: Container, instance: Instance, observed: Observed) -> None:
+    """Refuse a root that cannot be emptied, before its container is stopped for it."""
+    ephemeral = instance.ephemeral if declared.ephemeral is None else declared.ephemeral
+    if ephemeral and rebuilds(declared, instance):
+        raise FleetError(
+            f"{declared.name} is ephemeral: its stop deletes it, so its root is never rebuilt.",
+            "Declare 'ephemeral: false', or 'volatile_root: keep'.",
+        )
+    if not is_rebuilt(declared, instance):
+        return
+    check_root(declared.name, lxc_name(declared.project, declared.name), observed.host_mounts)
+    if observed.has_snapshots:
+        raise FleetError(
+            f"{declared.name} has snapshots, and Incus rebuilds no instance that has: its root cannot be emptied.",
+            f"Delete them ('incus snapshot list {declared.name}'), or declare 'volatile_root: keep'.",
+        )
