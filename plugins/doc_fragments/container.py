@@ -157,7 +157,7 @@ options:
   config:
     description:
       - Configuration of the instance. A key with the value V(null) is removed, a key that is not named stays.
-      - Lines of C(raw.lxc) are kept beside the one line that this collection needs there.
+      - Lines of C(raw.lxc) are kept beside the one line that this collection needs there. Those of profiles come first.
     type: dict
     default: {}
   secret_config:

@@ -18,6 +18,8 @@ HEALTHY = "user.inx.healthy"
 FAILED = "user.inx.failed"
 #: When a setting was changed last that takes effect at the next start, as Incus writes its own time stamps.
 RESTART = "user.inx.restart_since"
+#: The start that those settings wait for the end of, and marks of the values that were in force at it.
+RESTART_KEYS = "user.inx.restart_keys"
 #: Set on an instance that ran, while it is moved to another member: it is to be started there.
 MOVING = "user.inx.moving"
 #: Of a volatile root: the time of the start that it was last emptied for.
@@ -30,5 +32,7 @@ SET = "user.inx.set"
 TAGS = "user.inx.tags"
 #: On an instance: the config keys with values that are told nobody, with spaces between.
 HIDDEN_KEYS = "user.inx.secret"
+#: On an instance: the lines of its raw.lxc that its profiles have.
+PROFILES_LXC = "user.inx.profiles_lxc"
 #: On an instance: "rebuild" when its root is emptied at every start.
 VOLATILE_ROOT = "user.inx.volatile_root"

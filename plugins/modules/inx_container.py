@@ -225,8 +225,9 @@ locked_inputs:
   sample: [nixpkgs]
 restart_required:
   description:
-    - Whether it runs without a setting that was changed, in this run or an earlier one, and that takes effect only
-      at its next start, or with another system than the one that is recorded for that.
+    - Whether it runs without a setting that takes effect only at its next start, its own or a profile's and
+      whoever changed it, or with another system than the one that is recorded for that. A warning names the
+      settings.
   returned: always, but for an error before it was planned, such as a declaration that is refused
   type: bool
 """

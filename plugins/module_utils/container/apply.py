@@ -31,7 +31,6 @@ from ..text import utc
 from .declaration import Container
 from .desired import PROFILES_DEVICE
 from .health import await_boot, system_of_start, verify
-from .plan import takes_a_restart
 from .rollback import (
     Host,
     check_root_now,
@@ -138,10 +137,10 @@ def _update(host: Host, plan: Plan, step: Step) -> None:
 
 
 def updated(body: dict[str, Any], step: Step, now: float) -> dict[str, Any]:
-    """What an update writes: the step's change, and the note on a restart, which a prediction could not time."""
+    """Return what an update writes: the step's change, and notes on a restart, which a prediction could not time."""
     result = patched(body, step.before, step.after)
-    if takes_a_restart(step.after):
-        result["config"][RESTART] = utc(now, "microseconds")
+    if step.notes:
+        result["config"] = {**result["config"], RESTART: utc(now, "microseconds"), **step.notes}
     return result
 
 

@@ -10,13 +10,13 @@ Pure, as the plan that it serves.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import FleetError
 from ..incus.models import Config, Devices, Instance, Profile
 from ..paths import LOCALTIME, STORE_PROFILE
-from ..stored_keys import HIDDEN_KEYS, SELF_UPDATE, SET, TAGS, VOLATILE_ROOT
+from ..stored_keys import HIDDEN_KEYS, PROFILES_LXC, SELF_UPDATE, SET, TAGS, VOLATILE_ROOT
 from ..values import Value, same_value, value_text
 from .attached import attached_devices
 from .declaration import Container, Device
@@ -29,11 +29,11 @@ from .expanded import (
     root_name,
     root_of,
 )
-from .mounts import Volumes, check_mounts, check_pool, late_changes, mount_devices, tmpfs_entries, volumes_change
+from .in_force import restart_notes, waiting
+from .mounts import Volumes, check_mounts, check_pool, late_changes, mount_devices, volumes_change
 from .observed import Observed
-from .volatile import TMPFS_ENTRY
+from .raw_lxc import INIT_LINE, lines_of, raw_lxc, without_ours
 
-INIT_LINE = "lxc.init.cmd=/nix/var/nix/profiles/system/init"
 PROFILES_TARGET = "/nix/var/nix/profiles"
 PROFILES_DEVICE = "nixprofiles"
 
@@ -53,6 +53,9 @@ class Change:
     after: Mapping[str, Any] = field(default_factory=dict)
     late: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
+    #: The config keys that come into force at the next start, and what is to be noted of them.
+    waiting: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def without_late(self) -> Change:
         """Return what can be done while it runs. Profiles wait as a whole if devices of theirs do."""
@@ -64,20 +67,23 @@ class Change:
             kept = {part: value for part, value in side.items() if part in left}
             return {**kept, "devices": devices} if devices else kept
 
-        return Change(before=rest(self.before), after=rest(self.after), warnings=self.warnings)
+        return replace(self, before=rest(self.before), after=rest(self.after), late=frozenset())
 
 
 def creation(declared: Container, observed: Observed) -> dict[str, Any]:
     """The body that creates the instance (InstancesPost, without its source)."""
     wanted_config = _declared_config(declared, {})
     config = {key: value_text(value) for key, value in wanted_config.items() if value is not None}
-    config["raw.lxc"] = _raw_lxc(declared, "", observed)
+    profiles = _wanted_profiles(declared, None, observed)
+    inherited = _inherited_lxc(profiles, observed)
+    config["raw.lxc"] = raw_lxc(declared, {}, inherited, observed)
+    if inherited:
+        config[PROFILES_LXC] = "\n".join(inherited)
     devices: dict[str, dict[str, str]] = {}
     for name, wanted in _wanted_devices(declared, None, observed).items():
         if wanted is not None:
             devices[name] = _merged({}, wanted)
     config[SELF_UPDATE] = _noted_self_update(devices[PROFILES_DEVICE])
-    profiles = _wanted_profiles(declared, None, observed)
     _check_expanded(declared, observed, None, expanded(profiles, observed.profiles, config, devices))
     body: dict[str, Any] = {"name": declared.name, "config": config, "devices": devices, "profiles": list(profiles)}
     if declared.description is not None:
@@ -115,7 +121,15 @@ def change(declared: Container, instance: Instance, observed: Observed) -> Chang
         profiles, observed.profiles, _patched(instance.config, config), _patched(instance.devices, devices)
     )
     warnings = _check_expanded(declared, observed, now, wanted)
-    return Change(before=before, after=after, late=late_changes(now, wanted, observed), warnings=warnings)
+    waits = waiting(now, wanted, instance, observed) if instance.is_running else {}
+    return Change(
+        before=before,
+        after=after,
+        late=late_changes(now, wanted, observed),
+        warnings=warnings,
+        waiting=tuple(waits),
+        notes=restart_notes(instance, waits),
+    )
 
 
 def _config_change(declared: Container, instance: Instance, observed: Observed) -> dict[str, str | None]:
@@ -123,10 +137,12 @@ def _config_change(declared: Container, instance: Instance, observed: Observed) 
     for key, value in _declared_config(declared, instance.config).items():
         if key != "raw.lxc" and not _same_config(key, value, instance.config.get(key)):
             change[key] = None if value is None else value_text(value)
-    stored = instance.config.get("raw.lxc", "")
-    wanted = _raw_lxc(declared, stored, observed)
-    if _lines(stored) != _lines(wanted):
+    inherited = _inherited_lxc(_wanted_profiles(declared, instance, observed), observed)
+    wanted = raw_lxc(declared, instance.config, inherited, observed)
+    if lines_of(instance.config.get("raw.lxc", "")) != lines_of(wanted):
         change["raw.lxc"] = wanted
+    if inherited != lines_of(instance.config.get(PROFILES_LXC, "")):
+        change[PROFILES_LXC] = "\n".join(inherited) or None
     return change
 
 
@@ -157,18 +173,9 @@ def _same_config(key: str, declared: Value, stored: str | None) -> bool:
     return same_value(declared, stored)
 
 
-def _raw_lxc(declared: Container, stored: str, observed: Observed) -> str:
-    """The lines of raw.lxc: the declared ones, or those that are there, and always our tmpfs and our init."""
-    given = declared.config.get("raw.lxc", stored)
-    kept = [line for line in _lines(value_text(given)) if not line.startswith(("lxc.init.cmd=", TMPFS_ENTRY))]
-    return "\n".join([*kept, *tmpfs_entries(declared, _lines(stored), observed), INIT_LINE])
-
-
-def _lines(text: str) -> list[str]:
-    """Lines of a liblxc configuration, the white space around '=' folded, ours always last."""
-    pairs = [line.partition("=") for line in text.splitlines() if line.strip()]
-    lines = [f"{key.strip()}={value.strip()}" if sign else key.strip() for key, sign, value in pairs]
-    return sorted(lines, key=lambda line: (line == INIT_LINE, line.startswith(TMPFS_ENTRY)))
+def _inherited_lxc(profiles: Sequence[str], observed: Observed) -> list[str]:
+    """Return the lines of raw.lxc that profiles have."""
+    return without_ours(lines_of(expanded_config(profiles, observed.profiles, {}).get("raw.lxc", "")))
 
 
 def _wanted_devices(declared: Container, instance: Instance | None, observed: Observed) -> dict[str, Device | None]:
@@ -372,7 +379,7 @@ def has_profiles_device(instance: Instance) -> bool:
 
 def has_init_line(instance: Instance) -> bool:
     """Whether it boots what its Nix profile leads to."""
-    return INIT_LINE in _lines(instance.config.get("raw.lxc", ""))
+    return INIT_LINE in lines_of(instance.config.get("raw.lxc", ""))
 
 
 # What is refused

@@ -219,6 +219,7 @@ def hides_when_live(before: Sequence[Mount], after: Sequence[Mount], changed: It
 
 
 def _unsafe_to_move(before: Sequence[Mount], after: Sequence[Mount], moving: frozenset[str]) -> frozenset[str]:
+    """Return those of the moving devices that would hide what stays, or what moves with them."""
     staying = [mount for mount in before if mount.device not in moving]
     had_store = any(mount.path == STORE for mount in before)
 

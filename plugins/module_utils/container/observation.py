@@ -12,8 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import FleetError
+from ..incus.config_keys import ConfigKeys
 from ..incus.host_mounts import host_mount_points
 from ..incus.models import Instance, Profile
+from ..incus.start_config import StartConfig, read_start_config
+from ..names import lxc_name
 from ..nix.profiles import read_generations
 from ..nix.set_marks import container_of, marked_directories
 from ..paths import LOCALTIME, profile_dir
@@ -52,6 +55,8 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     )
     profiles, pools, has_localtime = host.incus.profiles(), host.incus.pools(), os.path.exists(LOCALTIME)
     server = host.incus.server
+    # What takes a restart matters to what runs.
+    config_keys = host.incus.config_keys() if any(one.is_running for one in seen.values()) else ConfigKeys()
     nothing = Observed(has_tmpfs_devices=_TMPFS_DEVICES in server.extensions, host_mounts=host_mount_points(server.pid))
     looks = _looks_at_storage(host, declared, pools, seen, nothing)
     found = {
@@ -64,11 +69,19 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
             has_localtime=has_localtime,
             member=server.member,
             is_left=name in left,
+            started=_started(declared.project, seen.get(name), server.member),
+            config_keys=config_keys,
         )
         for name in wanted
     }
     looked = [container for container in declared.containers if container.name in found]
     return {**found, **{container.name: _with_paths(found[container.name], container) for container in looked}}
+
+
+def _started(project: str, instance: Instance | None, member: str | None) -> StartConfig | None:
+    if instance is None or not instance.is_running or instance.location != member:
+        return None
+    return read_start_config(lxc_name(project, instance.name))
 
 
 def _missing_sources(declared: Container) -> frozenset[str]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..incus.config_keys import ConfigKeys
 from ..incus.models import Instance, Profile, Volume
+from ..incus.start_config import StartConfig
 from ..nix.profiles import Generations
 
 
@@ -44,6 +46,9 @@ class Observed:
     host_mounts: frozenset[str] = frozenset()
     #: Whether it is a profile directory of the declared set, without an instance.
     is_left: bool = False
+    #: What a running container was started with; None when it does not run here, or this user may not read it.
+    started: StartConfig | None = None
+    config_keys: ConfigKeys = field(default_factory=ConfigKeys)
     #: The cluster member that this host is; None without a cluster.
     member: str | None = None
 

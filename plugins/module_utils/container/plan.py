@@ -21,7 +21,7 @@ from ..names import lxc_name
 from ..nix.bootable import cannot_switch
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
-from ..stored_keys import ACTIVATING, EMPTIED, MOVING, RESTART, SELF_UPDATE, SET, VOLATILE_ROOT
+from ..stored_keys import ACTIVATING, EMPTIED, MOVING, SELF_UPDATE, SET, VOLATILE_ROOT
 from ..values import same_value
 from .declaration import Container, ContainerSet
 from .desired import (
@@ -33,7 +33,7 @@ from .desired import (
     creation,
     volume_change,
 )
-from .expanded import expanded_config
+from .expanded import expanded_config, expanded_now
 from .fallback import (
     chosen_generation,
     failed_systems,
@@ -42,6 +42,7 @@ from .fallback import (
     next_generation,
     rollback_step,
 )
+from .in_force import restart_pending, trust_warnings
 from .mounts import check_volumes_are_here, check_volumes_come, own_volumes
 from .observed import Observed
 from .prune_steps import left_by, with_prune
@@ -49,9 +50,6 @@ from .rebuilds import check_rebuild, is_rebuilt, is_started, rebuilds
 from .steps import Plan, Step, changed_names, new_step, numbered
 from .survival import around_stop, saving
 from .volatile import warn_of_ids
-
-# Incus: doc/config_options.txt, keys of containers with "live update: no".
-_NEXT_START = ("raw.", "nvidia.", "security.privileged", "security.idmap.", "security.syscalls.")
 
 
 def plan_container(declared: Container, wanted: System | None, observed: Observed) -> Plan:
@@ -95,8 +93,9 @@ def _plan_for_existing(
         return Plan(container=declared, system=wanted, steps=with_prune(declared, system, observed, moving))
     check_volumes_are_here(declared, instance, observed)
     restart_required = _keeps_running(declared, instance) and (
-        bool(differs.late) or takes_a_restart(differs.after) or restart_pending(instance)
+        bool(differs.late or differs.waiting) or _is_pending(instance, observed)
     )
+    warnings = tuple(_warnings(declared, instance, observed, differs if restart_required else None))
     if restart_required:
         differs = differs.without_late()
     changing = _steps_for_existing(declared, wanted, observed, instance, differs)
@@ -105,7 +104,7 @@ def _plan_for_existing(
         container=declared,
         system=wanted,
         steps=steps,
-        warnings=(*differs.warnings, *_warnings(declared, instance, restart_required)),
+        warnings=(*differs.warnings, *warnings),
         restart_required=restart_required or _boots_another(declared, observed, steps),
         fallback=fallback_of(system, instance, observed.generations),
     )
@@ -342,7 +341,7 @@ def _activate_step(declared: Container, wanted: System, instance: Instance, runs
 def _update_step(name: str, differs: Change) -> Iterator[Step]:
     if differs.after:
         summary = f"update {', '.join(changed_names(differs.after))}"
-        yield new_step("update", name, summary, differs.before, differs.after)
+        yield replace(new_step("update", name, summary, differs.before, differs.after), notes=differs.notes)
 
 
 def _rebuild_step(declared: Container, instance: Instance) -> Iterator[Step]:
@@ -436,21 +435,19 @@ def _boots_another(declared: Container, observed: Observed, steps: Sequence[Step
     return None not in (instance.running_system, found.system) and instance.running_system != found.system
 
 
-def takes_a_restart(after: Mapping[str, Any]) -> bool:
-    """Whether some of what changes on an instance takes effect at its next start only."""
-    return any(key.startswith(_NEXT_START) for key in after.get("config", {}))
+def _is_pending(instance: Instance, observed: Observed) -> bool:
+    """Return whether notes say that a restart is due, where nothing better tells."""
+    return observed.started is None and restart_pending(instance)
 
 
-def restart_pending(instance: Instance) -> bool:
-    """Whether it runs without what was changed since its start."""
-    since = instance.config.get(RESTART, "")
-    # As texts they compare rightly without the Z: both are in UTC, and differ in precision alone.
-    return instance.is_running and instance.last_started.rstrip("Z") < since.rstrip("Z")
-
-
-def _warnings(declared: Container, instance: Instance, restart_required: bool) -> Iterator[str]:
-    if restart_required:
-        yield f"{declared.name} runs on with its old settings until its next start (state: restarted)."
+def _warnings(declared: Container, instance: Instance, observed: Observed, waits: Change | None) -> Iterator[str]:
+    """Yield what the user should know; ``waits`` is what comes into force at the next start, None for nothing."""
+    if waits is not None:
+        names = [*(f"config {key}" for key in waits.waiting), *(f"device {name}" for name in sorted(waits.late))]
+        said = f": {', '.join(names)}" if names else ""
+        yield f"{declared.name} runs on with its old settings until its next start (state: restarted){said}."
+    if _keeps_running(declared, instance) and not declared.allow_privileged:
+        yield from trust_warnings(instance, expanded_now(instance, observed.profiles))
     yield from _id_warnings(declared)
     yield from _root_warnings(declared, instance)
     own = instance.devices.get("nixprofiles")

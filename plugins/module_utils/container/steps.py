@@ -44,13 +44,17 @@ PROVING = frozenset(("start", "restart", "activate"))
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing to do, with what it finds and what it leaves: only the keys that it changes."""
+    """One thing to do, with what it finds and what it leaves: only the keys that it changes.
+
+    ``notes`` are config keys that an update writes besides, of which nobody is told.
+    """
 
     action: Action
     container: str
     summary: str
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -63,5 +63,5 @@ def _split(differs: Change, is_first: Callable[[str, str], bool]) -> tuple[Chang
                 result[part] = value
         return result
 
-    first = Change(before=side(differs.before, True), after=side(differs.after, True))
+    first = Change(before=side(differs.before, True), after=side(differs.after, True), notes=differs.notes)
     return first, Change(before=side(differs.before, False), after=side(differs.after, False))

@@ -23,6 +23,7 @@ from typing import Any
 from ..errors import ConflictError, FleetError
 from ..names import lxc_name
 from ..paths import store_object
+from .config_keys import ConfigKeys, config_keys_from
 from .connection import OUTPUT_LIMIT, STOP_GRACE, STOP_POLL, explained, first_bytes
 from .everywhere import Everywhere, link_by_api
 from .models import (
@@ -83,6 +84,13 @@ class Incus(Everywhere):
                     return None
                 raise
         return frozenset(str(url).rpartition("/")[2] for url in found)
+
+    def config_keys(self) -> ConfigKeys:
+        """Return which config keys Incus applies while a container runs; nothing when it does not tell this user."""
+        try:
+            return config_keys_from(self._get(self._client.api.metadata.configuration))
+        except LXDAPIException:
+            return ConfigKeys()
 
     def cluster(self) -> Cluster | None:
         """The cluster that this host is a member of; None, and no request, without one."""

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from ..container.desired import INIT_LINE, PROFILES_DEVICE, has_init_line, has_profiles_device
+from ..container.desired import PROFILES_DEVICE, has_init_line, has_profiles_device
 from ..container.fallback import failed_systems
-from ..container.plan import restart_pending
+from ..container.in_force import restart_pending
+from ..container.raw_lxc import INIT_LINE
 from ..incus.models import Instance
 from ..nix.profiles import Generations
 from ..paths import STORE_DIR, profile_dir

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..container.desired import shares_store
-from ..container.plan import restart_pending
+from ..container.in_force import restart_pending
 from ..errors import FleetError
 from ..incus.models import Instance, instance_from, server_from
 from ..names import lxc_name

@@ -23,7 +23,14 @@ _MARK = "written-by-hand"
 _DECLARED = ("/mnt", "/srv", "/scratch", "/var/lib/data")
 _ALL = "all-projects=true"
 #: What the collection notes for itself on an instance, and what is a time.
-_NOTES = ("user.inx.healthy", "user.inx.failed", "user.inx.activating", "user.inx.restart_since", "user.inx.emptied")
+_NOTES = (
+    "user.inx.healthy",
+    "user.inx.failed",
+    "user.inx.activating",
+    "user.inx.restart_since",
+    "user.inx.restart_keys",
+    "user.inx.emptied",
+)
 #: A container as a key of what is seen.
 Key = str
 

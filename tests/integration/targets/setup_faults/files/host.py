@@ -33,7 +33,7 @@ AUTO = "/nix/var/nix/gcroots/auto"
 _FEATURES = ("--extra-experimental-features", "nix-command flakes")
 _STORE_PATH = re.compile(r"/nix/store/[0-9a-z]{32}-[^\s/\"]+")
 #: Values that are times.
-_TIMES = ("user.inx.restart_since", "user.inx.emptied")
+_TIMES = ("user.inx.restart_since", "user.inx.restart_keys", "user.inx.emptied")
 _SETTLE = 30
 
 

@@ -15,7 +15,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.rollback impor
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Action, Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import ConflictError, FleetError, LateError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Server
-from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import MOVING, RESTART
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import MOVING, RESTART, RESTART_KEYS
 
 BODY = {"config": {"a": "1", "volatile.x": "y"}, "devices": {"d": {"type": "disk"}}, "profiles": ["default"]}
 
@@ -44,13 +44,14 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(before: dict[st
         patched(BODY, before, after)
 
 
-@pytest.mark.parametrize(("key", "noted"), [("raw.idmap", True), ("security.privileged", True), ("limits.cpu", False)])
-def test_an_update_notes_when_it_takes_a_restart(key: str, noted: bool) -> None:
-    before, after = {"config": {key: None}}, {"config": {key: "1"}}
-    step = Step(action="update", container="web", summary="", before=before, after=after)
+@pytest.mark.parametrize("notes", [{}, {RESTART_KEYS: "2026-11-23T10:00:00Z raw.idmap=-"}])
+def test_an_update_notes_when_it_takes_a_restart(notes: dict[str, str]) -> None:
+    before, after = {"config": {"raw.idmap": None}}, {"config": {"raw.idmap": "1"}}
+    step = Step(action="update", container="web", summary="", before=before, after=after, notes=notes)
     written = updated(BODY, step, 1_795_428_900.25)["config"]
-    assert written[key] == "1"
-    assert written.get(RESTART) == ("2026-11-23T10:15:00.250000Z" if noted else None)
+    assert written["raw.idmap"] == "1"
+    assert written.get(RESTART) == ("2026-11-23T10:15:00.250000Z" if notes else None)
+    assert written.get(RESTART_KEYS) == notes.get(RESTART_KEYS)
     assert RESTART not in BODY["config"]
 
 

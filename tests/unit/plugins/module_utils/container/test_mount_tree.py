@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.attached import BindMount
@@ -45,6 +45,7 @@ from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import 
 )
 
 STORE = {"nixstore": {"type": "disk", "source": "/nix/store", "path": "/nix/store", "shift": "true"}}
+DISK = {"type": "disk", "source": "/srv/x"}
 PATHS = ["/data", "/data/db", "/data/db/wal", "/data-2", "/srv", "/srv/x", "//data/db/", "/srv/", "/srv/../data"]
 DISKS = st.dictionaries(
     st.sampled_from(["a", "b", "c", "d"]),
@@ -103,6 +104,15 @@ def test_what_is_not_refused_is_seen_after_a_start(devices: dict[str, dict[str, 
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
+@example(
+    before={**STORE, "b": {**DISK, "path": "/srv/x"}},
+    wanted={
+        **STORE,
+        "a": {**DISK, "path": "//data/db/", "shift": "true"},
+        "b": {**DISK, "path": "/data"},
+        "c": {**DISK, "path": "/srv"},
+    },
+)
 @given(DISKS, DISKS)
 def test_what_is_changed_while_it_runs_hides_nothing(
     before: dict[str, dict[str, str]], wanted: dict[str, dict[str, str]]
@@ -154,9 +164,6 @@ def test_a_normal_path_is_plain(parts: list[str]) -> None:
 )
 def test_paths_as_they_resolve(path: str, expected: str) -> None:
     assert normalised(path) == expected
-
-
-DISK = {"type": "disk", "source": "/srv/x"}
 
 
 @pytest.mark.parametrize(

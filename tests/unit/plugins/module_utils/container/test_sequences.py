@@ -60,7 +60,14 @@ _KNOWN: Mapping[str, str] = {
     # A stop of an ephemeral container comes before the update that lets it survive.
     "ephemeral": "it is ephemeral, and gone with its root",
 }
-_NOTES = ("user.inx.healthy", "user.inx.failed", "user.inx.activating", "user.inx.restart_since", "user.inx.emptied")
+_NOTES = (
+    "user.inx.healthy",
+    "user.inx.failed",
+    "user.inx.activating",
+    "user.inx.restart_since",
+    "user.inx.restart_keys",
+    "user.inx.emptied",
+)
 
 
 def new_model(*, has_tmpfs_devices: bool) -> Model:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import MEMBER_OPTIONS, container_set
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
-from ansible_collections.inx.fleet.plugins.module_utils.container.desired import INIT_LINE
 from ansible_collections.inx.fleet.plugins.module_utils.container.mounts import is_in_memory
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
+from ansible_collections.inx.fleet.plugins.module_utils.container.raw_lxc import INIT_LINE
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Tmpfs, Volatile, warn_of_ids
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError

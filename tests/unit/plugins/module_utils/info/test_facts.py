@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.desired import INIT_LINE
+from ansible_collections.inx.fleet.plugins.module_utils.container.raw_lxc import INIT_LINE
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
 from ansible_collections.inx.fleet.plugins.module_utils.info.facts import ROOTS_SHOWN, Seen, container_info, drift
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations

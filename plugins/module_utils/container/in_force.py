@@ -1,0 +1,144 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a running container runs with, beside what it is to have: the settings that wait for its next start. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+
+from ..incus.models import Config, Instance
+from ..incus.start_config import StartConfig, folded
+from ..stored_keys import HIDDEN_KEYS, RESTART, RESTART_KEYS
+from ..values import same_value
+from .expanded import Expanded
+from .observed import Observed
+
+_RAW_LXC = "raw.lxc"
+_PRIVILEGED = "security.privileged"
+_IDMAP = (_PRIVILEGED, "security.idmap.base", "security.idmap.isolated", "security.idmap.size", "raw.idmap")
+# Incus: internal/server/instance/drivers/driver_lxc.go: what it runs with, and what it gets at its next start.
+_CURRENT, _NEXT = "volatile.idmap.current", "volatile.idmap.next"
+_ABSENT = "-"
+#: Instead of the mark of a value that is told nobody: it is taken for another one until the next start.
+_UNKNOWN = "?"
+_MARK = 12
+
+
+def waiting(now: Expanded, wanted: Expanded, instance: Instance, observed: Observed) -> dict[str, str]:
+    """Return the keys that come into force at the next start, with marks of the values that the container runs with.
+
+    That is read from what Incus wrote at the start where it tells, whoever started it; else it is what earlier runs
+    have noted when they changed a key; else what the key is now.
+    """
+    runs = _running_marks(now, wanted, instance, observed)
+    marks = {key: _mark(key, wanted.config.get(key)) for key in runs}
+    return {key: mark for key, mark in sorted(runs.items()) if mark != marks[key]} | _idmap(now, wanted, instance)
+
+
+def _running_marks(now: Expanded, wanted: Expanded, instance: Instance, observed: Observed) -> dict[str, str]:
+    """Return the marks of the values that it runs with, of all keys that take a start."""
+    noted, start = noted_marks(instance), observed.started
+    keys = {*now.config, *wanted.config, *noted, *(() if start is None else start.config)}
+    return {
+        key: _running_mark(key, now.config, wanted.config, noted, start)
+        for key in keys
+        if observed.config_keys.wait(key) and not (key in _IDMAP and _is_told_by_idmap(now, wanted, instance, key))
+    }
+
+
+def _running_mark(key: str, now: Config, wanted: Config, noted: Mapping[str, str], start: StartConfig | None) -> str:
+    if start is not None and key == _RAW_LXC:
+        return _mark(key, "\n".join(start.raw_lxc))
+    if start is not None and start.knows(key, wanted.get(key)) and start.knows(key, now.get(key)):
+        return _mark(key, start.config.get(key))
+    return noted.get(key, _mark(key, now.get(key)))
+
+
+def _mark(key: str, value: str | None) -> str:
+    """Return a mark by which a value is known again, and not told."""
+    if key == _RAW_LXC:
+        lines = (folded(line) for line in (value or "").splitlines())
+        value = "\n".join(sorted(line for line in lines if line and not line.startswith("#")))
+    return hashlib.sha256(value.encode(errors="surrogateescape")).hexdigest()[:_MARK] if value else _ABSENT
+
+
+# User ids
+
+
+def _is_told_by_idmap(now: Expanded, wanted: Expanded, instance: Instance, key: str) -> bool:
+    """Return whether Incus's own notes on user ids say it all, so that no others are needed."""
+    both = _CURRENT in instance.config and _NEXT in instance.config
+    return both and (key == _PRIVILEGED or _idmap_config(now.config) == _idmap_config(wanted.config))
+
+
+def _idmap(now: Expanded, wanted: Expanded, instance: Instance) -> dict[str, str]:
+    """Return the keys of user ids that wait, as Incus's notes tell."""
+    current, following = instance.config.get(_CURRENT), instance.config.get(_NEXT)
+    if current is None or following is None:
+        return {}
+    if (current == "[]") != wanted.is_privileged:
+        return {_PRIVILEGED: _mark(_PRIVILEGED, "true" if current == "[]" else None)}
+    same_declared = _idmap_config(now.config) == _idmap_config(wanted.config)
+    if not same_declared or current == following or wanted.is_privileged:
+        return {}
+    return dict.fromkeys(_idmap_config(wanted.config) or ("security.idmap.isolated",), _UNKNOWN)
+
+
+def _idmap_config(config: Config) -> dict[str, str]:
+    return {key: config[key] for key in _IDMAP if config.get(key) and not same_value(False, config[key])}
+
+
+def runs_as_host_root(instance: Instance) -> bool:
+    """Return whether some user in a running container is the host's uid 0, by what it was started with."""
+    current = instance.config.get(_CURRENT)
+    if current is None or not instance.is_running:
+        return False
+    try:
+        entries = json.loads(current)
+    except ValueError:
+        return False
+    return not entries or any(entry.get("Isuid") and entry.get("Hostid") == 0 for entry in entries)
+
+
+def trust_warnings(instance: Instance, now: Expanded) -> Iterator[str]:
+    """Yield a warning of a container whose root is the daemon's trusted root, by what it was started with."""
+    if now.has_daemon and runs_as_host_root(instance):
+        yield (
+            f"{instance.name} was started privileged, or with the host's uid 0, and has the socket of the Nix daemon: "
+            "until its next start its root is the host's. 'state: restarted' ends that."
+        )
+
+
+# Notes
+
+
+def noted_marks(instance: Instance) -> dict[str, str]:
+    """Return what is noted of the values that were in force at the last start, if the note is of that start."""
+    start, *pairs = instance.config.get(RESTART_KEYS, "").split() or [""]
+    if not start or start != instance.last_started:
+        return {}
+    parts = (pair.rpartition("=") for pair in pairs)
+    return {key: mark for key, _sign, mark in parts if key}
+
+
+def restart_notes(instance: Instance, waits: Mapping[str, str]) -> dict[str, str]:
+    """Return what to note on an instance when keys are changed that wait for a start; nothing if it is noted."""
+    if not waits or waits.keys() <= noted_marks(instance).keys():
+        return {}
+    secret = instance.config.get(HIDDEN_KEYS, "").split()
+    marks = [f"{key}={_UNKNOWN if key in secret else mark}" for key, mark in sorted(waits.items())]
+    return {RESTART_KEYS: " ".join([instance.last_started, *marks])}
+
+
+def restart_pending(instance: Instance) -> bool:
+    """Return whether it runs without what was changed since its start, as far as notes tell."""
+    since = instance.config.get(RESTART, "")
+    # As texts they compare rightly without the Z: both are in UTC, and differ in precision alone.
+    if not instance.is_running or instance.last_started.rstrip("Z") >= since.rstrip("Z"):
+        return False
+    config, noted = {**instance.expanded_config, **instance.config}, noted_marks(instance)
+    return not noted or any(mark != _mark(key, config.get(key)) for key, mark in noted.items())
