@@ -11,7 +11,7 @@ container and the store path that it led to when it was last seen.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -104,11 +104,11 @@ def plan_renames(
     a root.
     """
     moved = dict(_renamed(kept, recorded, current))
+    replaceable = _replaceable(kept, moved)
     wanted = {name: dict(roots) for name, roots in kept.items()}
     for old, names in moved.items():
         for name in names:
-            # What stands there belongs to a container that has another name now, and is rooted under that one.
-            replaces = name in moved
+            replaces = name in replaceable
             for path, store in kept[old].items():
                 if replaces or path not in wanted.get(name, {}):
                     wanted.setdefault(name, {})[path] = store
@@ -131,6 +131,25 @@ def _renamed(
             names = sorted(name for name, found in current.items() if found == identity)
             if names:
                 yield old, names
+
+
+def _replaceable(kept: Mapping[str, Roots], moved: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return the old names whose roots others may replace: they are all rooted under the container's new names.
+
+    They are not where another root is kept at the same path of the new name, and is not replaced itself.
+    """
+
+    def is_stuck(old: str) -> bool:
+        return any(
+            name not in free and kept.get(name, {}).get(path, store) != store
+            for name in moved[old]
+            for path, store in kept[old].items()
+        )
+
+    free = set(moved)
+    while stuck := {old for old in free if is_stuck(old)}:
+        free -= stuck
+    return free
 
 
 def _taken_along(kept: Mapping[str, Roots], wanted: Mapping[str, Roots]) -> Iterator[Change]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.gcroots.plan import (
@@ -145,6 +145,12 @@ def test_a_new_container_of_the_old_name_costs_no_root() -> None:
     assert after(kept, tuple(changes)) == {**kept, "b": kept["a"]}
 
 
+@example(
+    kept={"a": {"/s": A}, "b": {"/s": B}, "c": {"/s": A}},
+    recorded={"a": "2", "b": "1"},
+    current={"b": "2", "c": "1"},
+    gone=frozenset(),
+)
 @given(kept=KEPT, recorded=IDENTITIES, current=IDENTITIES, gone=st.frozensets(NAMES))
 def test_no_rename_costs_a_root(
     kept: dict[str, dict[str, str]], recorded: dict[str, str], current: dict[str, str], gone: frozenset[str]
