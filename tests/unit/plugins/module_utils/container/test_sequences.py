@@ -55,11 +55,6 @@ _SET: Mapping[str, Any] = {
     "unbuilt": {},
 }
 _DISRUPTIVE = frozenset(("stop", "start", "restart", "rebuild", "delete", "create"))
-# Issues that are known and not mended yet, by what is said of them. One that is mended is removed here.
-_KNOWN: Mapping[str, str] = {
-    # A stop of an ephemeral container comes before the update that lets it survive.
-    "ephemeral": "it is ephemeral, and gone with its root",
-}
 _NOTES = (
     "user.inx.healthy",
     "user.inx.failed",
@@ -266,8 +261,7 @@ def wrong(steps: Sequence[sequences.Step], *, has_tmpfs_devices: bool) -> str:
         for step in steps:
             follower.do(step)
     except AssertionError as error:
-        said = str(error) or repr(error)
-        return "" if any(text in said for text in _KNOWN.values()) else said
+        return str(error) or repr(error)
     return ""
 
 
