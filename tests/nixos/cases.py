@@ -63,7 +63,7 @@ def snippets(directory: Path) -> dict[str, Case]:
         else:
             # Lines of a configuration.nix are as good as a whole module.
             whole = text if re.match(r"\s*(\{|\w+:)", text) else f"{{ config, lib, pkgs, ... }}:\n{{\n{text}}}\n"
-            beside = "host" if _OF_A_HOST.search(text) else "container"
+            beside = "machine" if "host.nix" in text else "host" if _OF_A_HOST.search(text) else "container"
             file = _surrounded(_written(place / "module.nix", whole))
             modules[name] = {"modules": [str(file)], "beside": beside}
     return {**_systems(flakes, directory), **modules}

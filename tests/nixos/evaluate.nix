@@ -6,7 +6,8 @@
 #   nix-instantiate --eval --strict --json evaluate.nix -A evaluated --argstr nixpkgs DIR --argstr collection DIR \
 #     --argstr cases FILE --argstr names '["one", "two"]'
 # The file has a JSON object with cases by name:
-#   {"beside": "container", "modules": [FILE]}                   modules beside the collection's, which is enabled
+#   {"beside": "container", "modules": [FILE]}                   modules beside the collection's, which is enabled; or
+#                                                                beside "host", or "machine" without the collection
 #   {"beside": "container", "settings": FILE, "setting": NAME}   the same, for one of many in a file
 #   {"flake": FILE, "system": NAME}                              nixosConfigurations.NAME of a flake.nix
 #   {"flake": FILE, "output": [NAME]}                            a derivation among its outputs
@@ -54,9 +55,14 @@ let
       inx.container.enable = true;
     };
     host = {
-      imports = [ (collection + "/nix/host.nix") ];
+      imports = [
+        base.machine
+        (collection + "/nix/host.nix")
+      ];
       inx.host.enable = true;
-      # What every machine says of itself.
+    };
+    # What every machine says of itself.
+    machine = {
       fileSystems."/" = lib.mkDefault {
         device = "/dev/disk/by-label/nixos";
         fsType = "ext4";
@@ -65,10 +71,6 @@ let
       # The manual of all options takes longer than the rest. One of the settings has it.
       documentation.nixos.enable = lib.mkDefault false;
     };
-    both.imports = [
-      (collection + "/nix/container.nix")
-      (collection + "/nix/host.nix")
-    ];
   };
 
   systemOf =
