@@ -16,8 +16,9 @@ from ansible_collections.inx.fleet.tests.nixos.evaluation import COLLECTION, HER
 _SNIPPET = re.compile(r"^```nix\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _OF_A_HOST = re.compile(r"\binx\.host\b|\bvirtualisation\.incus\b|^\s*containers\.", re.MULTILINE)
 # What a machine says of itself, and no documentation can.
-_HARDWARE = """
+_CONFIGURATION = """
 {
+  system.stateVersion = "24.05";
   nixpkgs.hostPlatform = "x86_64-linux";
   boot.loader.grub.device = "/dev/vda";
   fileSystems."/" = {
@@ -97,12 +98,12 @@ def _snippets() -> Iterator[tuple[str, str]]:
 
 
 def _surrounded(file: Path) -> Path:
-    """Put beside a file what the pages say is there: the modules, and the machine's own configuration."""
+    """Put beside a file what the pages say is there: the modules, and what the machine is already."""
     place = file.parent
     shutil.copy(COLLECTION / "nix" / "container.nix", place / "inx-container.nix")
     (place / "ansible_collections" / "inx").mkdir(parents=True)
     (place / "ansible_collections" / "inx" / "fleet").symlink_to(COLLECTION)
-    _written(place / "hardware-configuration.nix", _HARDWARE)
+    _written(place / "configuration.nix", _CONFIGURATION)
     return file
 
 
