@@ -23,6 +23,8 @@ let
     deepSeq
     foldl'
     fromJSON
+    functionArgs
+    intersectAttrs
     listToAttrs
     mapAttrs
     readFile
@@ -34,7 +36,8 @@ let
   opened =
     source: inputs:
     let
-      self = (import (source + "/flake.nix")).outputs (inputs // { inherit self; }) // {
+      inherit (import (source + "/flake.nix")) outputs;
+      self = outputs (intersectAttrs (functionArgs outputs) (inputs // { inherit self; })) // {
         outPath = source;
         inherit inputs;
         lastModifiedDate = "20240601000000";
