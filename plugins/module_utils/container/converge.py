@@ -25,10 +25,10 @@ from .held_back import not_touched, with_held_back
 from .observation import observe
 from .observed import Observed
 from .placement import placed
-from .plan import plan_set
 from .rollback import Host, RolledBackError
 from .run_locks import Locks
 from .schedule import Slots, run_jobs
+from .set_plan import plan_set
 from .steps import BUILDING, DISRUPTIVE, PROVING, Plan, Step
 
 

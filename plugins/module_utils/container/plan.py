@@ -21,9 +21,9 @@ from ..names import lxc_name
 from ..nix.bootable import cannot_switch
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
-from ..stored_keys import ACTIVATING, EMPTIED, MOVING, SELF_UPDATE, SET, VOLATILE_ROOT
+from ..stored_keys import ACTIVATING, EMPTIED, MOVING, SELF_UPDATE, VOLATILE_ROOT
 from ..values import same_value
-from .declaration import Container, ContainerSet
+from .declaration import Container
 from .desired import (
     Change,
     change,
@@ -108,52 +108,6 @@ def _plan_for_existing(
         restart_required=restart_required or _boots_another(declared, observed, steps),
         fallback=fallback_of(system, instance, observed.generations),
     )
-
-
-def plan_set(
-    declared: ContainerSet, systems: Mapping[str, System | FleetError | None], observed: Mapping[str, Observed]
-) -> list[Plan]:
-    """Plan a set, by the containers' names: those to be purged first, then the declared ones in their order.
-
-    A container that cannot be planned has its error in its plan, and does not hold the others up.
-    Raises FleetError when more would be purged than may be.
-    """
-    purged = _purged(declared, observed)
-    if len(purged) > declared.purge_limit:
-        raise FleetError(
-            f"{len(purged)} containers of the set {declared.name!r} are declared no more, and 'purge_limit' is "
-            f"{declared.purge_limit}: {', '.join(container.name for container in purged)}. Nothing was changed.",
-            "Raise 'purge_limit' if they are to go with all that they hold.",
-        )
-    return [
-        _plan_or_error(container, systems.get(container.name), observed[container.name])
-        for container in (*purged, *declared.containers)
-    ]
-
-
-def _purged(declared: ContainerSet, observed: Mapping[str, Observed]) -> list[Container]:
-    if not declared.purge or declared.name is None:
-        return []
-    kept = {container.name for container in declared.containers}
-    return [
-        Container(name=name, project=declared.project, state="absent", target=seen.member)
-        for name, seen in sorted(observed.items())
-        if name not in kept and (seen.is_left or _is_purged(seen, declared.name))
-    ]
-
-
-def _is_purged(seen: Observed, set_name: str) -> bool:
-    instance = seen.instance
-    return instance is not None and not seen.is_elsewhere and instance.config.get(SET) == set_name
-
-
-def _plan_or_error(declared: Container, wanted: System | FleetError | None, observed: Observed) -> Plan:
-    try:
-        if isinstance(wanted, FleetError):
-            raise wanted
-        return plan_container(declared, wanted, observed)
-    except FleetError as error:
-        return Plan(container=declared, error=error)
 
 
 # The steps

@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, ContainerSet, State
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
-from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container, plan_set
+from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Volatile
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError

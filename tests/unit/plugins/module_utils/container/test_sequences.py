@@ -27,7 +27,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
 )
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, ContainerSet
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
-from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_set
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Profile

@@ -10,7 +10,8 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, ContainerSet
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
-from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container, plan_set
+from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, after, empty_host

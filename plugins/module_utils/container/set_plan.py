@@ -1,0 +1,63 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From a declared set, and what was observed of its containers, to a plan for each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import FleetError
+from ..nix.sources import System
+from ..stored_keys import SET
+from .declaration import Container, ContainerSet
+from .observed import Observed
+from .plan import plan_container
+from .steps import Plan
+
+
+def plan_set(
+    declared: ContainerSet, systems: Mapping[str, System | FleetError | None], observed: Mapping[str, Observed]
+) -> list[Plan]:
+    """Plan a set, by the containers' names: those to be purged first, then the declared ones in their order.
+
+    A container that cannot be planned has its error in its plan, and does not hold the others up.
+    Raises FleetError when more would be purged than may be.
+    """
+    purged = _purged(declared, observed)
+    if len(purged) > declared.purge_limit:
+        raise FleetError(
+            f"{len(purged)} containers of the set {declared.name!r} are declared no more, and 'purge_limit' is "
+            f"{declared.purge_limit}: {', '.join(container.name for container in purged)}. Nothing was changed.",
+            "Raise 'purge_limit' if they are to go with all that they hold.",
+        )
+    return [
+        _plan_or_error(container, systems.get(container.name), observed[container.name])
+        for container in (*purged, *declared.containers)
+    ]
+
+
+def _purged(declared: ContainerSet, observed: Mapping[str, Observed]) -> list[Container]:
+    if not declared.purge or declared.name is None:
+        return []
+    kept = {container.name for container in declared.containers}
+    return [
+        Container(name=name, project=declared.project, state="absent", target=seen.member)
+        for name, seen in sorted(observed.items())
+        if name not in kept and (seen.is_left or _is_purged(seen, declared.name))
+    ]
+
+
+def _is_purged(seen: Observed, set_name: str) -> bool:
+    instance = seen.instance
+    return instance is not None and not seen.is_elsewhere and instance.config.get(SET) == set_name
+
+
+def _plan_or_error(declared: Container, wanted: System | FleetError | None, observed: Observed) -> Plan:
+    try:
+        if isinstance(wanted, FleetError):
+            raise wanted
+        return plan_container(declared, wanted, observed)
+    except FleetError as error:
+        return Plan(container=declared, error=error)
