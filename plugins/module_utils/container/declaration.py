@@ -173,7 +173,7 @@ def container_from(params: Mapping[str, Any]) -> Container:
         devices=_devices_from(params, name),
         publish=published_from(params, name),
         bind_mounts=bind_mounts_from(params, name),
-        profiles=None if params["profiles"] is None else tuple(params["profiles"]),
+        profiles=_profiles_from(params, name),
         store_profile=params["store_profile"],
         storage_pool=params["storage_pool"],
         root_size=params["root_size"],
@@ -340,6 +340,14 @@ def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
             raise FleetError(f"{name}: autostart and config 'boot.autostart' say different things.", "Keep one.")
         config["boot.autostart"] = params["autostart"]
     return config
+
+
+def _profiles_from(params: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    profiles = params["profiles"]
+    twice = sorted({one for one in profiles or () if profiles.count(one) > 1})
+    if twice:
+        raise FleetError(f"{name}: profiles: {', '.join(twice)}: named twice.", "Name each profile once.")
+    return None if profiles is None else tuple(profiles)
 
 
 def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device | None]:

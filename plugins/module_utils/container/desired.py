@@ -221,6 +221,7 @@ def _declared_devices(
     """The declared devices. What the options for the root disk say is in the root disk, and one without a type is
     the profiles' with the declared keys on top, as "incus config device override" has it."""
     devices = dict(declared.devices)
+    _check_root_size(declared, root_name)
     for name, keys in declared.devices.items():
         if keys is not None and name == root_name and root is not None:
             devices[name] = {**root, **keys}
@@ -232,6 +233,20 @@ def _declared_devices(
                 "Declare its 'type', such as nic, disk or proxy.",
             )
     return devices
+
+
+def _check_root_size(declared: Container, root_name: str) -> None:
+    """Raise FleetError if the options for the root disk and its device say different things."""
+    keys = declared.devices.get(root_name) or {}
+    for option, key, value in (
+        ("root_size", "size", declared.root_size),
+        ("storage_pool", "pool", declared.storage_pool),
+    ):
+        if value is not None and key in keys and not same_value(keys[key], value):
+            raise FleetError(
+                f"{declared.name}: {option!r} is {value}, and {key!r} of the device {root_name!r} is {keys[key]}.",
+                "Keep one of them.",
+            )
 
 
 def _check_sources(declared: Container, observed: Observed) -> None:
@@ -320,8 +335,16 @@ def _devices_change(declared: Container, instance: Instance, observed: Observed)
             if stored is not None:
                 change[name] = None
         elif stored is None or not all(same_value(value, stored.get(key)) for key, value in wanted.items()):
-            change[name] = _merged(stored or {}, wanted)
+            change[name] = _merged({} if stored is None or _is_other_kind(stored, wanted) else stored, wanted)
     return change
+
+
+def _is_other_kind(stored: Mapping[str, str], wanted: Device) -> bool:
+    """Return whether a device is to be of another type, so that keys of the old one mean nothing to it."""
+    if not same_value(wanted.get("type"), stored.get("type")) and wanted.get("type") is not None:
+        return True
+    # Incus: doc/reference/devices_nic: a network says what these say otherwise, and is refused beside them.
+    return bool(wanted.get("network") and "nictype" in stored) or bool(wanted.get("nictype") and "network" in stored)
 
 
 def _merged(stored: Mapping[str, str], wanted: Device) -> dict[str, str]:

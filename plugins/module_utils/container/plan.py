@@ -121,7 +121,10 @@ def _absent_steps(declared: Container, observed: Observed) -> Iterator[Step]:
         if same_value(True, config.get("security.protection.delete", "")):
             raise FleetError(
                 f"{name} is protected against deletion by security.protection.delete.",
-                f"If it is to go: incus config unset {name} security.protection.delete",
+                # Its own value wins over a profile's.
+                "If it is to go: incus config set "
+                f"{'' if declared.project == 'default' else f'--project {declared.project} '}{name} "
+                "security.protection.delete=false",
             )
         check_root(name, lxc_name(declared.project, name), observed.host_mounts)
     volumes = own_volumes(declared, observed) if declared.volatile.delete_volumes else {}

@@ -204,3 +204,45 @@ def test_a_device_without_a_type_that_no_profile_has_is_refused() -> None:
 
 def test_it_is_one_port_that_is_compared() -> None:
     assert not Published(port=80, inner=80, protocol="tcp").meets(Published(port=81, inner=80, protocol="tcp"))
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "expected"),
+    [
+        (
+            {"type": "disk", "source": "/srv", "path": "/srv"},
+            {"type": "proxy", "listen": "tcp:0.0.0.0:1", "connect": "tcp:127.0.0.1:1"},
+            {"type": "proxy", "listen": "tcp:0.0.0.0:1", "connect": "tcp:127.0.0.1:1"},
+        ),
+        (
+            {"type": "nic", "network": "lan", "hwaddr": "00:16:3e:00:00:01"},
+            {"type": "nic", "nictype": "bridged", "parent": "br0"},
+            {"type": "nic", "nictype": "bridged", "parent": "br0"},
+        ),
+        (
+            {"type": "nic", "network": "lan", "hwaddr": "00:16:3e:00:00:01"},
+            {"type": "nic", "network": "wan"},
+            {"type": "nic", "network": "wan", "hwaddr": "00:16:3e:00:00:01"},
+        ),
+    ],
+)
+def test_another_type_replaces_a_device(
+    before: dict[str, str], wanted: dict[str, str], expected: dict[str, str]
+) -> None:
+    container = declared(system=NEW, devices={"x": before})
+    seen = after(plan_container(container, BUILT, empty_host()), empty_host())
+    assert devices(seen, devices={"x": wanted})["x"] == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"root_size": "5GiB", "devices": {"root": {"size": "6GiB"}}}, "'root_size' is 5GiB, and 'size' of the device"),
+        ({"storage_pool": "default", "devices": {"root": {"pool": "fast"}}}, "'storage_pool' is default, and 'pool'"),
+        ({"profiles": ["default", "default"]}, "default: named twice"),
+    ],
+)
+def test_what_is_said_in_two_ways_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(FleetError, match=message):
+        devices(empty_host(), **options)
+    devices(empty_host(), root_size="5GiB", devices={"root": {"size": "5120MiB"}})
