@@ -112,6 +112,8 @@ options:
     description:
       - Settings of C(nix.conf) for this container's evaluation and build, each with a text, a number, a boolean, or a
         list of those, which is written with blanks between them as in C(nix.conf).
+      - The tokens in C(access-tokens) and C(impure-env) are hidden in results and logs, as are passwords and tokens in
+        any URL. So is the value of a setting whose name has C(token), C(password) or C(secret) in it.
     type: dict
     default: {}
   impure:
@@ -164,8 +166,8 @@ options:
     description:
       - Configuration as in O(config), with values that are never shown, neither in results, diffs, errors and
         check mode, nor in the logs of Ansible on both sides. Only that they come, change or go is told.
-      - Which keys they are is noted on the instance, as C(user.inx.secret). They stay secret in later runs that do not
-        name them, until O(config) does.
+      - Which keys they are is noted on the instance, as C(user.inx.secret). They stay secret for as long as the
+        instance has them, also when O(config) names them. To show one again, remove it first, with the value V(null).
       - Ansible hides the values wherever else they appear in a result, so what is as short as V(1) hides much.
       - Who may use Incus can see them, and so can root in the container.
     type: dict

@@ -17,8 +17,9 @@ options:
   _input:
     description:
       - The lists, each as O(inx.fleet.inx_containers#module:containers) takes it. Where two of them declare a container
-        of the same name, the later one comes first. Dictionaries such as C(config) and C(devices) are combined key by
-        key, and other values replaced.
+        of the same name, the later one is put on top of the earlier one. Dictionaries such as C(config) and C(devices)
+        are combined key by key, other values are replaced, and what excludes each other is one choice. See the table in
+        C(roles/containers/README.md).
       - An entry without a name, and a name that is twice in one list, are left for the module to refuse.
     type: list
     elements: list
@@ -51,12 +52,15 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.inx.fleet.plugins.module_utils.values import combined
+from ansible_collections.inx.fleet.plugins.module_utils.container.precedence import laid_over
 
 
 def merge_containers(lists: Any) -> list[Any]:
     if not _is_list(lists) or not all(_is_list(entries) for entries in lists):
-        raise AnsibleFilterError("merge_containers takes a list of lists of containers.")
+        raise AnsibleFilterError(
+            "merge_containers takes a list of lists of containers. See whether 'inx_containers' and each "
+            "'inx_containers_of_NAME' are lists."
+        )
     merged: list[Any] = []
     for entries in lists:
         # As before this list, so that what is twice in it is not taken for a merge.
@@ -66,7 +70,7 @@ def merge_containers(lists: Any) -> list[Any]:
             if index is None:
                 merged.append(entry)
             else:
-                merged[index] = combined(merged[index], entry)
+                merged[index] = laid_over(merged[index], entry)
     return merged
 
 

@@ -28,11 +28,11 @@ notes:
     cluster), C(inx_status), C(inx_description), C(inx_ephemeral), C(inx_profiles), C(inx_set), C(inx_tags),
     C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (what it boots next, which
     root alone may read), C(inx_generation), C(inx_restart_required), and C(inx_config) (its keys that begin with
-    C(user.))."
+    C(user.), without those that are or were secret, see O(inx.fleet.inx_container#module:secret_config))."
   - What comes from Incus is data. It is never evaluated as a template, whatever somebody wrote into a description.
   - The members of a cluster are asked one by one, and each tells of the containers that it runs. Name all of them.
 requirements:
-  - jmespath on the control node, for O(query)
+  - jmespath on the control node, for O(query). Without it Ansible ends, rather than to go on without the containers.
   - On the hosts, Incus 6.0 or newer
 seealso:
   - plugin: inx.fleet.incus
@@ -133,7 +133,7 @@ from functools import partial, reduce
 from typing import Any
 
 from ansible import constants
-from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleParserError
 from ansible.inventory.helpers import get_group_vars
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
@@ -157,6 +157,8 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import gi
 _FILE = re.compile(r"(.*[./])?inx\.ya?ml\Z")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _CONNECTION = "inx.fleet.incus"
+# Version 1 had no number, and secrets in it: it is written anew.
+_CACHE_VERSION = 2
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
@@ -185,7 +187,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if self.get_option("query") is None:
             return
         if JMESPATH_IMPORT_ERROR is not None:
-            raise FleetError(missing_required_lib("jmespath"), "It is needed on the control node, for 'query'.")
+            # Ansible would warn of any other error, and go on without the containers that a play is meant for.
+            raise SystemExit(f"{missing_required_lib('jmespath')} It is needed on the control node, for 'query'.")
         compiled(self.get_option("query"))
 
     def _told(self, path: str, cache: bool) -> Mapping[str, list[Facts]]:
@@ -196,12 +199,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         hosts = self._hosts()
         remembers = self.get_option("cache")
         key = self.get_cache_key(path)
-        remembered: Mapping[str, list[Facts]] = self._cache.get(key, {}) if remembers else {}
+        remembered = _remembered(self._cache.get(key, {})) if remembers else {}
         known = {host: remembered[host] for host in hosts if host in remembered} if cache else {}
         told = {**known, **self._ask([host for host in hosts if host not in known], remembered)}
         if remembers and (told.keys() - known.keys() or not cache):
-            # Not the answers as they are, in which there may be secrets.
-            self._cache[key] = told
+            # Not the answers as they are, in which there are secrets.
+            self._cache[key] = {"version": _CACHE_VERSION, "hosts": told}
         return told
 
     def _hosts(self) -> list[str]:
@@ -211,6 +214,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _meant_by(self, wish: str) -> set[str]:
         every = self.inventory.hosts
+        if wish == "all" and not every:
+            raise FleetError(
+                "hosts: the inventory has no host before this file.",
+                "The source that has them must come first: name it first, or so that its name sorts before this one.",
+            )
         if wish == "all":
             return set(every)
         if wish in self.inventory.groups:
@@ -270,7 +278,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         command = ["sh", "-c", look(timeout)]
         if self.get_option("sudo"):
             command = ["sudo", "--non-interactive", "--", *command]
-        code, stdout, stderr = connection.exec_command(shlex.join(command), sudoable=False)
+        code, stdout, stderr = _execute_quietly(connection, shlex.join(command))
         if code == TIMED_OUT:
             raise AnsibleError(f"Its Incus has not answered after {timeout} s.")
         if code != 0:
@@ -346,6 +354,25 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 "ansible_incus_sudo": self.get_option("sudo"),
             }
         return {"ansible_host": facts["address"]} if way == "address" and facts["address"] is not None else {}
+
+
+def _execute_quietly(connection: Any, command: str) -> tuple[int, bytes, bytes]:
+    """Execute a command whose answer has secrets in it: at -vvv Ansible's ssh shows it otherwise."""
+    connection._play_context.no_log = True
+    try:
+        answer: tuple[int, bytes, bytes] = connection.exec_command(command, sudoable=False)
+    except AnsibleConnectionFailure:
+        # What keeps it from the host is hidden, too, and is not a secret.
+        connection._play_context.no_log = False
+        connection.exec_command("true", sudoable=False)
+        raise
+    return answer
+
+
+def _remembered(cached: Mapping[str, Any]) -> Mapping[str, list[Facts]]:
+    """Return the containers of each host in a cache; none of a cache that another version has written."""
+    hosts: Mapping[str, list[Facts]] = cached.get("hosts", {}) if cached.get("version") == _CACHE_VERSION else {}
+    return hosts
 
 
 def _variables(facts: Facts) -> dict[str, Any]:

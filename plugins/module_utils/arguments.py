@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
 
 from .container.declaration import Container, ContainerSet, container_from, container_set_from
+from .container.precedence import laid_over, without_nulls
 from .container.rollback import Host
 from .errors import FleetError
 from .incus.client import Incus
@@ -25,7 +26,8 @@ from .info.query import JMESPATH_IMPORT_ERROR
 from .nix.command import Nix
 from .nix.process import NIX_DIRECTORIES
 from .paths import STORE_PROFILE
-from .values import byte_count, combined
+from .redaction import credentials
+from .values import byte_count
 
 #: Where the role inx.fleet.host puts pylxd.
 INTERPRETER = "/opt/inx-fleet/bin/python"
@@ -149,6 +151,42 @@ MEMBER_OPTIONS: dict[str, Any] = {
 }
 
 
+class FleetModule(AnsibleModule):  # type: ignore[misc]  # Ansible's class is not typed.
+    """A module that hides the credentials in its parameters, and names the container that has a wrong one.
+
+    Ansible hides what an argument spec marks as a whole, and that only.
+    """
+
+    params: dict[str, Any]
+    _is_valid = False
+
+    def __init__(self, argument_spec: dict[str, Any], **options: Any) -> None:
+        super().__init__(argument_spec, **options)
+        if "containers" in argument_spec:
+            entries = self.params["containers"]
+            self.params["containers"] = _as_given(entries, _load_params().get("containers"), MEMBER_OPTIONS)
+        self._is_valid = True
+
+    def _load_params(self) -> None:
+        """Take null for an option with a default as the default."""
+        super()._load_params()
+        self.params = _without_empty(self.params, self.argument_spec)
+
+    def _log_invocation(self) -> None:
+        """Find the credentials before anything is written to the journal."""
+        self.no_log_values.update(credentials(self.params))
+        super()._log_invocation()
+
+    def fail_json(self, msg: str, **results: Any) -> Any:
+        """Find them also when Ansible refuses the parameters, before it logs them."""
+        self.no_log_values.update(credentials(self.params))
+        super().fail_json(msg if self._is_valid else f"{_entries_at_fault(_load_params())}{msg}", **results)
+
+    def hide(self, values: Collection[str]) -> None:
+        """Hide values wherever they appear in the result."""
+        self.no_log_values.update(values)
+
+
 def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     """An argument spec that leaves out what is not given, so that defaults of another place can fill it in."""
     return {
@@ -176,8 +214,10 @@ SET_OPTIONS: dict[str, Any] = {
 
 
 def container_set(params: Mapping[str, Any]) -> ContainerSet:
-    """The set that the parameters of inx_containers declare; FleetError says what is wrong with it."""
-    return container_set_from(params, declared_containers(params))
+    """Return the set that the parameters of inx_containers declare. Raise FleetError for what is wrong with it."""
+    containers = declared_containers(params)
+    shared = {key: value for key, value in params["defaults"].items() if key in ("stop_timeout", "force")}
+    return container_set_from(params, containers, _member({**params, "defaults": shared}, {"name": "purged"}))
 
 
 def declared_containers(params: Mapping[str, Any]) -> list[Container]:
@@ -191,36 +231,60 @@ def _member(params: Mapping[str, Any], entry: Mapping[str, Any]) -> Container:
             "'secret_config' is among the defaults, whose values Ansible does not hide.",
             "Give it beside them, as an option of the module.",
         )
-    defaults = {**params["defaults"], "secret_config": params.get("secret_config") or {}}
-    own = given_options(entry)
-    declared = combined(defaults, own)
+    defaults = {**without_nulls(params["defaults"]), "secret_config": params.get("secret_config") or {}}
+    declared = without_nulls(laid_over(defaults, entry))
     result = ArgumentSpecValidator(MEMBER_OPTIONS).validate(declared)
     if result.error_messages:
-        problem = f"{entry['name']}: {' '.join(result.error_messages)}"
+        problem = f"{entry.get('name')}: {' '.join(result.error_messages)}"
         raise FleetError(problem, "See 'ansible-doc inx.fleet.inx_container'.")
     validated = {**result.validated_parameters, "project": params["project"]}
-    if not validated["wait"] and "health" not in own:
+    if not validated["wait"] and "health" not in entry:
         # What holds for all has no say over one that is not waited for, and that one none over the others.
         validated["health"] = None
     return container_from(validated)
 
 
-def given_options(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What an entry says itself: Ansible adds the options that are left out, with nothing in them.
+def _as_given(value: Any, raw: Any, options: Mapping[str, Any]) -> Any:
+    """Return a validated entry without the options that Ansible adds, with nothing in them, where they are left out.
 
-    Below config and devices nothing is added, and null has a meaning.
+    What its author gave stays, null too: it takes away what the entry shares with others.
     """
+    if isinstance(value, list):
+        raws = raw if isinstance(raw, list) and len(raw) == len(value) else [None] * len(value)
+        return [_as_given(entry, given, options) for entry, given in zip(value, raws, strict=True)]
+    if not isinstance(value, Mapping):
+        return value
+    given = raw if isinstance(raw, Mapping) else {}
     return {
-        key: _without_nulls(value) if "options" in MEMBER_OPTIONS[key] else value
-        for key, value in entry.items()
-        if value is not None
+        key: _as_given(entry, given.get(key), options[key]["options"]) if "options" in options.get(key, {}) else entry
+        for key, entry in value.items()
+        if entry is not None or key in given
     }
 
 
-def _without_nulls(value: Any) -> Any:
+def _without_empty(value: Any, options: Mapping[str, Any]) -> Any:
+    """Return parameters without the nulls that Ansible refuses: of options with a default or choices, or required."""
     if isinstance(value, list):
-        return [_without_nulls(entry) for entry in value]
-    return {key: entry for key, entry in value.items() if entry is not None}
+        return [_without_empty(entry, options) for entry in value]
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        key: _without_empty(entry, options[key]["options"]) if "options" in options.get(key, {}) else entry
+        for key, entry in value.items()
+        if entry is not None or not {"default", "required", "choices"} & set(options.get(key, ()))
+    }
+
+
+def _entries_at_fault(raw: Mapping[str, Any]) -> str:
+    """Return the names of the containers whose parameters Ansible refuses: it names no more than the option."""
+    entries = raw.get("containers")
+    validator = ArgumentSpecValidator(without_defaults(MEMBER_OPTIONS))
+    found = [
+        str(entry.get("name") or f"entry {number}")
+        for number, entry in enumerate(entries if isinstance(entries, list) else [], 1)
+        if isinstance(entry, Mapping) and validator.validate(entry).error_messages
+    ]
+    return f"{', '.join(found)}: " if found else ""
 
 
 def require_pylxd(module: AnsibleModule) -> None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .redaction import redacted
 from .text import message
+
+_SEARCHED = 200_000
 
 
 class FleetError(Exception):
@@ -21,15 +24,21 @@ class FleetError(Exception):
 
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__()
-        self.problem = message(problem)
-        self.advice = message(advice)
+        self.problem = _shown(problem)
+        self.advice = _shown(advice)
 
     def __str__(self) -> str:
         return f"{self.problem}{_between(self.problem)}{self.advice}".strip()
 
     def add(self, problem: str) -> None:
         """Append what else went wrong. The cause stays first, and its advice last."""
-        self.problem = f"{self.problem}{_between(self.problem)}{message(problem)}"
+        self.problem = f"{self.problem}{_between(self.problem)}{_shown(problem)}"
+
+
+def _shown(text: str) -> str:
+    """Return a text without credentials, and with nothing that a terminal would act on."""
+    # What is cut off by message() is not searched.
+    return message(redacted(text[:_SEARCHED]))
 
 
 def _between(problem: str) -> str:

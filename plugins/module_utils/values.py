@@ -75,3 +75,12 @@ def combined(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
         if isinstance(value, Mapping) and isinstance(defaults.get(key), Mapping):
             result[key] = combined(defaults[key], value)
     return result
+
+
+def base_60(number: int, parts: int) -> str:
+    """Return the text of so many parts that YAML 1.1 reads as this number: 8080:22 without quotes is 484822."""
+    digits: list[str] = []
+    for _part in range(parts - 1):
+        number, digit = divmod(number, 60)
+        digits.insert(0, f"{digit:02d}")
+    return ":".join([str(number), *digits])

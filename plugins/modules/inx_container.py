@@ -234,25 +234,28 @@ restart_required:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     CONTAINER_OPTIONS,
     INCUS_OPTIONS,
     LOCK_OPTIONS,
     NIX_OPTIONS,
+    FleetModule,
     open_host,
     require_pylxd,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.container.converge import Outcome, converge
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import ContainerSet, container_from
-from ansible_collections.inx.fleet.plugins.module_utils.container.results import container_result, differences
+from ansible_collections.inx.fleet.plugins.module_utils.container.results import (
+    container_result,
+    differences,
+    secrets_met,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
 
 def main() -> None:
     options: dict[str, Any] = {**INCUS_OPTIONS, **NIX_OPTIONS, **LOCK_OPTIONS, **CONTAINER_OPTIONS}
-    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    module = FleetModule(argument_spec=options, supports_check_mode=True)
     require_pylxd(module)
     try:
         container = container_from(module.params)
@@ -269,7 +272,8 @@ def main() -> None:
     _end_with(module, outcomes[0])
 
 
-def _end_with(module: AnsibleModule, outcome: Outcome) -> None:
+def _end_with(module: FleetModule, outcome: Outcome) -> None:
+    module.hide(secrets_met([outcome]))
     for warning in outcome.warnings:
         module.warn(warning)
     result = container_result(outcome)

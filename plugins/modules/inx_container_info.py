@@ -234,10 +234,9 @@ result:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     INCUS_OPTIONS,
+    FleetModule,
     connect,
     find_nix,
     require_jmespath,
@@ -251,7 +250,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.names import container_n
 from ansible_collections.inx.fleet.plugins.module_utils.nix.command import Nix
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
+def run(module: FleetModule) -> dict[str, Any]:
     """Look, and tell what the parameters ask for. Raises FleetError before the look for what is wrong with them."""
     params = module.params
     names = None if params["names"] is None else {container_name(name) for name in params["names"]}
@@ -266,7 +265,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = FleetModule(
         argument_spec={
             **INCUS_OPTIONS,
             "all_projects": {"type": "bool", "default": False},

@@ -51,8 +51,10 @@ options:
     required: true
   defaults:
     description:
-      - What the containers share, any of their options but O(containers[].name). What a container says itself comes
-        first. Dictionaries are combined key by key.
+      - Options that all containers share, any of them but O(containers[].name). What a container says itself overrides
+        them per choice, so that its O(containers[].generation) takes the place of a default C(flake). Dictionaries are
+        combined key by key, lists are replaced, and a null takes a default away. See the table in
+        C(roles/containers/README.md).
     type: dict
     default: {}
   secret_config:
@@ -226,13 +228,12 @@ containers:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     INCUS_OPTIONS,
     LOCK_OPTIONS,
     NIX_OPTIONS,
     SET_OPTIONS,
+    FleetModule,
     container_set,
     open_host,
     require_pylxd,
@@ -242,6 +243,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.results import
     differences,
     failure_table,
     member_result,
+    secrets_met,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
@@ -261,7 +263,7 @@ def main() -> None:
         "rollback_limit": {"type": "int", "default": 3},
         "unbuilt": {"type": "dict", "default": {}},
     }
-    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    module = FleetModule(argument_spec=options, supports_check_mode=True)
     require_pylxd(module)
     try:
         declared = container_set(module.params)
@@ -277,7 +279,8 @@ def main() -> None:
     _end_with(module, outcomes)
 
 
-def _end_with(module: AnsibleModule, outcomes: list[Outcome]) -> None:
+def _end_with(module: FleetModule, outcomes: list[Outcome]) -> None:
+    module.hide(secrets_met(outcomes))
     result: dict[str, Any] = {
         "changed": any(outcome.changed for outcome in outcomes),
         "containers": [member_result(outcome) for outcome in outcomes],

@@ -153,9 +153,12 @@ complete:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import INCUS_OPTIONS, connect, require_pylxd
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+    INCUS_OPTIONS,
+    FleetModule,
+    connect,
+    require_pylxd,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.gcroots.plan import Change
 from ansible_collections.inx.fleet.plugins.module_utils.gcroots.store import is_plain
@@ -190,7 +193,7 @@ def check_parameters(params: dict[str, Any]) -> None:
             raise FleetError(f"{option} is {params[option]}, but it is a number from 1.", "Raise it, or leave it out.")
 
 
-def run(module: AnsibleModule) -> Report:
+def run(module: FleetModule) -> Report:
     """Do what the parameters say."""
     params = module.params
     check_parameters(params)
@@ -241,7 +244,7 @@ def difference(report: Report) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = FleetModule(
         argument_spec={
             **INCUS_OPTIONS,
             "state": {"type": "str", "choices": ["synced", "present", "absent"], "default": "synced"},

@@ -115,9 +115,12 @@ import os
 import stat
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import INCUS_OPTIONS, connect, require_pylxd
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+    INCUS_OPTIONS,
+    FleetModule,
+    connect,
+    require_pylxd,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.store_profile import (
     check_host,
@@ -137,7 +140,7 @@ def _file_type(path: str) -> int:
         return 0
 
 
-def converge(module: AnsibleModule) -> dict[str, Any]:
+def converge(module: FleetModule) -> dict[str, Any]:
     """Bring the profile to what is declared and return the module's result."""
     declared = store_mount_from(module.params)
     incus = connect(module)
@@ -170,7 +173,7 @@ def converge(module: AnsibleModule) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = FleetModule(
         argument_spec={
             **INCUS_OPTIONS,
             "name": {"type": "str", "default": STORE_PROFILE},

@@ -154,7 +154,8 @@ unbuilt:
 containers:
   description:
     - O(containers) as it was given, with C(system) in the place of what it was built from, and without
-      O(containers[].secret_config). Those that failed, are absent or are not chosen have neither.
+      O(containers[].secret_config). Those that failed, are absent or are not chosen have neither. Ansible hides
+      passwords and tokens in them, such as those in C(nix_options).
   returned: always
   type: list
   elements: dict
@@ -163,13 +164,11 @@ containers:
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     NIX_OPTIONS,
     SET_OPTIONS,
+    FleetModule,
     declared_containers,
-    given_options,
     open_nix,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import chosen_containers
@@ -194,7 +193,7 @@ def main() -> None:
         "copy_to": {"type": "str"},
         "signing_key": {"type": "path"},
     }
-    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    module = FleetModule(argument_spec=options, supports_check_mode=True)
     try:
         directory = roots_directory(module.params["name"], module.params["set"], module.params["project"])
         containers = declared_containers(module.params)
@@ -208,7 +207,7 @@ def main() -> None:
     _end_with(module, built)
 
 
-def _end_with(module: AnsibleModule, built: Built) -> None:
+def _end_with(module: FleetModule, built: Built) -> None:
     result: dict[str, Any] = {
         "changed": built.before != built.after or bool(built.copied),
         "systems": dict(built.systems),
@@ -229,9 +228,8 @@ def _end_with(module: AnsibleModule, built: Built) -> None:
 
 
 def _with_system(entry: Mapping[str, Any], systems: Mapping[str, str]) -> dict[str, Any]:
-    given = {key: value for key, value in given_options(entry).items() if key not in _SECRET}
     name = entry["name"]
-    without_source = {key: value for key, value in given.items() if key not in _SOURCE}
+    without_source = {key: value for key, value in entry.items() if key not in (*_SOURCE, *_SECRET)}
     return without_source | ({"system": systems[name]} if name in systems else {})
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import ConflictError, FleetError, LateError, NotTriedError, cleaning_up
+from ..incus.hints import naming_config
 from ..incus.host_mounts import check_volumes, host_mount_points
 from ..nix.bootable import can_switch, cannot_switch, check_boots_here
 from ..nix.profiles import (
@@ -26,7 +27,7 @@ from ..nix.profiles import (
     unlink_test,
 )
 from ..nix.set_marks import mark_set
-from ..stored_keys import ACTIVATING, MOVING, RESTART
+from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RESTART
 from ..text import utc
 from .declaration import Container
 from .desired import PROFILES_DEVICE
@@ -42,7 +43,7 @@ from .rollback import (
     start_instance,
     stop_instance,
 )
-from .steps import Action, Plan, Step
+from .steps import PROVING, Action, Plan, Step
 from .switching import switch_and_verify
 
 # Steps that end with a container that does not run, and those that may follow them before its start.
@@ -101,7 +102,8 @@ def _create(host: Host, plan: Plan, step: Step) -> None:
     made = make_profile(directory)
     mark_set(directory, plan.container.set_name)
     try:
-        host.incus.create_instance(step.after)
+        with naming_config(step.after.get("config")):
+            host.incus.create_instance(step.after)
     except LateError:
         raise
     except FleetError as error:
@@ -125,7 +127,8 @@ def _update(host: Host, plan: Plan, step: Step) -> None:
     now, directory = time.time(), plan.container.profile_dir
     made = PROFILES_DEVICE in step.after.get("devices", {}) and make_profile(directory)
     try:
-        host.incus.update_instance(plan.container.name, lambda body: updated(body, step, now))
+        with naming_config(step.after.get("config")):
+            host.incus.update_instance(plan.container.name, lambda body: updated(body, step, now))
     except LateError:
         raise
     except FleetError as error:
@@ -176,6 +179,10 @@ def _record(host: Host, plan: Plan, step: Step) -> None:
     directory, number, system = plan.container.profile_dir, step.after["generation"], step.after["system"]
     make_profile(directory)
     mark_set(directory, plan.container.set_name)
+    later = plan.steps[plan.steps.index(step) + 1 :]
+    if plan.container.health is not None and any(one.action in PROVING for one in later):
+        # If this run is killed now, a reboot of the host boots a system that has not been seen to be healthy.
+        host.incus.note(plan.container.name, {ACTIVATING: system}, unless={HEALTHY: system})
     if plan.container.generation is None:
         add_generation(directory, number, system)
     else:

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from ..errors import FleetError
-from ..values import Value
+from ..values import Value, base_60
 from .volatile import UNPRINTABLE, Mounted, mount_path, slug
 
 # What devices of the collection begin with: all else is somebody else's.
@@ -131,6 +131,13 @@ def _port_from(text: str, name: str) -> Published:
     match = _PUBLISHED.fullmatch(text)
     ports = [] if match is None else [int(match["port"]), int(match["inner"] or match["port"])]
     if match is None or not all(1 <= port <= 65535 for port in ports) or not _is_address(match["address"]):
+        if re.fullmatch(r"[1-9][0-9]+", text):
+            mapping = base_60(int(text), 2)
+            raise FleetError(
+                f"{name}: publish: {text!r} is no port to publish. If you wrote {mapping} without quotes, YAML has "
+                "made that number of it.",
+                f'Write "{text}/tcp" or "{mapping}/tcp", in quotes.',
+            )
         raise FleetError(
             f"{name}: publish: {text!r} is no port to publish.",
             "Write [ADDRESS:]PORT[:CONTAINER_PORT]/PROTOCOL, for example 8080:80/tcp or 192.168.1.5:53/udp.",

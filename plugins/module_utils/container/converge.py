@@ -436,7 +436,12 @@ def _closure_differences(
         old, new = _system_before(before[outcome.name]), outcome.plan.system
         if new is not None and old not in (None, new.path) and outcome.changed and outcome.error is None:
             pairs[outcome.name] = (str(old), new.path)
-    compared = host.nix.closure_differences(set(pairs.values()))
+    try:
+        compared = host.nix.closure_differences(set(pairs.values()))
+    except FleetError as error:
+        # What was done is told in any case.
+        unknown = (f"(the systems cannot be compared: {error.problem.splitlines()[-1]})",)
+        return dict.fromkeys(pairs, unknown)
     return {
         name: compared.get(pair, (f"(the versions are known when {pair[1]} is built)",)) for name, pair in pairs.items()
     }

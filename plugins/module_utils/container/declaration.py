@@ -21,8 +21,9 @@ from ..names import container_name, project_name, word
 from ..nix.sources import NixOptions, Source, nix_options_from, source_from
 from ..paths import STORE_PROFILE, profile_dir
 from ..text import UNPRINTABLE
-from ..values import Value, same_value, value_text
+from ..values import Value, base_60, byte_count, same_value, value_text
 from .attached import BIND_DEVICE, PUBLISH_DEVICE, BindMount, Published, bind_mounts_from, check_ports, published_from
+from .commands import command_from
 from .selection import selection_from, words
 from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, Mounted, Volatile, check_distinct, volatile_from
 
@@ -33,6 +34,7 @@ GenerationChoice: TypeAlias = int | Literal["previous"]
 Device: TypeAlias = Mapping[str, Value]
 
 
+_PERCENTAGE = re.compile(r"\d+%\Z")
 _AS_TEXT = "Write it as one text, as 'incus config show' does."
 # What the names of devices begin with that options make.
 _OWN_DEVICES = {
@@ -142,6 +144,8 @@ class ContainerSet:
     max_unavailable: int | None = None
     #: How many containers may go back from their update before the others are left alone.
     rollback_limit: int | None = None
+    #: How a container that is purged is stopped; its name is that of none.
+    purging: Container = field(default_factory=lambda: Container(name="purged"))
     #: Why another host could not build the systems of some, by their names: they are left as they are.
     unbuilt: Mapping[str, str] = field(default_factory=dict)
 
@@ -176,7 +180,7 @@ def container_from(params: Mapping[str, Any]) -> Container:
         profiles=_profiles_from(params, name),
         store_profile=params["store_profile"],
         storage_pool=params["storage_pool"],
-        root_size=params["root_size"],
+        root_size=_size_from(params["root_size"], f"{name}: root_size"),
         description=params["description"],
         ephemeral=params["ephemeral"],
         autostart=params["autostart"],
@@ -197,10 +201,13 @@ def container_from(params: Mapping[str, Any]) -> Container:
     return container
 
 
-def container_set_from(params: Mapping[str, Any], containers: Sequence[Container]) -> ContainerSet:
+def container_set_from(
+    params: Mapping[str, Any], containers: Sequence[Container], shared: Container | None = None
+) -> ContainerSet:
     """Make a ContainerSet of the parameters of inx_containers and of its containers.
 
-    Raises FleetError for what is wrong between containers: a name declared twice, an order that cannot be.
+    ``shared`` has what the defaults say; of it, containers that are purged take how they are stopped. Raise FleetError
+    for what is wrong between containers: a name declared twice, an order that cannot be.
     """
     names = [container.name for container in containers]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -223,8 +230,15 @@ def container_set_from(params: Mapping[str, Any], containers: Sequence[Container
         parallel=params["parallel"],
         max_unavailable=_share_from(params["max_unavailable"], len(containers)),
         rollback_limit=_rollback_limit_from(params),
+        purging=_purging(shared),
         unbuilt={name: str(why) for name, why in params["unbuilt"].items()},
     )
+
+
+def _purging(shared: Container | None) -> Container:
+    """Return what holds for containers that are purged: their volumes are never deleted by defaults."""
+    purging = Container(name="purged")
+    return purging if shared is None else replace(purging, stop_timeout=shared.stop_timeout, force=shared.force)
 
 
 def _chosen(params: Mapping[str, Any], containers: Sequence[Container]) -> list[Container]:
@@ -334,6 +348,8 @@ def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
             raise FleetError(f"{name}: config key {key!r} belongs to Incus.", "Remove it from the declaration.")
         if isinstance(value, (list, tuple, Mapping)):
             raise FleetError(f"{name}: config key {key!r} has a value that is no text, number or boolean.", _AS_TEXT)
+        if key == "limits.memory" and not _PERCENTAGE.match(value_text(value)):
+            _size_from(value_text(value), f"{name}: config key 'limits.memory'")
     if params["autostart"] is not None:
         declared = config.get("boot.autostart")
         if declared is not None and not same_value(params["autostart"], value_text(declared)):
@@ -348,6 +364,14 @@ def _profiles_from(params: Mapping[str, Any], name: str) -> tuple[str, ...] | No
     if twice:
         raise FleetError(f"{name}: profiles: {', '.join(twice)}: named twice.", "Name each profile once.")
     return None if profiles is None else tuple(profiles)
+
+
+def _size_from(text: str | None, what: str) -> str | None:
+    """Return a size that Incus takes. Raise FleetError for anything else."""
+    # Incus: shared/units/units.go, ParseByteSizeString: an empty one is none, and "1 bytes" is one.
+    if text and byte_count(text.removesuffix(" bytes")) is None:
+        raise FleetError(f"{what}: {text!r} is not a size.", "Write it as Incus does, for example 4GiB.")
+    return text
 
 
 def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device | None]:
@@ -368,6 +392,12 @@ def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device |
         if keys is not None and not keys.get("type", "disk"):
             raise FleetError(f"{name}: the type of the device {device!r} is empty.", "Leave it out, or name one.")
         for key, value in (keys or {}).items():
+            if key == "hwaddr" and isinstance(value, int):
+                address = base_60(value, 6)
+                raise FleetError(
+                    f"{name}: device {device!r}: hwaddr is the number {value}, which YAML makes of {address}.",
+                    f'Write it in quotes: "{address}".',
+                )
             if isinstance(value, (list, tuple, Mapping)):
                 problem = f"{name}: device {device!r}: {key!r} has a value that is no text, number or boolean."
                 raise FleetError(problem, _AS_TEXT)
@@ -393,9 +423,7 @@ def _health_from(params: Mapping[str, Any]) -> Health | None:
         return None
     if not params["wait"]:
         raise FleetError(f"{name}: 'health' cannot be told without waiting.", "Remove 'wait: false', or 'health'.")
-    command = tuple(given["command"] or ())
-    if any("\x00" in word for word in command) or (command and not command[0]):
-        raise FleetError(f"{name}: health: {list(command)} is no command.", "Give a list: the program, its arguments.")
+    command = command_from(given["command"], name)
     if given["command_only"] and not command:
         raise FleetError(f"{name}: health: 'command_only' is given without a command.", "Add 'command' to 'health'.")
     return Health(

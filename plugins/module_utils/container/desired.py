@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import FleetError
 from ..incus.models import Config, Devices, Instance, Profile
 from ..paths import LOCALTIME, STORE_PROFILE
+from ..redaction import recorded_secrets
 from ..stored_keys import HIDDEN_KEYS, PROFILES_LXC, SELF_UPDATE, SET, TAGS, VOLATILE_ROOT
 from ..values import Value, same_value, value_text
 from .attached import attached_devices
@@ -146,16 +147,11 @@ def _config_change(declared: Container, instance: Instance, observed: Observed) 
     return change
 
 
-def recorded_secrets(config: Config) -> frozenset[str]:
-    """The keys that an instance says are secret."""
-    return frozenset(config.get(HIDDEN_KEYS, "").split())
-
-
 def _declared_config(declared: Container, stored: Config) -> Mapping[str, Value]:
     own: dict[str, Value] = {}
-    # What was a secret stays one for as long as it is there, unless it is declared to be none.
-    kept = {key for key in recorded_secrets(stored) if key in stored and key not in declared.config}
-    secrets = kept | {key for key in declared.secrets if declared.config[key] is not None}
+    # What was a secret once stays one for as long as the key is there, whatever its value is now.
+    once = recorded_secrets(stored) | declared.secrets
+    secrets = {key for key in once if declared.config.get(key, stored.get(key)) is not None}
     if secrets or HIDDEN_KEYS in stored:
         own[HIDDEN_KEYS] = " ".join(sorted(secrets)) or None
     if declared.set_name is not None:

@@ -11,8 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import FleetError
+from ..redaction import hidden, secret_keys, stored_secrets
 from .converge import Outcome
-from .redaction import hidden, secret_keys
 from .steps import Step
 
 
@@ -86,13 +86,33 @@ def _previous_generation(outcome: Outcome) -> int | None:
 
 
 def told_steps(outcome: Outcome) -> list[Step]:
-    """The steps without the values that are told nobody."""
-    instance = outcome.observed.instance
-    keys = secret_keys(outcome.plan.container, outcome.steps, {} if instance is None else instance.config)
+    """Return the steps without the values of secret keys."""
+    keys = _secret_keys(outcome)
     return [
         replace(step, before=hidden(step.before, keys, old=True), after=hidden(step.after, keys, old=False))
         for step in outcome.steps
     ]
+
+
+def secrets_met(outcomes: Sequence[Outcome]) -> set[str]:
+    """Return the values of secret keys that a run has met on instances."""
+    return {
+        value
+        for outcome in outcomes
+        for value in stored_secrets(_secret_keys(outcome), _sides(outcome), _config(outcome))
+    }
+
+
+def _secret_keys(outcome: Outcome) -> frozenset[str]:
+    return secret_keys(outcome.plan.container.secrets, _sides(outcome), _config(outcome))
+
+
+def _sides(outcome: Outcome) -> list[Mapping[str, Any]]:
+    return [side for step in outcome.steps for side in (step.before, step.after)]
+
+
+def _config(outcome: Outcome) -> Mapping[str, str]:
+    return {} if outcome.observed.instance is None else outcome.observed.instance.config
 
 
 def steps_result(steps: Sequence[Step]) -> list[dict[str, Any]]:

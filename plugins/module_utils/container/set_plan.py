@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..errors import FleetError
 from ..nix.sources import System
@@ -43,7 +44,7 @@ def _purged(declared: ContainerSet, observed: Mapping[str, Observed]) -> list[Co
         return []
     kept = {container.name for container in declared.containers}
     return [
-        Container(name=name, project=declared.project, state="absent", target=seen.member)
+        replace(declared.purging, name=name, project=declared.project, state="absent", target=seen.member)
         for name, seen in sorted(observed.items())
         if name not in kept and (seen.is_left or _is_purged(seen, declared.name))
     ]

@@ -7,6 +7,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ..errors import FleetError
 
 _DAEMON_LOG = "See 'journalctl -u incus' on the host."
 _STARTS = ("Starting instance", "Restarting instance")
@@ -38,3 +43,28 @@ def advice_on(said: str, begun: str = "", name: str | None = None) -> str:
     if begun in _STARTS and name is not None:
         return f"See 'incus info --show-log {name}' on the host."
     return _DAEMON_LOG
+
+
+@contextmanager
+def naming_config(config: Mapping[str, Any] | None) -> Iterator[None]:
+    """Add to an error of Incus which of the config keys it is about: it says the value alone."""
+    try:
+        yield
+    except FleetError as error:
+        keys = config_at_fault(error.problem, config or {})
+        if not keys:
+            raise
+        raise type(error)(f"{error.problem} (That is the value of {', '.join(keys)}.)", error.advice) from error
+
+
+def config_at_fault(said: str, config: Mapping[str, Any]) -> list[str]:
+    """Return the keys whose value a message of Incus repeats, if it names none of the keys."""
+    _before, found, refused = said.partition("Invalid config: ")
+    if not found or any(_is_in(key, refused) for key in config):
+        return []
+    return [key for key, value in config.items() if value not in (None, "") and _is_in(str(value), refused)]
+
+
+def _is_in(word: str, text: str) -> bool:
+    """Return whether a text has a word, and not only as a part of another one."""
+    return re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", text) is not None

@@ -17,6 +17,7 @@ from ..incus.models import Instance, instance_from, server_from
 from ..names import lxc_name
 from ..nix.profiles import Generations, generations_from
 from ..paths import PROFILES_DIR
+from ..redaction import recorded_secrets
 from .facts import instance_facts
 from .query import compiled
 
@@ -91,7 +92,9 @@ def _profiles(links: Sequence[str]) -> dict[str, dict[str, str]]:
 
 def _facts(host: str, instance: Instance, generations: Generations) -> Facts:
     addresses = {interface: list(found) for interface, found in sorted(instance.addresses.items())}
-    config = instance.expanded_config
+    # Secrets are not for an inventory, which is shown, and remembered in a file.
+    secret = recorded_secrets(instance.config) | recorded_secrets(instance.expanded_config)
+    config = {key: value for key, value in instance.expanded_config.items() if key not in secret}
     return {
         **instance_facts(instance),
         "host": host,

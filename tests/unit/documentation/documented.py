@@ -38,7 +38,7 @@ def _find_spec(argument_spec: Mapping[str, Any], **_other: Any) -> None:
 def argument_spec(module: str) -> dict[str, Any]:
     """The argument spec of a module, as it gives it to Ansible."""
     code = importlib.import_module(f"ansible_collections.inx.fleet.plugins.modules.{module}")
-    with patch.object(code, "AnsibleModule", _find_spec):
+    with patch.object(code, "FleetModule" if hasattr(code, "FleetModule") else "AnsibleModule", _find_spec):
         try:
             code.main()
         except _SpecFoundError as found:

@@ -51,6 +51,9 @@ python3 files/examples.py inventory inx.fleet.inx "$work" inx.yml running.inx.ym
 python3 files/examples.py connection inx.fleet.incus "$work" single.yml
 
 play all.yml "$work/inx.yml"
+ansible-inventory -i "$work/fleet.yml" -i "$work/inx.yml" --list -vvv > "$work/said" 2>&1
+grep --quiet user.role "$work/said"
+if grep never-in-an-inventory "$work/said"; then exit 1; fi
 play running.yml "$work/running.inx.yml"
 play connection.yml "$work/inx.yml" -- -e "work=$work"
 # The last source has the address that the example cannot know.
@@ -67,7 +70,7 @@ done
 rm -rf ~/.cache/inx-inventory
 play address.yml "$work/address.inx.yml" -- -e status=Running
 grep --recursive --quiet user.role ~/.cache/inx-inventory
-if grep --recursive environment.KEY ~/.cache/inx-inventory; then exit 1; fi
+if grep --recursive -e environment.KEY -e never-in-an-inventory ~/.cache/inx-inventory; then exit 1; fi
 ansible-playbook stop.yml "$@"
 play address.yml "$work/address.inx.yml" -- -e status=Running
 play address.yml "$work/address.inx.yml" -- -e status=Stopped --flush-cache
@@ -86,6 +89,15 @@ told "web.metal1"
 inventory none "hosts: [gone, metal1]" "timeout: 5" "unreachable: fail"
 ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true \
     says "The containers of these hosts are not known. gone: Failed" "$work/fleet.yml" hosts.yml "$work/none.inx.yml"
+
+# Without hosts before it, and without jmespath, no containers vanish silently.
+says "hosts: the inventory has no host before this file." "$work/inx.yml" "$work/fleet.yml"
+mkdir -p "$work/without/jmespath"
+echo "raise ImportError('there is no jmespath')" > "$work/without/jmespath/__init__.py"
+inventory running "query: \"[?status=='Running']\""
+if PYTHONPATH="$work/without:${PYTHONPATH-}" ansible-inventory -i "$work/fleet.yml" -i "$work/running.inx.yml" --graph > "$work/said" 2>&1
+then exit 1; fi
+told "It is needed on the control node, for 'query'."
 
 # What is wrong with the options is told.
 refused() {

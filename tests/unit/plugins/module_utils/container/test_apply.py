@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.inx.fleet.plugins.module_utils.container import apply
 from ansible_collections.inx.fleet.plugins.module_utils.container.apply import apply_step, patched, updated
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
 from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Action, Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import ConflictError, FleetError, LateError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Server
-from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import MOVING, RESTART, RESTART_KEYS
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, MOVING, RESTART, RESTART_KEYS
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW
 
 BODY = {"config": {"a": "1", "volatile.x": "y"}, "devices": {"d": {"type": "disk"}}, "profiles": ["default"]}
 
@@ -126,3 +128,39 @@ def test_what_ran_runs_on_when_a_step_fails_before_its_start(
     with pytest.raises(FleetError):
         apply_step(Host(incus=incus, nix=None), Plan(container=Container(name="web"), steps=steps), failing)  # type: ignore[arg-type]
     assert incus.asked == expected
+
+
+class KilledAtOnceError(Exception):
+    """What ends a run in the middle of a step."""
+
+
+@dataclass
+class NotingIncus:
+    """It keeps the notes on an instance."""
+
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def note(self, _name: str, notes: dict[str, str], unless: dict[str, str]) -> None:
+        self.notes |= {} if unless.items() <= self.notes.items() else notes
+
+
+@pytest.mark.parametrize(
+    ("health", "last", "noted"),
+    [(Health(), "activate", {ACTIVATING: NEW}), (Health(), None, {}), (None, "activate", {})],
+)
+def test_a_system_is_on_trial_before_a_reboot_could_boot_it(
+    monkeypatch: pytest.MonkeyPatch, health: Health | None, last: Action | None, noted: dict[str, str]
+) -> None:
+    def killed(*_arguments: Any) -> None:
+        raise KilledAtOnceError
+
+    monkeypatch.setattr(apply, "make_profile", lambda _directory: None)
+    monkeypatch.setattr(apply, "mark_set", lambda _directory, _name: None)
+    monkeypatch.setattr(apply, "add_generation", killed)
+    record = Step(action="record", container="web", summary="", before={}, after={"generation": 2, "system": NEW})
+    steps = (record,) if last is None else (record, Step(action=last, container="web", summary=""))
+    incus = NotingIncus()
+    plan = Plan(container=Container(name="web", health=health), steps=steps)
+    with pytest.raises(KilledAtOnceError):
+        apply_step(Host(incus=incus, nix=None), plan, record)  # type: ignore[arg-type]
+    assert incus.notes == noted

@@ -22,9 +22,13 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import File, Flake, StorePath
 from ansible_collections.inx.fleet.plugins.module_utils.values import same_value, value_text
 
+HEALTH = {name: option.get("default") for name, option in CONTAINER_OPTIONS["health"]["options"].items()}
+
 
 def declared(**given_options: Any) -> Container:
     """A Container of module parameters, the others at their defaults."""
+    if given_options.get("health"):
+        given_options["health"] = HEALTH | given_options["health"]
     defaults = {name: option.get("default") for name, option in CONTAINER_OPTIONS.items()}
     return container_from({"project": "default", **defaults, "name": "web", **given_options})
 
@@ -89,6 +93,13 @@ def test_names_that_incus_refuses(name: str) -> None:
         ({"devices": {"data": "disk"}}, "must be a dictionary"),
         ({"devices": {"data": {"path": ["/a"]}}}, "no text, number or boolean"),
         ({"ephemeral": True, "state": "stopped"}, "ephemeral"),
+        ({"root_size": "4 gigs"}, "web: root_size: '4 gigs' is not a size"),
+        ({"config": {"limits.memory": "4 gigs"}}, "web: config key 'limits.memory': '4 gigs' is not a size"),
+        ({"health": {"command": ["curl -f http://a"]}}, r"web: health: command: .*\['curl', '-f', 'http://a'\]"),
+        ({"health": {"command": ["sh -c 'a", "b'"]}}, r"\['sh', '-c', 'a,b'\]"),
+        ({"health": {"command": ["it's a"]}}, "is one text"),
+        ({"devices": {"eth0": {"hwaddr": 41135085296}}}, 'in quotes: "52:54:00:12:34:56"'),
+        ({"publish": ["484822"]}, r"If you wrote 8080:22 .*\"8080:22/tcp\""),
         ({"wait_timeout": 0}, "number of seconds"),
         ({"move_timeout": 0}, "number of seconds"),
         ({"stop_timeout": -1}, "number of seconds"),
@@ -251,3 +262,13 @@ def test_a_command_that_decides_alone_must_be_there() -> None:
     health = {"command": None, "command_only": True, "timeout": 9, "degraded": False, "rollback": True}
     with pytest.raises(FleetError, match="'command_only' is given without a command"):
         declared(health={**health, "retry_failed": False})
+
+
+@pytest.mark.parametrize("size", ["", "4GiB", "4096", "1kB", "10 bytes", None])
+def test_sizes_that_incus_takes(size: str | None) -> None:
+    assert declared(root_size=size).root_size == size
+    assert declared(config={"limits.memory": size}).config == {"limits.memory": size}
+
+
+def test_memory_can_be_a_percentage() -> None:
+    assert declared(config={"limits.memory": "50%"}).config == {"limits.memory": "50%"}

@@ -8,12 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import container_set
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, ContainerSet
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
+from ansible_collections.inx.fleet.tests.unit.documentation.documented import argument_spec
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, after, empty_host
 
 BUILT = System(path=NEW, built=True)
@@ -51,6 +53,15 @@ def test_what_ended_by_itself_and_is_declared_no_more_leaves_nothing() -> None:
     seen = {"gone": replace(ended, is_left=True), "other": ended}
     plans = plan_set(purging(), {}, seen)
     assert [(plan.container.name, [step.action for step in plan.steps]) for plan in plans] == [("gone", ["forget"])]
+
+
+def test_what_goes_is_stopped_as_the_defaults_say() -> None:
+    defaults = {"force": True, "stop_timeout": "5", "delete_volumes": True, "config": {"a": "b"}}
+    options = {name: option.get("default") for name, option in argument_spec("inx_containers").items()}
+    params = {**options, "containers": [], "defaults": defaults, "purge": True}
+    (plan,) = plan_set(container_set(params), {}, {"gone": running(member("gone"))})
+    assert (plan.container.name, plan.container.force, plan.container.stop_timeout) == ("gone", True, 5)
+    assert not plan.container.volatile.delete_volumes
 
 
 def test_more_than_may_go_is_refused() -> None:

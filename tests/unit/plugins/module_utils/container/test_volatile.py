@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import MEMBER_OPTIONS, container_set
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import container_set
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.mounts import is_in_memory
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
@@ -316,10 +316,9 @@ def test_which_pools_are_in_memory(path: str, expected: bool) -> None:
 
 
 def test_what_an_entry_of_a_set_leaves_out_comes_from_the_defaults() -> None:
-    left_out = dict.fromkeys(MEMBER_OPTIONS)
     entry = {"path": "/var/lib/db", "size": None, "pool": None, "mode": None}
     params = {
-        "containers": [{**left_out, "name": "db", "persist": [entry]}, {**left_out, "name": "web"}],
+        "containers": [{"name": "db", "persist": [entry]}, {"name": "web"}],
         "defaults": {"flake": "/etc/nixos", "volatile_root": "rebuild", "persist": [{"path": "/home", "mode": "0711"}]},
         "project": "default",
         "set": "main",

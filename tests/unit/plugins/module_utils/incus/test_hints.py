@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.incus import connection as incus
-from ansible_collections.inx.fleet.plugins.module_utils.incus.hints import advice_on
+from ansible_collections.inx.fleet.plugins.module_utils.incus.hints import advice_on, config_at_fault
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,19 @@ def test_an_operation_about_no_instance() -> None:
     assert str(incus._refused({"status": "Cancelled"})) == (
         "Incus says: Cancelled. See 'journalctl -u incus' on the host."
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "keys"),
+    [
+        ('Invalid config: Invalid value for an integer "4gigs"', ["limits.processes", "user.size"]),
+        ("Invalid config: Invalid value: 4gigs", ["limits.processes", "user.size"]),
+        ("Invalid config: Invalid allowance: 3x", ["limits.cpu.allowance"]),
+        ('Invalid config: Invalid value for a boolean "gigs"', []),
+        ("Invalid config: Unknown configuration key: limits.processes 4gigs", []),
+        ('Invalid devices: Device validation failed for "root": Invalid value: 4gigs', []),
+    ],
+)
+def test_the_config_key_that_incus_does_not_name_is_named(said: str, keys: list[str]) -> None:
+    config = {"limits.processes": "4gigs", "user.size": "4gigs", "limits.cpu.allowance": "3x", "a": "", "b": None}
+    assert config_at_fault(f"Could not update web: Incus says: {said}.", config) == keys

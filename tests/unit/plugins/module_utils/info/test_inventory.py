@@ -83,6 +83,13 @@ def test_settings_that_may_hold_secrets_are_not_told() -> None:
     assert (facts["config"], facts["tags"], facts["set"]) == ({"user.role": "front"}, ["a", "b"], "s")
 
 
+def test_what_is_or_was_secret_is_not_in_the_inventory() -> None:
+    own = {"user.inx.secret": "user.token user.old"}
+    config = {**own, "user.token": "hidden", "user.old": "hidden", "user.role": "front"}
+    assert "hidden" not in json.dumps(one(entry("web", config=own, expanded_config=config)))
+    assert one(entry("web", config={}, expanded_config=config))["config"] == {"user.role": "front"}
+
+
 @pytest.mark.parametrize("said", ["", "{}", "x\0[]", "{}\0{}", "[]\0[]", '{}\0["web"]', "{}\0null"])
 def test_an_answer_that_is_none(said: str) -> None:
     with pytest.raises(FleetError, match="answered something else"):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from itertools import count
 from typing import Any
 
@@ -29,6 +30,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.results import
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.info.facts import Seen, container_info
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
+from ansible_collections.inx.fleet.plugins.module_utils.redaction import credentials, redacted, stored_secrets
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import HIDDEN_KEYS
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import OLD, after, empty_host
 
@@ -77,6 +79,19 @@ def test_no_run_tells_what_is_secret_or_was(runs: list[dict[str, str]]) -> None:
         assert not plan_container(container, System(path=OLD, built=True), host).steps
 
 
+def test_what_was_secret_stays_so_when_it_is_declared_plainly() -> None:
+    _said, host = told(declared(secret_config={"user.password": "hidden"}), empty_host())
+    said, host = told(declared(config={"user.password": "plain"}), host)
+    assert "hidden" not in said
+    assert host.instance is not None
+    assert host.instance.config[HIDDEN_KEYS] == "user.password"
+    said, host = told(declared(config={"user.password": "plain-2"}), host)
+    assert "plain" not in said
+    said, host = told(declared(config={"user.password": None}), host)
+    assert host.instance is not None
+    assert HIDDEN_KEYS not in host.instance.config
+
+
 def test_a_change_of_a_secret_is_told_as_such() -> None:
     _said, host = told(declared(secret_config={"user.password": "hidden"}), empty_host())
     container = declared(secret_config={"user.password": "other"})
@@ -111,3 +126,72 @@ def test_secrets_among_the_defaults_are_refused() -> None:
     params = {"containers": [{"name": "web"}], "defaults": {"secret_config": {"user.a": "1"}}, "project": "x"}
     with pytest.raises(FleetError, match="Ansible does not hide"):
         declared_containers(params)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("git+https://me:hunter2@git.example.org/x?ref=main", "git+https://me:********@git.example.org/x?ref=main"),
+        ("https://ghp_abcdef@github.com/a/b", "https://********@github.com/a/b"),
+        ("https://:hunter2@cache.example.org", "https://:********@cache.example.org"),
+        (
+            "https://a.example.org/x?a=1&private_token=hunter2#web",
+            "https://a.example.org/x?a=1&private_token=********#web",
+        ),
+        (
+            "https://a.example.org/x.tar.gz?X-Amz-Signature=hunter2",
+            "https://a.example.org/x.tar.gz?X-Amz-Signature=********",
+        ),
+        (
+            "error: 'https://me:hunter2@a' and 'https://me:hunter3@b'",
+            "error: 'https://me:********@a' and 'https://me:********@b'",
+        ),
+        ("-https://me:hunter@2@a", "-https://me:********@a"),
+        ("ssh://root:hunter2@build", "ssh://root:********@build"),
+    ],
+)
+def test_credentials_in_urls_are_hidden(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+    assert str(FleetError(text, text)) == f"{shown} {shown}"
+    assert any(secret in text for secret in credentials({"flake": text}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ssh-ng://root@build",
+        "github:owner/repo?ref=v1#web",
+        "https://a.example.org/a@b",
+        "unix:/run/x",
+        "web@host: a:b",
+        "path:/etc/nixos?dir=a",
+        "s3://bucket?region=x&profile=y",
+        "https://a.example.org:8443/x",
+        "user@example.org",
+    ],
+)
+def test_what_is_not_a_credential_is_shown(text: str) -> None:
+    assert redacted(text) == text
+    assert not credentials({"flake": text})
+
+
+def test_tokens_in_settings_of_nix_are_found_wherever_they_are_declared() -> None:
+    options = {"access-tokens": "github.com=ghp_one gitlab.com=PAT:glpat-two", "cores": 4, "impure-env": ["KEY=three"]}
+    assert credentials({"nix_options": options}) == {"ghp_one", "PAT:glpat-two", "glpat-two", "three"}
+    for place in ({"containers": [{"nix_options": options}]}, {"defaults": {"nix_options": options}}):
+        assert credentials(place) == credentials({"nix_options": options})
+    assert credentials({"nix_options": {"extra-access-tokens": ["a=one%20two"]}}) == {"one%20two", "one two"}
+    assert not credentials({"nix_options": {"netrc-file": "/etc/netrc", "secret-key-files": "/etc/key", "cores": "1"}})
+
+
+def test_secrets_that_are_on_an_instance_are_found_if_they_are_long_enough() -> None:
+    sides = [{"config": {"user.a": "an old secret", "user.b": "not a secret"}}, {"config": {"user.a": None}}]
+    assert stored_secrets({"user.a"}, sides, {"user.a": "default"}) == {"an old secret"}
+
+
+@pytest.mark.parametrize("part", ["a", "a://", "?a", "?token=", "_", "a:", "https://a:"])
+def test_a_long_text_is_searched_in_its_time(part: str) -> None:
+    started = time.monotonic()
+    redacted(part * 50_000)
+    credentials({"flake": f"https://{part * 50_000}"})
+    assert time.monotonic() - started < 30

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What becomes of parameters before a module sees them, with Ansible's own class below ours."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible.module_utils import basic
+
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import CONTAINER_OPTIONS, SET_OPTIONS, FleetModule
+
+
+class Given:
+    """A module with parameters, and what it writes to the journal."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.logged: list[str] = []
+        self._monkeypatch = monkeypatch
+        monkeypatch.setattr(FleetModule, "log", lambda _self, message, log_args=None: self.logged.append(message))
+
+    def __call__(self, options: dict[str, Any], **parameters: Any) -> FleetModule:
+        self._monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": parameters}).encode())
+        self._monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy")
+        return FleetModule(argument_spec=options)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> Given:
+    return Given(monkeypatch)
+
+
+def test_null_is_the_default_of_an_option(given: Given) -> None:
+    nulls = dict.fromkeys(CONTAINER_OPTIONS) | {"name": "web"}
+    assert given(CONTAINER_OPTIONS, **nulls).params == given(CONTAINER_OPTIONS, name="web").params
+    health = given(CONTAINER_OPTIONS, name="web", health={"timeout": None}).params["health"]
+    assert health["timeout"] == 120
+
+
+def test_entries_are_as_they_were_given(given: Given) -> None:
+    nulls = dict.fromkeys(("health", "state", "volatile_root"))
+    entry = {"name": "web", **nulls, "tags": "a,b", "tmpfs": [{"path": "/a", "size": None}]}
+    found = given(SET_OPTIONS, containers=[entry, {"name": "db"}]).params["containers"]
+    assert found == [{**entry, "tags": ["a", "b"]}, {"name": "db"}]
+
+
+@pytest.mark.parametrize(
+    ("options", "parameters", "words"),
+    [
+        (SET_OPTIONS, {"containers": [{"name": "db"}, {"name": "web", "force": "maybe"}]}, ["web: ", "'force'"]),
+        (SET_OPTIONS, {"containers": [{"name": "web", "flakes": "."}]}, ["web: ", "containers.flakes"]),
+        (SET_OPTIONS, {"containers": [{"flake": "."}]}, ["entry 1: ", "missing required arguments: name"]),
+        (CONTAINER_OPTIONS, {"name": None}, ["missing required arguments: name"]),
+    ],
+)
+def test_an_error_names_the_container_and_the_option(
+    given: Given, capsys: pytest.CaptureFixture[str], options: dict[str, Any], parameters: Any, words: list[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        given(options, **parameters)
+    message = json.loads(capsys.readouterr().out)["msg"]
+    assert [word for word in words if word not in message] == []
+
+
+def test_credentials_are_neither_logged_nor_returned(given: Given, capsys: pytest.CaptureFixture[str]) -> None:
+    entry = {"name": "web", "flake": "git+https://me:hunter2@a/b", "nix_options": {"access-tokens": "a=ghp_one"}}
+    module = given(SET_OPTIONS, containers=[entry], defaults={"copy_from": "https://token-two@cache"})
+    with pytest.raises(SystemExit):
+        module.fail_json(msg="nix says: hunter2")
+    said = f"{module and given.logged} {capsys.readouterr().out}"
+    assert "Invoked with" in said
+    assert not [secret for secret in ("hunter2", "ghp_one", "token-two") if secret in said]

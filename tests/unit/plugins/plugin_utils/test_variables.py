@@ -1,0 +1,57 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.inx.fleet.plugins.plugin_utils.variables import (
+    OF_PLAYBOOKS,
+    OF_PLUGINS,
+    misspelled,
+    of_roles,
+)
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.info.test_inventory import entry, one
+
+PLAYBOOKS = Path(__file__).resolve().parents[4] / "playbooks"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("inx_container", "inx_containers"),
+        ("inx_containers_default", "inx_containers_defaults"),
+        ("inx_container_defaults", "inx_containers_defaults"),
+        ("inx_ony", "inx_only"),
+        ("inx_host_nix_setting", "inx_host_nix_settings"),
+        ("inx_hosts_network", "inx_host_network"),
+        ("inx_targets", "inx_target"),
+        ("inxcontainers", "inx_containers"),
+    ],
+)
+def test_a_misspelled_variable_is_found(name: str, meant: str) -> None:
+    assert misspelled([name]) == {name: meant}
+
+
+@pytest.mark.parametrize("name", ["inx_lab", "inx_incus_version", "inx_containers_of_web", "inx_config", "any", "inx"])
+def test_other_variables_are_left_alone(name: str) -> None:
+    assert misspelled([name]) == {}
+
+
+def test_those_of_the_collection_are_known() -> None:
+    assert misspelled([*of_roles(), *OF_PLAYBOOKS, *OF_PLUGINS]) == {}
+    assert "inx_containers_only" in of_roles()
+
+
+def test_the_variables_of_the_playbooks_are_those_in_their_comments() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in PLAYBOOKS.glob("*.yml")]
+    documented = {name for text in texts for name in re.findall(r"^#   (inx_\w+) ", text, re.MULTILINE)}
+    assert documented == OF_PLAYBOOKS
+
+
+def test_the_variables_of_the_inventory_are_known() -> None:
+    assert {f"inx_{key}" for key in one(entry("web"))} - OF_PLUGINS == set()
