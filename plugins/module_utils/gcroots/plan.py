@@ -136,12 +136,14 @@ def _renamed(
 def _replaceable(kept: Mapping[str, Roots], moved: Mapping[str, Sequence[str]]) -> set[str]:
     """Return the old names whose roots others may replace: they are all rooted under the container's new names.
 
-    They are not where another root is kept at the same path of the new name, and is not replaced itself.
+    They are not where another root is at the same path of the new name: one that is kept there and is not replaced
+    itself, or one of another container that comes to the same name.
     """
 
     def is_stuck(old: str) -> bool:
         return any(
-            name not in free and kept.get(name, {}).get(path, store) != store
+            (name not in free and kept.get(name, {}).get(path, store) != store)
+            or any(name in moved[other] and kept[other].get(path, store) != store for other in moved)
             for name in moved[old]
             for path, store in kept[old].items()
         )

@@ -151,6 +151,12 @@ def test_a_new_container_of_the_old_name_costs_no_root() -> None:
     current={"b": "2", "c": "1"},
     gone=frozenset(),
 )
+@example(
+    kept={"a": {"/s": A}, "b": {"/s": B}, "c": {"/s": GONE}},
+    recorded={"a": "1", "b": "1", "c": "2"},
+    current={"a": "2", "c": "1"},
+    gone=frozenset(),
+)
 @given(kept=KEPT, recorded=IDENTITIES, current=IDENTITIES, gone=st.frozensets(NAMES))
 def test_no_rename_costs_a_root(
     kept: dict[str, dict[str, str]], recorded: dict[str, str], current: dict[str, str], gone: frozenset[str]
