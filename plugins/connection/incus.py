@@ -163,7 +163,7 @@ class Connection(ConnectionBase):
         """Write a file of the control node into the container."""
         super().put_file(in_path, out_path)
         if not os.path.exists(in_path):
-            raise AnsibleFileNotFound(f"There is no file {in_path} on the control node.")
+            raise AnsibleFileNotFound(f"The file {in_path} does not exist on the control node.")
         with open(in_path, "rb") as file:
             data = file.read()
         # Without data, the input of the command would be left open.

@@ -32,7 +32,7 @@ _BESIDE_THE_SET = """
 
 
 def _of_entries(documentation: str) -> str:
-    """The same options for the entries of the list "containers".
+    """Options of the entries of the list "containers".
 
     Entries have no defaults of their own, so that those of the whole set can fill in what they leave out.
     """
@@ -56,7 +56,7 @@ options:
     description:
       - V(started) is running, with the declared system.
       - V(stopped) is there and not running. A new system is recorded for the next start.
-      - V(restarted) is started anew in every run.
+      - V(restarted) restarts the container on every run. It is not idempotent.
       - V(present) is there, and left running or not as it is. If it runs, it is switched to the declared system.
       - V(absent) is not there, nor are its root disk and its profile on the host. It is refused while the host has
         something mounted in the root disk, because Incus would delete what is in there as well.
@@ -165,7 +165,8 @@ options:
   secret_config:
     description:
       - Configuration as in O(config), with values that are never shown, neither in results, diffs, errors and
-        check mode, nor in the logs of Ansible on both sides. Only that they come, change or go is told.
+        check mode, nor in the logs of Ansible on both sides. Additions, changes and removals are reported, without the
+        values.
       - Which keys they are is noted on the instance, as C(user.inx.secret). They stay secret for as long as the
         instance has them, also when O(config) names them. To show one again, remove it first, with the value V(null).
       - Ansible hides the values wherever else they appear in a result, so what is as short as V(1) hides much.
@@ -187,14 +188,14 @@ options:
         V([::]:80/tcp) at IPv6 addresses, too.
       - Each is a proxy device of Incus, which connects to C(127.0.0.1) in the container. Services there see that
         address in place of the client's. For others, such as those with C(nat), use O(devices).
-      - Ports that are declared no more are closed. If this is not given, what is there stays.
+      - Ports that are no longer declared are closed. If this is not given, existing ones stay.
     type: list
     elements: str
   bind_mounts:
     description:
       - Files and directories of the host that are seen in the container. Owners are the same numbers on both sides, so
         that root of the container is root in there.
-      - A source has to be there. One that is declared no more is unmounted. If this is not given, what is there stays.
+      - A source has to exist. A mount that is no longer declared is removed. If this is not given, existing ones stay.
       - All mounts of a container are one tree, see C(docs/concepts.md). One that another would cover is refused.
     type: list
     elements: dict
@@ -267,13 +268,13 @@ options:
       - V(rebuild) empties it at every start and restart by this collection, also when going back from a bad system,
         through C(incus rebuild) with an empty source. Only what O(persist) and O(devices) name stays. An earlier
         declaration holds on when this is not given. With O(persist) a path should be C(/var/lib/nixos), where NixOS
-        notes the ids of its users. Without it what they own may get another owner, which is warned of.
+        notes the ids of its users. Without it, what they own may get another owner. A warning says so.
       - Incus has no such thing for other starts. At C(incus start), C(incus restart), a reboot from within, and the
         start with the host, the root is what it was. The next run warns of that, and O(state=restarted) empties the
         root.
       - A container with snapshots is not rebuilt, and is left running. Nor is one in whose root disk the host has
         something mounted. An ephemeral one cannot be rebuilt.
-      - V(tmpfs) keeps the root, and mounts memory over the paths in O(tmpfs), at every start by whomever.
+      - V(tmpfs) keeps the root, and mounts memory over the paths in O(tmpfs), at every start, whoever triggers it.
       - A third way is a storage pool in memory, which is a pool with the driver C(dir) on a tmpfs that is mounted
         before Incus starts. Name it in O(storage_pool), together with V(rebuild). When the host has rebooted, such a
         pool is empty, Incus cannot start the container, and the next run rebuilds and starts it.
@@ -311,8 +312,8 @@ options:
     description:
       - Paths that are kept in custom storage volumes of their own, whatever becomes of the root.
       - A volume is named after the container and the path, as C(web_var-lib-db). It is made when it is missing, and
-        found again when the container is created anew.
-      - When a path is declared no more, its volume is detached, and stays. It also stays when the container is
+        found again when the container is created again.
+      - When a path is no longer declared, its volume is detached and kept. It also stays when the container is
         removed. See O(delete_volumes).
       - A path at which the root has files already is refused, since the volume would hide them.
       - If this is not given, what is there stays.
@@ -356,7 +357,7 @@ options:
     default: true
   wait_for:
     description:
-      - V(system) is up when C(systemctl is-system-running) says V(running) or V(degraded). The latter is warned of.
+      - V(system) is up when C(systemctl is-system-running) says V(running) or V(degraded). The latter causes a warning.
       - V(addresses) are there when an interface has a global address.
     type: list
     elements: str
@@ -429,8 +430,8 @@ options:
 options:
   lock_timeout:
     description:
-      - Seconds to wait for another run that works on the same containers on this host. After that it is said who that
-        is, and those containers are left as they are.
+      - Seconds to wait for another run that works on the same containers on this host. After that the error names
+        that run, and those containers are left as they are.
       - A run that changes nothing waits for nobody, and neither does check mode.
     type: int
     default: 300

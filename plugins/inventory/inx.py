@@ -157,7 +157,7 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import gi
 _FILE = re.compile(r"(.*[./])?inx\.ya?ml\Z")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _CONNECTION = "inx.fleet.incus"
-# Version 1 had no number, and secrets in it: it is written anew.
+# Version 1 had no number, and secrets in it: it is replaced.
 _CACHE_VERSION = 2
 
 
@@ -183,7 +183,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     # Asking the hosts
 
     def _check_query(self) -> None:
-        """What is wrong with the query is told before anybody is asked."""
+        """Raise AnsibleParserError for a query that is not valid, before any host is asked."""
         if self.get_option("query") is None:
             return
         if JMESPATH_IMPORT_ERROR is not None:
@@ -208,7 +208,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return told
 
     def _hosts(self) -> list[str]:
-        """The hosts that are meant, less what is a container itself."""
+        """Return the selected hosts, without those that are containers themselves."""
         names = {name for wish in self.get_option("hosts") for name in self._meant_by(wish)}
         return sorted(name for name in names if not self._is_container(name))
 
@@ -226,7 +226,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         found = {name for name in every if fnmatchcase(name, wish)}
         if not found:
             raise FleetError(
-                f"hosts: {wish!r} is no host and no group of the inventory before this file.",
+                f"hosts: {wish!r} is neither a host nor a group of the inventory sources before this file.",
                 "The source that has it must come first: name it first, or so that its name sorts before this one.",
             )
         return found
@@ -266,7 +266,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         return connection
 
     def _variables_of(self, name: str) -> dict[str, Any]:
-        """A host's variables as the sources before this one, and the files beside them, have them."""
+        """Return a host's variables from the inventory sources before this one, and from group_vars and host_vars."""
         host, sources = self.inventory.hosts[name], self.inventory.processed_sources
         groups = host.get_groups()
         beside = partial(get_vars_from_inventory_sources, self.loader, sources, stage="all")
@@ -292,7 +292,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         told = {host: f"{host}: {' '.join(problem.split())}" for host, problem in sorted(problems.items())}
         if self.get_option("unreachable") == "fail":
             problem = f"The containers of these hosts are not known. {' '.join(told.values())}"
-            raise FleetError(problem, "Mend that, or set 'unreachable: warn' to go on without them.")
+            raise FleetError(problem, "Fix that, or set 'unreachable: warn' to continue without them.")
         for host, line in told.items():
             if host in remembered:
                 self.display.warning(f"The containers of a host are those that are remembered. {line}")
@@ -343,7 +343,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, name, strict=strict)
 
     def _way_in(self, facts: Facts) -> dict[str, Any]:
-        """The variables by which a play reaches into a container."""
+        """Return the connection variables of a container."""
         way = self.get_option("connection")
         if way == "exec":
             return {

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the modules share towards Ansible: common options, pylxd's interpreter, the end of a task."""
+"""Argument specs and helpers shared by the modules."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class FleetModule(AnsibleModule):  # type: ignore[misc]  # Ansible's class is no
 
 
 def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
-    """An argument spec that leaves out what is not given, so that defaults of another place can fill it in."""
+    """Return an argument spec without defaults, so that the defaults of a set can fill in what is not given."""
     return {
         name: {
             key: without_defaults(value) if key == "options" else value
@@ -221,7 +221,7 @@ def container_set(params: Mapping[str, Any]) -> ContainerSet:
 
 
 def declared_containers(params: Mapping[str, Any]) -> list[Container]:
-    """The entries of a list of containers, each with the defaults that hold for all."""
+    """Return the entries of a list of containers, each with the defaults applied."""
     return [_member(params, entry) for entry in params["containers"]]
 
 
@@ -288,12 +288,12 @@ def _entries_at_fault(raw: Mapping[str, Any]) -> str:
 
 
 def require_pylxd(module: AnsibleModule) -> None:
-    """Go on under an interpreter that has pylxd, or fail saying how to get it."""
+    """Continue with an interpreter that has pylxd, or fail with how to install it."""
     _require(module, "pylxd", PYLXD_IMPORT_ERROR)
 
 
 def require_jmespath(module: AnsibleModule) -> None:
-    """The same with jmespath, for what asks for it."""
+    """Continue with an interpreter that has jmespath, or fail with how to install it."""
     _require(module, "jmespath", JMESPATH_IMPORT_ERROR)
 
 
@@ -309,7 +309,7 @@ def _require(module: AnsibleModule, library: str, lacking: ImportError | None) -
 
 
 def connect(module: AnsibleModule, all_projects: bool = False) -> Incus:
-    """The Incus project that the module's options name, or all of them."""
+    """Return the Incus project that the module's options name, or all projects."""
     return Incus(endpoint_from(module.params), None if all_projects else module.params["project"])
 
 
@@ -319,7 +319,7 @@ def open_host(module: AnsibleModule) -> Host:
 
 
 def open_nix(module: AnsibleModule) -> Nix:
-    """The nix of the host; FleetError when there is none."""
+    """Return the nix of the host. Raises FleetError when there is none."""
     memory = memory_from(module.params["evaluation_memory"])
     return Nix(command=find_nix(module), timeout=module.params["build_timeout"], memory=memory)
 
@@ -335,8 +335,8 @@ def memory_from(text: str | None) -> int | None:
 
 
 def find_nix(module: AnsibleModule) -> str:
-    """The path of the command nix; FleetError when there is none."""
+    """Return the path of the command nix. Raises FleetError when there is none."""
     command: str | None = module.get_bin_path("nix", opt_dirs=NIX_DIRECTORIES)
     if command is None:
-        raise FleetError("There is no nix on this host.", "Install it (the role inx.fleet.host does it).")
+        raise FleetError("This host has no nix.", "Install it (the role inx.fleet.host does it).")
     return command

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The one exception that ends a task with a message for the user."""
+"""Exceptions that end a task with a message for the user."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 
 def open_directory(path: str, dir_fd: int | None = None) -> int:
-    """A descriptor of a directory, which can be locked, and is no link; OSError when there is none."""
+    """Return a descriptor of a directory that is not a link. Raises OSError when there is none."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=dir_fd)
 
 

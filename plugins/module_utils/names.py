@@ -18,7 +18,7 @@ _PROJECT = re.compile(r"(?!\.{1,2}\Z)[^/\s'\"`*\x00-\x1f\x7f]+\Z")
 
 
 def lxc_name(project: str, name: str) -> str:
-    """What liblxc calls an instance: a name of its own on the whole host, since "_" is in no instance's name."""
+    """Return liblxc's name of an instance, which is unique on the host: no instance's name contains "_"."""
     return name if project == "default" else f"{project}_{name}"
 
 
@@ -51,5 +51,5 @@ def project_name(name: str) -> str:
 def word(text: str, what: str) -> str:
     """Return ``text`` when it can be a part of a path; FleetError says that ``what`` is none otherwise."""
     if not _WORD.match(text) or text.strip(".") == "":
-        raise FleetError(f"{text!r} is no {what}.", "Use up to 63 letters, digits, dots, dashes, underscores.")
+        raise FleetError(f"{text!r} is not a valid {what}.", "Use up to 63 letters, digits, dots, dashes, underscores.")
     return text

@@ -22,11 +22,11 @@ _STORE_OBJECT = re.compile(STORE_PATH.pattern.removesuffix(r"\Z") + r"(?=/|\Z)")
 
 
 def profile_dir(project: str, name: str) -> str:
-    """The directory on the host that holds the Nix profile of a container."""
+    """Return the directory on the host that holds the Nix profile of a container."""
     return f"{PROFILES_DIR}/{lxc_name(project, name)}"
 
 
 def store_object(path: str) -> str | None:
-    """The store path in or below which ``path`` is by its text; None when it is in none."""
+    """Return the store path that contains ``path`` by its text, None when it is outside of the store."""
     match = _STORE_OBJECT.match(path)
     return match[0] if match else None

@@ -30,7 +30,7 @@ SELF_UPDATE = "user.inx.self_update"
 SET = "user.inx.set"
 #: On an instance: its declared tags, with commas between.
 TAGS = "user.inx.tags"
-#: On an instance: the config keys with values that are told nobody, with spaces between.
+#: On an instance: the config keys with secret values, separated by spaces.
 HIDDEN_KEYS = "user.inx.secret"
 #: On an instance: the lines of its raw.lxc that its profiles have.
 PROFILES_LXC = "user.inx.profiles_lxc"

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Text from other programs, made fit for a message."""
+"""Text from other programs, made safe for messages."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(\x07|\x1b\\
 
 
 def plain(text: str) -> str:
-    """Text without terminal escapes."""
+    """Return text without terminal escapes."""
     return _ESCAPES.sub("", text)
 
 
 def tail(text: str, lines: int = 30) -> str:
-    """The last lines of a text, with no character in it that a terminal would act on, and no line without an end."""
+    """Return the last lines of a text, cut and without characters that a terminal would act on."""
     kept = plain(text).strip().splitlines()[-lines:]
     return "\n".join(shown(line if len(line) <= _LINE else f"{line[:_LINE]} ...") for line in kept)
 
 
 def quoted(text: str, lines: int = 30) -> str:
-    """The tail of what a container says, each line marked as such: none can be taken for one of ours."""
+    """Return the last lines of a container's output, each marked with a bar, so that none looks like ours."""
     return "\n".join(f"| {line}" for line in tail(text, lines).splitlines())
 
 
 def message(text: str) -> str:
-    """A text of several lines with no character that a terminal would act on; its beginning, if it is very long."""
+    """Return a text without characters that a terminal would act on, cut if it is very long."""
     return "\n".join(shown(line) for line in text[:_MESSAGE].split("\n"))
 
 
 def shown(text: str) -> str:
-    """A line, or a path of a container, which may hold anything, with no character that a terminal would act on."""
+    """Return a line or a path without characters that a terminal would act on."""
     return "".join(map(_harmless, text))
 
 
@@ -51,6 +51,6 @@ def _harmless(char: str) -> str:
 
 
 def utc(seconds: float, precision: str = "seconds") -> str:
-    """A time as ISO 8601 has it; texts of one precision are in the order of their times."""
+    """Return a time in ISO 8601. Texts of one precision sort by time."""
     moment = datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
     return f"{moment.isoformat(timespec=precision)}Z"

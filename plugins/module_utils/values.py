@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Values as they are declared, and as Incus stores them."""
+"""Values as declared, and as Incus stores them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SIZE = re.compile(r"(\d+)(" + "|".join(_UNITS) + r")?\Z")
 
 
 def value_text(value: Value) -> str:
-    """A declared value as Incus stores it: always text, booleans in lower case."""
+    """Return a declared value as Incus stores it: always text, booleans in lower case."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
@@ -44,7 +44,7 @@ def value_text(value: Value) -> str:
 
 
 def same_value(declared: Value, stored: str | None) -> bool:
-    """Whether what Incus stores is what was declared.
+    """Return whether what Incus stores is what was declared.
 
     A boolean equals any of Incus's words for it, and two byte sizes are equal
     when they mean the same number of bytes ("2GiB" and "2048MiB").
@@ -63,7 +63,7 @@ def _same_size(first: str, second: str) -> bool:
 
 
 def byte_count(size: str) -> int | None:
-    """The bytes that a size such as "2GiB" means; None when Incus would not take it for a size."""
+    """Return the bytes of a size such as "2GiB", None when Incus would not accept it as a size."""
     match = _SIZE.match(size)
     return None if match is None else int(match[1]) * _UNITS[match[2] or "B"]
 

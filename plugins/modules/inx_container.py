@@ -31,7 +31,7 @@ attributes:
       - Check mode evaluates the declared system, which lets nix copy sources and derivations into the store, and build
         what the evaluation itself imports. It builds nothing else, and touches neither the container nor its profile.
       - What only a build can tell, or Incus when it is asked to do it, is not predicted. That a system does not build,
-        or that there is no such key of O(config), comes out in the run.
+        or that a key of O(config) does not exist, only the run can tell.
   diff_mode:
     details:
       - Shows the configuration, the devices and the system. When the old and the new system are both in the store,
@@ -243,8 +243,9 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     open_host,
     require_pylxd,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.container.converge import Outcome, converge
+from ansible_collections.inx.fleet.plugins.module_utils.container.converge import converge
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import ContainerSet, container_from
+from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import (
     container_result,
     differences,

@@ -41,7 +41,7 @@ options:
     default: false
   names:
     description:
-      - The containers to tell of, all if it is not given. A name that there is no container of is no error.
+      - Names of the containers, all by default. Unknown names are ignored.
     type: list
     elements: str
   packages:

@@ -78,7 +78,7 @@ options:
     elements: str
   purge:
     description:
-      - Remove the containers that belong to the set and are declared no more, with their root disks and profiles. The
+      - Whether to remove containers of the set that are no longer declared, with their root disks and profiles. The
         profile of one that ended by itself, as an ephemeral one does, is removed as well, unless Incus may hide
         instances of other projects from this user.
     type: bool
@@ -100,7 +100,7 @@ options:
       - A container that does not become healthy again keeps its place, unless it went back to a good system. When all
         places are taken in this way, the remaining containers are left as they are.
       - Nothing is changed of a container before its turn, not even the system that it would boot.
-      - If this is not given, there is no limit but O(parallel).
+      - By default O(parallel) is the only limit.
     type: str
   rollback_limit:
     description:
@@ -108,11 +108,11 @@ options:
       - Those that are worked on at that moment are brought to their end, which O(max_unavailable) limits.
     type: int
     default: 3
-  unbuilt:
+  build_failures:
     description:
       - Containers whose systems could not be built on another host, with the reason, as
-        RV(inx.fleet.inx_system#module:unbuilt) has them. They are left as they are, those that come after them as well,
-        and the task fails at its end.
+        RV(inx.fleet.inx_system#module:build_failures) has them. They are left as they are, and so are those
+        that come after them. The task fails at its end.
     type: dict
     default: {}
   build_timeout:
@@ -238,7 +238,8 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     open_host,
     require_pylxd,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.container.converge import Outcome, converge
+from ansible_collections.inx.fleet.plugins.module_utils.container.converge import converge
+from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import (
     differences,
     failure_table,
@@ -261,7 +262,7 @@ def main() -> None:
         "parallel": {"type": "int"},
         "max_unavailable": {"type": "str"},
         "rollback_limit": {"type": "int", "default": 3},
-        "unbuilt": {"type": "dict", "default": {}},
+        "build_failures": {"type": "dict", "default": {}},
     }
     module = FleetModule(argument_spec=options, supports_check_mode=True)
     require_pylxd(module)
@@ -285,7 +286,7 @@ def _end_with(module: FleetModule, outcomes: list[Outcome]) -> None:
         "changed": any(outcome.changed for outcome in outcomes),
         "containers": [member_result(outcome) for outcome in outcomes],
     }
-    # What many have in common is said once.
+    # A problem that many share is reported once.
     for warning in dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings):
         module.warn(warning)
     if module._diff:

@@ -64,7 +64,7 @@ options:
       - How many roots a container can have. Links beyond that get none, with a warning.
     type: int
     default: 10000
-  settle:
+  grace_period:
     description:
       - Seconds after a container's start in which a link that is missing does not count as gone, since its file
         systems may not be mounted yet.
@@ -109,7 +109,7 @@ changes:
   type: list
   elements: dict
   contains:
-    verb:
+    action:
       description: One of V(add), V(move), V(drop).
       type: str
       sample: add
@@ -144,7 +144,7 @@ containers:
   sample: 3
 complete:
   description:
-    - Whether every link that could be one of a container was looked up, and has its root. Each warning says what is
+    - Return whether every link of a container was looked up and has its root. Each warning says what is
       missing. A garbage collection after an incomplete sync can delete what a container still holds.
   returned: success
   type: bool
@@ -201,7 +201,7 @@ def run(module: FleetModule) -> Report:
         timeout=params["timeout"],
         container_timeout=params["container_timeout"],
         stopped_timeout=params["stopped_timeout"],
-        settle=params["settle"],
+        grace_period=params["grace_period"],
         max_roots=params["max_roots"],
     )
     incus = connect(module)
@@ -209,7 +209,7 @@ def run(module: FleetModule) -> Report:
     names = [lxc_name(params["project"], name) for name in params["containers"] or ()]
     unknown = sorted(set(names) - fleet.names)
     if unknown and params["state"] != "absent":
-        raise FleetError(f"There is no container {', '.join(unknown)}.", "See 'incus list --all-projects'.")
+        raise FleetError(f"Unknown containers: {', '.join(unknown)}.", "See 'incus list --all-projects'.")
     if params["state"] == "present":
         return root_one(fleet, limits, names[0], params["path"], check=module.check_mode)
     if params["state"] == "absent":
@@ -219,9 +219,9 @@ def run(module: FleetModule) -> Report:
 
 
 def change_result(change: Change) -> dict[str, Any]:
-    """A change as the module returns it."""
+    """Return a change as the module returns it."""
     return {
-        "verb": change.verb,
+        "action": change.action,
         "container": change.container,
         "path": shown(change.path),
         "before": change.before,
@@ -231,7 +231,7 @@ def change_result(change: Change) -> dict[str, Any]:
 
 
 def difference(report: Report) -> dict[str, Any]:
-    """The roots that change, a line for each, on the sides before and after."""
+    """Return the changed roots as the two sides of a diff, a line for each."""
     sides: dict[str, Any] = {}
     for side in ("before", "after"):
         lines = [
@@ -252,7 +252,7 @@ def main() -> None:
             "path": {"type": "str"},
             "scan": {"type": "list", "elements": "str", "default": []},
             "max_roots": {"type": "int", "default": 10_000},
-            "settle": {"type": "int", "default": 60},
+            "grace_period": {"type": "int", "default": 60},
             "timeout": {"type": "int", "default": 120},
             "container_timeout": {"type": "int", "default": 10},
             "stopped_timeout": {"type": "int", "default": 60},

@@ -43,8 +43,8 @@ options:
     description:
       - Share the database of the store as well. No client of the daemon needs it, and a container that can read it can
         hold its locks, and so keep all of Nix on the host waiting for as long as it likes.
-      - If this is not given, a new profile does not share it, and one that does, as inx-container made it, goes on and
-        is warned of.
+      - By default a new profile does not share it. An existing profile that does, as inx-container made it, keeps
+        sharing it, with a warning.
     type: bool
   localtime:
     description:

@@ -63,8 +63,8 @@ options:
     default: {}
   keep_going:
     description:
-      - Do not fail for systems that cannot be built, but return them in RV(unbuilt), to be given to
-        O(inx.fleet.inx_containers#module:unbuilt). All others are built in any case.
+      - Do not fail for systems that cannot be built, but return them in RV(build_failures), to be given to
+        O(inx.fleet.inx_containers#module:build_failures). All others are built in any case.
     type: bool
     default: false
   only:
@@ -114,7 +114,7 @@ EXAMPLES = r"""
 - name: Run what was built there
   inx.fleet.inx_containers:
     containers: "{{ built.containers }}"
-    unbuilt: "{{ built.unbuilt }}"
+    build_failures: "{{ built.build_failures }}"
     defaults:
       copy_from: ssh-ng://root@builder.example.org
 
@@ -146,7 +146,7 @@ locked_inputs:
   returned: always
   type: dict
   sample: {"web": ["nixpkgs"]}
-unbuilt:
+build_failures:
   description: Why the systems of some containers could not be built, by the container's name.
   returned: always
   type: dict
@@ -213,7 +213,7 @@ def _end_with(module: FleetModule, built: Built) -> None:
         "systems": dict(built.systems),
         "copied": list(built.copied),
         "locked_inputs": {name: list(inputs) for name, inputs in built.locked_inputs.items()},
-        "unbuilt": {name: str(error) for name, error in built.failed.items()},
+        "build_failures": {name: str(error) for name, error in built.failed.items()},
         "containers": [_with_system(entry, built.systems) for entry in module.params["containers"]],
     }
     for warning in built.warnings:

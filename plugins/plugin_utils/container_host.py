@@ -19,7 +19,7 @@ _BUILTIN = "ansible.builtin."
 
 
 def open_host(name: str, variables: Mapping[str, Any], templar: Any, task_keys: Mapping[str, Any] | None = None) -> Any:
-    """A connection to the inventory host ``name``, set up by its own variables.
+    """Return a connection to the inventory host ``name``, set up by its variables.
 
     Raises AnsibleError when it is reached by something else than ssh or local.
     """

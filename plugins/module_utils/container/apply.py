@@ -30,8 +30,8 @@ from ..nix.set_marks import mark_set
 from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RESTART
 from ..text import utc
 from .declaration import Container
-from .desired import PROFILES_DEVICE
 from .health import await_boot, system_of_start, verify
+from .kind import PROFILES_DEVICE
 from .rollback import (
     Host,
     check_root_now,
@@ -76,7 +76,7 @@ def _resume(host: Host, plan: Plan, step: Step, cause: FleetError) -> None:
 
 
 def _build(host: Host, plan: Plan, step: Step) -> None:
-    """The systems of a set are built or copied together before any other step; what is left is to look at this one."""
+    """Check a built system. The systems of a set are built or copied together, before any other step."""
     path = step.after["system"]
     check_boots_here(path)
     if any(one.action == "activate" for one in plan.steps) and not can_switch(path):
@@ -148,7 +148,7 @@ def updated(body: dict[str, Any], step: Step, now: float) -> dict[str, Any]:
 
 
 def patched(body: dict[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """The writable part of an instance with the step's change in it.
+    """Return the writable part of an instance with the step's change applied.
 
     Raises ConflictError when what is to be changed is not as the plan found it.
     """

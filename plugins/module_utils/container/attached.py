@@ -38,22 +38,22 @@ class Published:
 
     @property
     def listen(self) -> str:
-        """Where the host listens, as Incus writes it."""
+        """Return the address on which the host listens, as Incus writes it."""
         return f"{self.protocol}:{self.address}:{self.port}"
 
     @property
     def device(self) -> str:
-        """The name of its device."""
+        """Return the name of its device."""
         address = "" if self.address == _EVERY_ADDRESS else self.address.strip("[]")
         return PUBLISH_DEVICE + slug(f"{address}/{self.port}/{self.protocol}")
 
     @property
     def keys(self) -> dict[str, Value]:
-        """Its device."""
+        """Return its device."""
         return {"type": "proxy", "listen": self.listen, "connect": f"{self.protocol}:127.0.0.1:{self.inner}"}
 
     def meets(self, other: Published) -> bool:
-        """Whether one host cannot have both."""
+        """Return whether one host cannot have both."""
         addresses = {self.address, other.address}
         same_address = len(addresses) == 1 or _EVERY_ADDRESS in addresses or "[::]" in addresses
         return (self.protocol, self.port) == (other.protocol, other.port) and same_address
@@ -69,7 +69,7 @@ class BindMount(Mounted):
 
     @property
     def keys(self) -> dict[str, Value]:
-        """Its device. Owners are the same numbers on both sides, by an idmapped mount."""
+        """Return its device. Owners have the same numbers on both sides, by an idmapped mount."""
         return {
             "type": "disk",
             "source": self.source,
@@ -80,7 +80,7 @@ class BindMount(Mounted):
 
 
 def published_from(params: Mapping[str, Any], name: str) -> tuple[Published, ...] | None:
-    """The ports that the parameters of inx_container publish; FleetError for what is none."""
+    """Return the published ports. Raises FleetError for an entry that is not valid."""
     if params["publish"] is None:
         return None
     found = tuple(_port_from(text, name) for text in params["publish"])
@@ -89,7 +89,7 @@ def published_from(params: Mapping[str, Any], name: str) -> tuple[Published, ...
 
 
 def bind_mounts_from(params: Mapping[str, Any], name: str) -> tuple[BindMount, ...] | None:
-    """The bind mounts in the parameters of inx_container; FleetError for what cannot be."""
+    """Return the declared bind mounts. Raises FleetError for an entry that is not valid."""
     if params["bind_mounts"] is None:
         return None
     return tuple(
@@ -118,7 +118,7 @@ def check_ports(published: Iterable[tuple[str, Published]]) -> None:
 def attached_devices(
     published: Sequence[Published] | None, bind_mounts: Sequence[BindMount] | None, stored: Iterable[str]
 ) -> dict[str, dict[str, Value] | None]:
-    """The devices for what is declared; None for those of ``stored`` that are declared no more."""
+    """Return the devices for what is declared, None for those of ``stored`` that are no longer declared."""
     wanted: dict[str, dict[str, Value] | None] = {}
     for prefix, entries in ((PUBLISH_DEVICE, published), (BIND_DEVICE, bind_mounts)):
         if entries is not None:
@@ -134,12 +134,12 @@ def _port_from(text: str, name: str) -> Published:
         if re.fullmatch(r"[1-9][0-9]+", text):
             mapping = base_60(int(text), 2)
             raise FleetError(
-                f"{name}: publish: {text!r} is no port to publish. If you wrote {mapping} without quotes, YAML has "
-                "made that number of it.",
+                f"{name}: publish: {text!r} is not a valid port mapping. YAML reads an unquoted {mapping} "
+                "as that number.",
                 f'Write "{text}/tcp" or "{mapping}/tcp", in quotes.',
             )
         raise FleetError(
-            f"{name}: publish: {text!r} is no port to publish.",
+            f"{name}: publish: {text!r} is not a valid port mapping.",
             "Write [ADDRESS:]PORT[:CONTAINER_PORT]/PROTOCOL, for example 8080:80/tcp or 192.168.1.5:53/udp.",
         )
     address = (match["address"] or _EVERY_ADDRESS).lower()
@@ -157,6 +157,6 @@ def _source_from(text: str, name: str) -> str:
     path = text.rstrip("/")
     if not path.startswith("/") or ".." in path.split("/") or UNPRINTABLE.search(path):
         raise FleetError(
-            f"{name}: bind_mounts: the source {text!r} is no path below /.", "Write it absolute, as the host has it."
+            f"{name}: bind_mounts: the source {text!r} is not a path below /.", "Write it absolute, as the host has it."
         )
     return path

@@ -19,11 +19,13 @@ def command_from(given: Sequence[str] | None, name: str) -> tuple[str, ...]:
     """
     command = tuple(given or ())
     if any("\x00" in word for word in command) or (command and not command[0]):
-        raise FleetError(f"{name}: health: {list(command)} is no command.", "Give a list: the program, its arguments.")
+        raise FleetError(
+            f"{name}: health: {list(command)} is not a command.", "Give a list: the program, its arguments."
+        )
     if command and command[0].split() != [command[0]]:
         text = ",".join(command)
         raise FleetError(
-            f"{name}: health: command: {text!r} is one text, and there is no shell to take it apart.",
+            f"{name}: health: command: {text!r} is one text, and no shell splits it.",
             f"Write it as a list: [{', '.join(map(repr, _words_of(text)))}].",
         )
     return command

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from ..errors import ConflictError, FleetError, NotTriedError
@@ -24,45 +24,14 @@ from .health import verify
 from .held_back import not_touched, with_held_back
 from .observation import observe
 from .observed import Observed
+from .outcome import Outcome
+from .packages import closure_differences
 from .placement import placed
 from .rollback import Host, RolledBackError
 from .run_locks import Locks
 from .schedule import Slots, run_jobs
 from .set_plan import plan_set
 from .steps import BUILDING, DISRUPTIVE, PROVING, Plan, Step
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What became of one container; ``steps`` are those that were done, or that check mode would do."""
-
-    plan: Plan
-    steps: tuple[Step, ...]
-    observed: Observed
-    closure_difference: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    error: FleetError | None = None
-
-    @property
-    def name(self) -> str:
-        """The container's name."""
-        return self.plan.container.name
-
-    @property
-    def changed(self) -> bool:
-        """Whether anything was done, or would be."""
-        return bool(self.steps)
-
-    @property
-    def restart_required(self) -> bool:
-        """Tell whether something waits for the next start, be it a system that could not be switched to."""
-        return self.plan.restart_required or (isinstance(self.error, NotTriedError) and self._boots_another)
-
-    @property
-    def _boots_another(self) -> bool:
-        instance, recorded = self.observed.instance, self.observed.generations.system
-        return instance is not None and instance.is_running and recorded not in (None, instance.running_system)
-
 
 Systems = Mapping[str, "System | FleetError | None"]
 
@@ -76,7 +45,7 @@ def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool, loc
     locks = Locks(_title(declared), lock_timeout)
     declared, misplaced, located = _placed(host, declared)
     # The reason ends with what to do about it, as inx_system has said it.
-    refused = {**misplaced, **{name: FleetError(why, "") for name, why in declared.unbuilt.items()}}
+    refused = {**misplaced, **{name: FleetError(why, "") for name, why in declared.build_failures.items()}}
     if check:
         evaluated = _systems(host, declared, host.nix.evaluate(_sources(host, declared)))
         return _converge(host, declared, evaluated, refused=refused, located=located, locks=None, diff=diff) or []
@@ -94,7 +63,7 @@ def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool, loc
 
 
 def _title(declared: ContainerSet) -> str:
-    """A run, for others that wait for it."""
+    """Return the name of a run, for others that wait for it."""
     if declared.name is None:
         return "inx_container"
     return f"inx_containers with the set {declared.name}"
@@ -116,7 +85,7 @@ def _converge(
 ) -> list[Outcome] | None:
     """Observe, plan and apply; without ``locks`` only plan. None when it had to wait, and is to look again."""
     # What another run has in hand is waited for by the lock.
-    busy = host.incus.settle(_names_here(host, declared, locks))
+    busy = host.incus.await_operations(_names_here(host, declared, locks))
     before = observe(host, declared)
     evaluated = {**evaluated, **refused, **busy, **_moved(located, before), **_unseen(host, declared, before)}
     unrecorded = [
@@ -136,7 +105,7 @@ def _converge(
         outcomes = _apply(host, declared, _without_held(plans, locks), before)
     if not diff:
         return outcomes
-    differences = _closure_differences(host, outcomes, before)
+    differences = closure_differences(host, outcomes, before)
     return [replace(outcome, closure_difference=differences.get(outcome.name, ())) for outcome in outcomes]
 
 
@@ -151,7 +120,7 @@ def _is_recorded(system: System, found: Generations) -> bool:
 
 
 def _without_held(plans: Sequence[Plan], locks: Locks) -> list[Plan]:
-    """The plans, less the steps for containers that another run holds."""
+    """Return the plans, without the steps for containers that another run holds."""
     names = _lxc_names(plan.container for plan in plans)
     return [
         replace(plan, steps=(), error=locks.refused[name]) if plan.steps and name in locks.refused else plan
@@ -167,7 +136,7 @@ def _outcome(plan: Plan, observed: Observed, steps: tuple[Step, ...] = ()) -> Ou
 
 
 def _placed(host: Host, declared: ContainerSet) -> tuple[ContainerSet, dict[str, FleetError], Mapping[str, str | None]]:
-    """The set with the place of each container, why those without one have none, and where instances are."""
+    """Return the set with the member of each container, errors for those without one, and where instances are."""
     cluster = host.incus.cluster()
     located = {} if cluster is None else host.incus.locations()
     containers, refused = [], dict[str, FleetError]()
@@ -181,7 +150,7 @@ def _placed(host: Host, declared: ContainerSet) -> tuple[ContainerSet, dict[str,
 
 
 def _moved(located: Mapping[str, str | None], before: Mapping[str, Observed]) -> dict[str, FleetError]:
-    """Those that were moved by somebody else since they were placed."""
+    """Return errors for containers that were moved by somebody else since they were placed."""
     return {
         name: ConflictError(f"{name} was moved from {located[name]} meanwhile.", "Run again.")
         for name, seen in before.items()
@@ -219,7 +188,7 @@ def _has_left(container: Container, seen: Observed) -> bool:
 
 
 def _names_here(host: Host, declared: ContainerSet, locks: Locks | None) -> list[str] | None:
-    """The containers that this run may change now; None is any, for a purge."""
+    """Return the containers that this run may change now, None for any, for a purge."""
     if declared.purge:
         return None
     return [
@@ -316,11 +285,11 @@ class _Work:
         self.outcomes = {plan.container.name: _outcome(plan, before[plan.container.name]) for plan in failed}
 
     def has_work(self, plan: Plan) -> bool:
-        """Whether there is anything to do, if only to see that those that come after it may go on."""
+        """Return whether there is anything to do, such as a check of health for the containers that wait for it."""
         return bool(plan.steps) or (plan.container.name in self._waited_for and plan.error is None)
 
     def outcome(self, plan: Plan) -> Outcome:
-        """The outcome of a container's job, or of having none."""
+        """Return the outcome of a container, with or without a job."""
         name = plan.container.name
         return self.outcomes[name] if name in self.outcomes else _outcome(plan, self._before[name])
 
@@ -388,13 +357,13 @@ class _Work:
             raise FleetError(
                 f"{name} was not touched: {self._rollback_limit} containers went back from their update, which is "
                 "the 'rollback_limit'.",
-                "Mend their systems first, or raise it.",
+                "Fix their systems first, or raise it.",
             )
         if takes_slot:
             raise FleetError(
                 f"{name} was not interrupted: as many containers did not come back from their update as "
                 "'max_unavailable' allows.",
-                "Mend those first.",
+                "Fix those first.",
             )
         return False
 
@@ -417,7 +386,7 @@ def _with_what_is_now(host: Host, declared: ContainerSet, outcomes: list[Outcome
     try:
         now = observe(host, declared, touched)
     except FleetError as failure:
-        # The first error is the one to tell, and the steps that were done are told with either.
+        # The first error counts. The completed steps are returned with either.
         return [
             replace(outcome, error=outcome.error or failure) if outcome.changed else outcome for outcome in outcomes
         ]
@@ -425,28 +394,3 @@ def _with_what_is_now(host: Host, declared: ContainerSet, outcomes: list[Outcome
 
 
 # What would change, in packages
-
-
-def _closure_differences(
-    host: Host, outcomes: Iterable[Outcome], before: Mapping[str, Observed]
-) -> dict[str, tuple[str, ...]]:
-    """The packages that come and go in each container whose system changes; equal pairs are compared once."""
-    pairs: dict[str, tuple[str, str]] = {}
-    for outcome in outcomes:
-        old, new = _system_before(before[outcome.name]), outcome.plan.system
-        if new is not None and old not in (None, new.path) and outcome.changed and outcome.error is None:
-            pairs[outcome.name] = (str(old), new.path)
-    try:
-        compared = host.nix.closure_differences(set(pairs.values()))
-    except FleetError as error:
-        # What was done is told in any case.
-        unknown = (f"(the systems cannot be compared: {error.problem.splitlines()[-1]})",)
-        return dict.fromkeys(pairs, unknown)
-    return {
-        name: compared.get(pair, (f"(the versions are known when {pair[1]} is built)",)) for name, pair in pairs.items()
-    }
-
-
-def _system_before(observed: Observed) -> str | None:
-    runs = observed.instance.running_system if observed.instance is not None else None
-    return runs if runs is not None else observed.generations.system

@@ -114,16 +114,16 @@ class Container:
 
     @property
     def mounts(self) -> tuple[Mounted, ...]:
-        """All paths at which something is declared to be mounted, but those of plain devices."""
+        """Return all paths with a declared mount, except those of plain devices."""
         return (*self.volatile.mounts, *(self.bind_mounts or ()))
 
     @property
     def profile_dir(self) -> str:
-        """The directory on the host that holds the container's Nix profile."""
+        """Return the directory on the host that holds the container's Nix profile."""
         return profile_dir(self.project, self.name)
 
     def placed_at(self, member: str) -> Container:
-        """The same container with its place settled."""
+        """Return the container with its cluster member set."""
         return replace(self, target=member)
 
 
@@ -132,7 +132,7 @@ class ContainerSet:
     """Containers that are brought to what is declared in one step.
 
     ``parallel`` and ``max_unavailable`` are numbers of containers; None is as many as is sensible, and no limit.
-    With ``purge``, members of the set ``name`` that are declared no more are removed, ``purge_limit`` at most.
+    With ``purge``, members of the set ``name`` that are no longer declared are removed, ``purge_limit`` at most.
     """
 
     containers: tuple[Container, ...]
@@ -147,7 +147,7 @@ class ContainerSet:
     #: How a container that is purged is stopped; its name is that of none.
     purging: Container = field(default_factory=lambda: Container(name="purged"))
     #: Why another host could not build the systems of some, by their names: they are left as they are.
-    unbuilt: Mapping[str, str] = field(default_factory=dict)
+    build_failures: Mapping[str, str] = field(default_factory=dict)
 
 
 def container_from(params: Mapping[str, Any]) -> Container:
@@ -231,7 +231,7 @@ def container_set_from(
         max_unavailable=_share_from(params["max_unavailable"], len(containers)),
         rollback_limit=_rollback_limit_from(params),
         purging=_purging(shared),
-        unbuilt={name: str(why) for name, why in params["unbuilt"].items()},
+        build_failures={name: str(why) for name, why in params["build_failures"].items()},
     )
 
 
@@ -287,7 +287,7 @@ def _check_order(containers: Sequence[Container]) -> None:
 
 
 def _check_ports(containers: Sequence[Container]) -> None:
-    """Refuse two containers that publish the same port of a host, unless they are told to run on different ones."""
+    """Raise FleetError if two containers publish the same port of a host, unless they are placed on different hosts."""
     for target in {container.target for container in containers}:
         there = [container for container in containers if container.target == target and container.state != "absent"]
         check_ports((container.name, entry) for container in there for entry in container.publish or ())
@@ -301,13 +301,13 @@ def _rollback_limit_from(params: Mapping[str, Any]) -> int:
 
 
 def _share_from(text: str | None, total: int) -> int | None:
-    """A number of containers, or a percentage of them rounded down; at least one."""
+    """Return a number of containers, from a number or a percentage rounded down, at least one."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d{1,6})(%?)", text)
     number = int(match[1]) if match else 0
     if match is None or number < 1 or (match[2] and number > 100):
-        raise FleetError(f"max_unavailable: {text!r} is no number of containers.", "Write for example 2, or 25%.")
+        raise FleetError(f"max_unavailable: {text!r} is not a number of containers.", "Write for example 2, or 25%.")
     return max(1, total * number // 100) if match[2] else number
 
 
@@ -320,7 +320,7 @@ def _generation_from(params: Mapping[str, Any], name: str) -> GenerationChoice |
     if text == "previous":
         return "previous"
     if not re.fullmatch(r"[1-9]\d{0,8}", text):
-        raise FleetError(f"{name}: generation {text!r} is no generation.", "Give its number, or 'previous'.")
+        raise FleetError(f"{name}: generation {text!r} is not valid.", "Give its number, or 'previous'.")
     return int(text)
 
 
@@ -340,14 +340,14 @@ def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
     config: dict[str, Value] = {**params["config"], **params["secret_config"]}
     for key in params["secret_config"]:
         if key.split() != [key]:
-            raise FleetError(f"{name}: secret_config: {key!r} is no config key.", "Write it without blanks.")
+            raise FleetError(f"{name}: secret_config: {key!r} is not a config key.", "Write it without blanks.")
     for key, value in config.items():
         if not key or UNPRINTABLE.search(key):
-            raise FleetError(f"{name}: {key!r} is no config key.", "See 'incus config show' for those that are set.")
+            raise FleetError(f"{name}: {key!r} is not a config key.", "See 'incus config show' for those that are set.")
         if key.startswith("volatile."):
             raise FleetError(f"{name}: config key {key!r} belongs to Incus.", "Remove it from the declaration.")
         if isinstance(value, (list, tuple, Mapping)):
-            raise FleetError(f"{name}: config key {key!r} has a value that is no text, number or boolean.", _AS_TEXT)
+            raise FleetError(f"{name}: config key {key!r} has a value that is not a text, number or boolean.", _AS_TEXT)
         if key == "limits.memory" and not _PERCENTAGE.match(value_text(value)):
             _size_from(value_text(value), f"{name}: config key 'limits.memory'")
     if params["autostart"] is not None:
@@ -378,7 +378,7 @@ def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device |
     devices: Mapping[str, Any] = params["devices"]
     for device, keys in devices.items():
         if not device or "/" in device or UNPRINTABLE.search(device):
-            raise FleetError(f"{name}: {device!r} is no name for a device.", "Use letters, digits, dots and dashes.")
+            raise FleetError(f"{name}: {device!r} is not a valid device name.", "Use letters, digits, dots and dashes.")
         if device == "nixprofiles":
             raise FleetError(f"{name}: the device 'nixprofiles' is made by this module.", "Use 'self_update' for it.")
         if device.startswith(tuple(_OWN_DEVICES)):
@@ -399,7 +399,7 @@ def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device |
                     f'Write it in quotes: "{address}".',
                 )
             if isinstance(value, (list, tuple, Mapping)):
-                problem = f"{name}: device {device!r}: {key!r} has a value that is no text, number or boolean."
+                problem = f"{name}: device {device!r}: {key!r} has a value that is not a text, number or boolean."
                 raise FleetError(problem, _AS_TEXT)
     return devices
 

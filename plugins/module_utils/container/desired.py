@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import FleetError
 from ..incus.models import Config, Devices, Instance, Profile
-from ..paths import LOCALTIME, STORE_PROFILE
+from ..paths import LOCALTIME
 from ..redaction import recorded_secrets
 from ..stored_keys import HIDDEN_KEYS, PROFILES_LXC, SELF_UPDATE, SET, TAGS, VOLATILE_ROOT
 from ..values import Value, same_value, value_text
@@ -31,13 +31,10 @@ from .expanded import (
     root_of,
 )
 from .in_force import restart_notes, waiting
+from .kind import PROFILES_DEVICE, PROFILES_TARGET
 from .mounts import Volumes, check_mounts, check_pool, late_changes, mount_devices, volumes_change
 from .observed import Observed
-from .raw_lxc import INIT_LINE, lines_of, raw_lxc, without_ours
-
-PROFILES_TARGET = "/nix/var/nix/profiles"
-PROFILES_DEVICE = "nixprofiles"
-
+from .raw_lxc import lines_of, raw_lxc, without_ours
 
 # Free text: two spellings of a size or a truth are two texts there.
 _FREE_TEXT = ("user.", "environment.", "cloud-init.", "raw.")
@@ -72,7 +69,7 @@ class Change:
 
 
 def creation(declared: Container, observed: Observed) -> dict[str, Any]:
-    """The body that creates the instance (InstancesPost, without its source)."""
+    """Return the body that creates the instance (InstancesPost, without its source)."""
     wanted_config = _declared_config(declared, {})
     config = {key: value_text(value) for key, value in wanted_config.items() if value is not None}
     profiles = _wanted_profiles(declared, None, observed)
@@ -214,8 +211,8 @@ def _wanted_devices(declared: Container, instance: Instance | None, observed: Ob
 def _declared_devices(
     declared: Container, root_name: str, root: Device | None, from_profiles: Devices, stored: Devices
 ) -> dict[str, Device | None]:
-    """The declared devices. What the options for the root disk say is in the root disk, and one without a type is
-    the profiles' with the declared keys on top, as "incus config device override" has it."""
+    """Return the declared devices. Options for the root disk are merged into the root disk. A device without a type is
+    the profiles' device with the declared keys on top, as "incus config device override" has it."""
     devices = dict(declared.devices)
     _check_root_size(declared, root_name)
     for name, keys in declared.devices.items():
@@ -258,14 +255,14 @@ def _root_pool(wanted: Device | None, stored: Devices, from_profiles: Devices) -
 
 
 def volume_change(declared: Container, instance: Instance | None, observed: Observed) -> tuple[Volumes, Volumes]:
-    """What of the container's volumes is missing or has another size, before and after."""
+    """Return the container's volumes that are missing or have another size, before and after."""
     return volumes_change(declared, _wanted_devices(declared, instance, observed), observed)
 
 
 def _profiles_device(
     declared: Container, instance: Instance | None, profiles: Sequence[str], observed: Observed
 ) -> Device:
-    """The container's own Nix profile."""
+    """Return the device for the container's own Nix profile."""
     device: dict[str, Value] = {
         "type": "disk",
         "source": declared.profile_dir,
@@ -279,7 +276,7 @@ def _profiles_device(
 def _self_update(
     declared: Container, instance: Instance | None, profiles: Sequence[str], observed: Observed
 ) -> bool | None:
-    """Whether it may write its profile: as is declared, or as it was made. None leaves what is there.
+    """Return whether the container may write its profile, as declared or as created. None leaves what exists.
 
     That is for one that somebody else has made, which may be updating itself.
     """
@@ -294,7 +291,7 @@ def _self_update(
 
 
 def _turns_self_update(instance: Instance, devices: Mapping[str, Mapping[str, str] | None]) -> bool:
-    """Whether a change of devices decides on it, and not only mends the mount."""
+    """Return whether a change of devices decides on self_update, and does not only repair the mount."""
     new = devices.get(PROFILES_DEVICE)
     if new is None or "readonly" not in new:
         return False
@@ -344,7 +341,7 @@ def _is_other_kind(stored: Mapping[str, str], wanted: Device) -> bool:
 
 
 def _merged(stored: Mapping[str, str], wanted: Device) -> dict[str, str]:
-    """A device with the declared keys set, those declared as null removed, and the others as they are."""
+    """Return a device with declared keys set, keys declared as null removed, and the others kept."""
     merged = {key: value for key, value in stored.items() if key not in wanted}
     for key, value in wanted.items():
         if key in stored and same_value(value, stored[key]):
@@ -385,54 +382,7 @@ def _with_one_store_profile(names: Sequence[str], store: str, profiles: Mapping[
 # What is there
 
 
-def shares_store(instance: Instance, store_profile: str = STORE_PROFILE) -> bool:
-    """Whether an instance is a container on the shared store: one sign of it is enough."""
-    signs = (has_profiles_device(instance), has_init_line(instance), store_profile in instance.profiles)
-    return instance.type == "container" and "volatile.base_image" not in instance.config and any(signs)
-
-
-def has_profiles_device(instance: Instance) -> bool:
-    """Whether it has a Nix profile mounted, its own or another."""
-    return instance.devices.get(PROFILES_DEVICE, {}).get("path") == PROFILES_TARGET
-
-
-def has_init_line(instance: Instance) -> bool:
-    """Whether it boots what its Nix profile leads to."""
-    return INIT_LINE in lines_of(instance.config.get("raw.lxc", ""))
-
-
 # What is refused
-
-
-def check_kind(declared: Container, instance: Instance) -> None:
-    """Refuse an instance that is something else: to turn it into one of ours would destroy it."""
-    if not shares_store(instance, declared.store_profile):
-        raise FleetError(
-            f"There is an instance {declared.name!r} already, and it is not a container on the shared store.",
-            "It was left as it is. Choose another name, or remove it yourself with 'incus delete'.",
-        )
-
-
-def check_survives_stop(declared: Container, instance: Instance) -> None:
-    if instance.ephemeral and declared.ephemeral is not False:
-        raise FleetError(
-            f"{declared.name} is ephemeral: its stop would delete it.",
-            "Declare 'ephemeral: false' to keep it, or 'state: absent'.",
-        )
-
-
-def check_profiles(declared: Container, observed: Observed) -> None:
-    if declared.store_profile not in observed.profiles:
-        raise FleetError(
-            f"The Incus profile {declared.store_profile!r} that shares the store is not there.",
-            "Run the module inx.fleet.inx_store_mount first (the role inx.fleet.host does it).",
-        )
-    for name in declared.profiles or ():
-        if name not in observed.profiles:
-            raise FleetError(
-                f"{declared.name}: there is no Incus profile {name!r}.",
-                f"The project has: {', '.join(sorted(observed.profiles))}.",
-            )
 
 
 def _check_expanded(declared: Container, observed: Observed, now: Expanded | None, wanted: Expanded) -> tuple[str, ...]:

@@ -26,17 +26,17 @@ class Expanded:
 
     @property
     def is_privileged(self) -> bool:
-        """Whether root in the container is root of the host."""
+        """Return whether root in the container is root on the host."""
         return same_value(True, self.config.get("security.privileged", ""))
 
     @property
     def is_host_root(self) -> bool:
-        """Whether some user in the container is the host's uid 0."""
+        """Return whether a user in the container is the host's uid 0."""
         return self.is_privileged or maps_host_root(self.config.get("raw.idmap", ""))
 
     @property
     def has_daemon(self) -> bool:
-        """Whether the socket of the Nix daemon is mounted."""
+        """Return whether the socket of the Nix daemon is mounted."""
         socket = f"{DAEMON_SOCKET_DIR}/socket/"
         sources = [keys.get("source", "").rstrip("/") + "/" for keys in self.devices.values() if keys.get("source")]
         return any(source.startswith("/") and socket.startswith(source) for source in sources)

@@ -17,12 +17,12 @@ from .declaration import Container
 from .observed import Observed
 from .steps import Step, new_step
 
-# More digits are no generation's, see generations.py.
+# Longer numbers are not generations, see nix/profiles.py.
 _LAST_GENERATION = 999_999_999
 
 
 def next_generation(found: Generations, path: str) -> int:
-    """The number that ``path`` gets: the newest generation's if it is that one already, else the one after it.
+    """Return the number for ``path``: that of the newest generation if it is the same system, else the next one.
 
     Nix: src/libstore/profiles.cc, createGeneration.
     """
@@ -36,7 +36,7 @@ def next_generation(found: Generations, path: str) -> int:
 
 
 def chosen_generation(declared: Container, observed: Observed) -> int | None:
-    """The number of the generation that is declared; None when none is."""
+    """Return the number of the declared generation, None when none is declared."""
     choice, found = declared.generation, observed.generations
     if choice is None:
         return None
@@ -68,18 +68,18 @@ def _older_good(found: Generations, failed: Collection[str]) -> list[int]:
 
 
 def failed_systems(instance: Instance | None) -> tuple[str, ...]:
-    """The systems that were tried on an instance and found bad, the last one last."""
+    """Return the systems that were tried on an instance and found bad, oldest first."""
     return () if instance is None else tuple(instance.config.get(FAILED, "").split())
 
 
 def notes_of_health(instance: Instance, system: str) -> dict[str, str]:
-    """What is noted on an instance when a system was seen to be healthy; "" is no note."""
+    """Return the notes for an instance whose system was seen to be healthy; "" removes a note."""
     others = [path for path in failed_systems(instance) if path != system]
     return {ACTIVATING: "", HEALTHY: system, FAILED: " ".join(others)}
 
 
 def fallback_of(system: str, instance: Instance, found: Generations) -> Generation | None:
-    """The generation to go back to if ``system`` turns out bad: what runs, or what was healthy last, or what boots.
+    """Return the generation to roll back to if ``system`` is bad: what runs, what was healthy last, or what boots.
 
     None when there is none, or when ``system`` was healthy before: what ails it then is not the update.
     """

@@ -57,7 +57,7 @@ def wait_until_up(incus: Incus, container: Container, system: str) -> list[str]:
 
 
 def system_of_start(incus: Incus, container: Container) -> str:
-    """The system that runs in a container that is being started, once it says so; UnhealthyError if it never does."""
+    """Return the system that runs in a starting container, once it is known. Raises UnhealthyError if it never is."""
     name = container.name
 
     def look() -> str:
@@ -104,7 +104,7 @@ def _run_command(incus: Incus, name: str, health: Health, deadline: float) -> No
             raise UnhealthyError(
                 f"{shlex.join(health.command)!r} still ended with code {done.code} after {health.timeout} s."
                 + (f" It said:\n{said}" if said else ""),
-                f"See '{_JOURNAL.format(name)}', or mend the command or its timeout in 'health'.",
+                f"See '{_JOURNAL.format(name)}', or fix the command or its timeout in 'health'.",
             )
         time.sleep(pause)
         pause = min(pause * 1.5, _LAST_POLL)
@@ -176,7 +176,7 @@ def _state(incus: Incus, name: str, system: str) -> str:
     """Return what systemd says of itself, through the program of ``system``; "running" when that has no systemd."""
     if not asks_systemd(system):
         return "running"
-    # It fails while there is no bus yet, and its exit code says less than its word.
+    # It fails before the bus is up, and its exit code says less than its word.
     return _say(incus, name, [_systemctl(system), "is-system-running"]).strip()
 
 
@@ -226,7 +226,7 @@ def is_stalled(incus: Incus, name: str, system: str) -> Callable[[], bool]:
 
 
 def _say(incus: Incus, name: str, command: Sequence[str]) -> str:
-    """What a program in a container says; nothing when it hangs."""
+    """Return the output of a program in a container, "" when it hangs."""
     with suppress(LateError):
         return incus.execute(name, command, _LOOK_TIMEOUT).stdout
     return ""
@@ -261,7 +261,7 @@ def _failed_units_text(incus: Incus, name: str, system: str) -> str:
 
 
 def journal(incus: Incus, name: str, system: str) -> list[str]:
-    """The last lines on each failed unit, or the last errors of this boot; none when the container cannot say."""
+    """Return the last journal lines of each failed unit, or the last errors of this boot."""
     with suppress(FleetError):
         if os.path.exists(f"{system}/sw/bin/journalctl"):
             return list(_journal_parts(incus, name, system))

@@ -34,4 +34,4 @@ def with_held_back(plans: Sequence[Plan]) -> list[Plan]:
 
 def not_touched(name: str, other: str) -> FleetError:
     """Return the error of a container that comes after ``other``."""
-    return FleetError(f"{name} was not touched, because it comes after {other}, which failed.", f"Mend {other} first.")
+    return FleetError(f"{name} was not touched, because it comes after {other}, which failed.", f"Fix {other} first.")

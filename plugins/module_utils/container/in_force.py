@@ -23,7 +23,7 @@ _IDMAP = (_PRIVILEGED, "security.idmap.base", "security.idmap.isolated", "securi
 # Incus: internal/server/instance/drivers/driver_lxc.go: what it runs with, and what it gets at its next start.
 _CURRENT, _NEXT = "volatile.idmap.current", "volatile.idmap.next"
 _ABSENT = "-"
-#: Instead of the mark of a value that is told nobody: it is taken for another one until the next start.
+#: In the place of the mark of a secret value, which counts as changed until the next start.
 _UNKNOWN = "?"
 _MARK = 12
 

@@ -25,7 +25,7 @@ _KERNEL = ("/dev", "/proc", "/sys")
 _RUN = "/run"
 # The host's directories that the container lives on. Only themselves may be mounted at, over or below them.
 _SHARED = (STORE, "/nix/var/nix/daemon-socket", "/nix/var/nix/db", "/nix/var/nix/profiles")
-# Incus: internal/server/device/disk.go, UpdatableFields: all else is unmounted and mounted anew.
+# Incus: internal/server/device/disk.go, UpdatableFields: all other keys unmount and mount the disk again.
 _KEPT_MOUNTED = ("size", "limits.", "dependent")
 _ENTRY = "lxc.mount.entry"
 
@@ -209,7 +209,7 @@ def hides_when_live(before: Sequence[Mount], after: Sequence[Mount], changed: It
 
     Incus unmounts and mounts what changes, and leaves what stays: an outer mount would come over an inner one, or take
     it along. The store itself is in use by every process. ``before`` and ``after`` are all mounts; ``changed`` are the
-    devices that come, go, or are mounted anew.
+    devices that are added, removed or mounted again.
     """
     moving = wanted = frozenset(changed)
     while unsafe := _unsafe_to_move(before, after, moving):
@@ -250,7 +250,7 @@ def loses_points(before: Sequence[Mount], changed: Collection[str], files: Colle
 
 
 def remounted(before: Devices, after: Devices) -> frozenset[str]:
-    """Return the disks that come, go, or are mounted anew between two states of all devices."""
+    """Return the disks that are added, removed or mounted again between two states of all devices."""
 
     def mounted(devices: Devices, name: str) -> dict[str, str] | None:
         keys = devices.get(name, {})

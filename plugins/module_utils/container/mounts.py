@@ -42,7 +42,7 @@ _NOT_WHILE_RUNNING = ("tmpfs:", "tmpfs-overlay:")
 
 
 def tmpfs_entries(declared: Container, stored: Sequence[str], observed: Observed) -> list[str]:
-    """The lines of raw.lxc for tmpfs; those that are stored if nothing is declared."""
+    """Return the lines of raw.lxc for tmpfs, the stored ones if nothing is declared."""
     if declared.volatile.root is None:
         return [line for line in stored if line.startswith(TMPFS_ENTRY)]
     # In the order of their paths, so that one below another is mounted after it.
@@ -53,7 +53,7 @@ def tmpfs_entries(declared: Container, stored: Sequence[str], observed: Observed
 def mount_devices(
     declared: Container, instance: Instance | None, root_pool: str | None, observed: Observed
 ) -> dict[str, Device | None]:
-    """The devices for tmpfs and volumes; None for those that are declared no more. Nothing that is not declared."""
+    """Return the devices for tmpfs and volumes, None for those that are no longer declared."""
     stored = {} if instance is None else instance.devices
     wanted: dict[str, Device | None] = {}
     if declared.volatile.root is not None:
@@ -139,7 +139,7 @@ def _is_shifted(keys: Mapping[str, str], observed: Observed) -> bool:
 def _place(
     declared: Container, entry: Persist, device: Mapping[str, str], root_pool: str | None, observed: Observed
 ) -> tuple[str, str]:
-    """The pool and the name of a path's volume: the one that it has, or had before, or a new one."""
+    """Return the pool and name of a path's volume: its current one, an earlier one, or a new one."""
     check_pool(declared, entry.pool, observed)
     name = entry.volume(lxc_name(declared.project, declared.name))
     if device.get("path") == entry.path and "pool" in device and "source" in device:
@@ -156,7 +156,7 @@ def _place(
             )
         wanted = found[0]
     if wanted is None:
-        raise FleetError(f"{declared.name}: there is no pool for {entry.path}.", "Name one: 'persist', 'pool'.")
+        raise FleetError(f"{declared.name}: no pool is known for {entry.path}.", "Name one: 'persist', 'pool'.")
     if wanted in observed.memory_pools:
         raise FleetError(
             f"{declared.name}: the pool {wanted!r} is in memory, so nothing persists there.",
@@ -170,7 +170,7 @@ def check_pool(declared: Container, pool: str | None, observed: Observed) -> Non
     """Refuse a storage pool that is not there; the server will, if it does not list them to this user."""
     if pool is not None and observed.pools is not None and pool not in observed.pools:
         raise FleetError(
-            f"{declared.name}: there is no storage pool {pool!r}.",
+            f"{declared.name}: the storage pool {pool!r} does not exist.",
             f"The host has: {', '.join(sorted(observed.pools)) or 'none'}.",
         )
 
@@ -216,7 +216,7 @@ def check_volumes_are_here(declared: Container, instance: Instance, observed: Ob
 
 
 def attached_volumes(instance: Instance) -> list[tuple[str, str]]:
-    """The pool and the name of the custom volumes that are attached to an instance itself."""
+    """Return the pool and name of the custom volumes attached to the instance itself."""
     return [
         # What comes after the name is a path in the volume.
         (device["pool"], device["source"].partition("/")[0])
@@ -254,7 +254,7 @@ Volumes = Mapping[str, "Mapping[str, str | None] | None"]
 def volumes_change(
     declared: Container, devices: Mapping[str, Device | None], observed: Observed
 ) -> tuple[Volumes, Volumes]:
-    """The volumes that are missing or have another size, before and after. ``devices`` are the wanted ones."""
+    """Return the volumes that are missing or have another size, before and after. ``devices`` are the wanted ones."""
     before: dict[str, Mapping[str, str | None] | None] = {}
     after: dict[str, Mapping[str, str | None] | None] = {}
     for entry in declared.volatile.persist or ():
@@ -279,7 +279,7 @@ def _new_volume(declared: Container, entry: Persist) -> dict[str, str]:
 
 
 def own_volumes(declared: Container, observed: Observed) -> dict[str, dict[str, str]]:
-    """The volumes that were made for a container of this name, as POOL/NAME, with their paths."""
+    """Return the volumes that were created for a container of this name, as POOL/NAME, with their paths."""
     owner = lxc_name(declared.project, declared.name)
     return {
         f"{pool}/{name}": {VOLUME_PATH: volume.config.get(VOLUME_PATH, "")}
@@ -289,7 +289,7 @@ def own_volumes(declared: Container, observed: Observed) -> dict[str, dict[str, 
 
 
 def is_in_memory(path: str, mountinfo: str) -> bool:
-    """Whether a path of the host is on a tmpfs, by the text of /proc/self/mountinfo."""
+    """Return whether a path of the host is on a tmpfs, by the text of /proc/self/mountinfo."""
     found, kind = "", ""
     for line in mountinfo.splitlines():
         # proc(5): the mount point is the fifth field, the type is the first one after a dash.

@@ -85,7 +85,7 @@ def _started(project: str, instance: Instance | None, member: str | None) -> Sta
 
 
 def _missing_sources(declared: Container) -> frozenset[str]:
-    """The paths to be mounted that are not there, as far as this user can tell."""
+    """Return the paths to mount that do not exist, as far as this user can tell."""
     disks = [keys for keys in declared.devices.values() if keys is not None and keys.get("type") == "disk"]
     # Incus: doc/reference/devices_disk, "required": one that may come later.
     needed = [keys for keys in disks if not same_value(False, value_text(keys.get("required", True)))]
@@ -142,7 +142,7 @@ def _looks_at_storage(
     instances: Mapping[str, Instance],
     nothing: Observed,
 ) -> dict[str, Observed]:
-    """What is known of volumes, pools and roots, for the containers whose plan depends on it."""
+    """Return what is known of volumes, pools and roots, for the containers whose plan depends on it."""
     stored = [entry for entry in declared.containers if entry.volatile.persist or entry.volatile.delete_volumes]
     if pools is not None and host.incus.server.member is not None:
         # A move to another member may leave their volumes behind, or has done so.
@@ -184,7 +184,7 @@ def _has_volumes(instance: Instance | None) -> bool:
 
 
 def _occupied(host: Host, declared: Container, instance: Instance) -> frozenset[str]:
-    """The paths that are to get a volume, and have files that it would hide."""
+    """Return the paths that are to get a volume and have files that it would hide."""
     if not instance.is_running and instance.config.get(VOLATILE_ROOT) == "rebuild":
         # What was left there was volatile.
         return frozenset()

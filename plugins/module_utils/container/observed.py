@@ -54,10 +54,10 @@ class Observed:
 
     @property
     def keeps_mount_points(self) -> bool:
-        """Whether Incus leaves the mount point there when it unmounts: since 6.15, and tmpfs are devices since 6.16."""
+        """Return whether Incus keeps the mount point when it unmounts: since 6.15, and tmpfs are devices since 6.16."""
         return self.has_tmpfs_devices
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether there is an instance, at another member of the cluster."""
+        """Return whether there is an instance on another member of the cluster."""
         return self.instance is not None and self.instance.location != self.member

@@ -23,20 +23,20 @@ from .declaration import Container
 def placed(declared: Container, location: str | None, cluster: Cluster | None) -> Container:
     """``declared`` with the name of the member that takes it as its ``target``, None without a cluster.
 
-    ``location`` is the member that the instance is at, None when there is no instance.
+    ``location`` is the member that the instance is at, None without an instance.
     Raises FleetError when it can be placed nowhere.
     """
     target = declared.target
     if cluster is None:
         if target is not None:
             raise FleetError(
-                f"{declared.name}: 'target' is {target!r}, but this Incus is no member of a cluster.",
+                f"{declared.name}: 'target' is {target!r}, but this Incus is not a member of a cluster.",
                 "Remove 'target'.",
             )
         return declared
     if target is not None and target not in cluster.members:
         raise FleetError(
-            f"{declared.name}: 'target' {target!r} is no member of this cluster.",
+            f"{declared.name}: 'target' {target!r} is not a member of this cluster.",
             f"It has: {', '.join(sorted(cluster.members))}.",
         )
     member = _member(declared, location, cluster)
@@ -58,7 +58,7 @@ def _member(declared: Container, location: str | None, cluster: Cluster) -> str:
 
 
 def owner(name: str, members: Iterable[str]) -> str:
-    """The one of ``members`` that makes what is new: the highest random weight.
+    """Return the member that creates a new container: the one with the highest random weight.
 
     A member that comes or goes moves only what belongs to it.
     """

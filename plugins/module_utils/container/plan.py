@@ -24,15 +24,7 @@ from ..nix.sources import System
 from ..stored_keys import ACTIVATING, EMPTIED, MOVING, SELF_UPDATE, VOLATILE_ROOT
 from ..values import same_value
 from .declaration import Container
-from .desired import (
-    Change,
-    change,
-    check_kind,
-    check_profiles,
-    check_survives_stop,
-    creation,
-    volume_change,
-)
+from .desired import Change, change, creation, volume_change
 from .expanded import expanded_config, expanded_now
 from .fallback import (
     chosen_generation,
@@ -43,6 +35,7 @@ from .fallback import (
     rollback_step,
 )
 from .in_force import restart_pending, trust_warnings
+from .kind import check_kind, check_profiles, check_survives_stop
 from .mounts import check_volumes_are_here, check_volumes_come, own_volumes
 from .observed import Observed
 from .prune_steps import left_by, with_prune
@@ -114,7 +107,7 @@ def _plan_for_existing(
 
 
 def _absent_steps(declared: Container, observed: Observed) -> Iterator[Step]:
-    """The instance goes last: as long as it is there, a run that was killed is found and finished."""
+    """Yield the steps of a removal. The instance is last: while it exists, the next run finishes a killed one."""
     name, instance, generations = declared.name, observed.instance, observed.generations
     if instance is not None:
         config = expanded_config(instance.profiles, observed.profiles, instance.config)
@@ -212,7 +205,7 @@ def _steps_to_state(
 def _steps_for_move(
     declared: Container, wanted: System | None, observed: Observed, instance: Instance, differs: Change
 ) -> Iterator[Step]:
-    """Its system is here before it comes, so that it can be started at any moment after."""
+    """Yield the steps of a move. The system is here before the instance, so that it can start at any time after."""
     name = declared.name
     if wanted is None or wanted.generation is not None:
         raise FleetError(
@@ -239,7 +232,7 @@ def _steps_for_move(
 
 
 def _stale_steps(declared: Container, observed: Observed) -> Iterator[Step]:
-    """A container that runs at another member has its generations there: those here are of no use any more."""
+    """Yield the removal of generations that are left here of a container that runs on another member."""
     instance, found = observed.instance, observed.generations
     if instance is not None and observed.is_elsewhere and instance.is_running and found.directory:
         yield _forget_step(declared, found)
@@ -267,7 +260,7 @@ def _build_step(name: str, wanted: System) -> Iterator[Step]:
 
 
 def _record_step(declared: Container, wanted: System, observed: Observed) -> Iterator[Step]:
-    """The profile leads to a new generation, or back to the one that was chosen by its number."""
+    """Yield the step to a new generation, or back to the chosen one."""
     found = observed.generations
     before = {"generation": found.current, "system": found.system}
     if wanted.generation is not None:

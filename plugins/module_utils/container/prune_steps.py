@@ -19,13 +19,13 @@ from .steps import PROVING, Step, new_step, numbered
 
 
 def with_prune(declared: Container, system: str, observed: Observed, planned: Iterator[Step]) -> tuple[Step, ...]:
-    """The planned steps, and after them the removal of the generations that are old by then."""
+    """Return the planned steps, and after them the removal of old generations."""
     steps = tuple(planned)
     return (*steps, *_prune_step(declared, system, observed, steps))
 
 
 def _prune_step(declared: Container, system: str, observed: Observed, steps: Sequence[Step]) -> Iterator[Step]:
-    """What goes is older than those to keep, and nothing that runs, boots, or may be gone back to.
+    """Yield the removal of generations older than those to keep, except what runs, boots, or may be rolled back to.
 
     That is judged by what the other steps leave, as the next run would judge it, which is to find nothing to do.
     """
@@ -42,7 +42,7 @@ def _prune_step(declared: Container, system: str, observed: Observed, steps: Seq
 
 
 def left_by(declared: Container, observed: Observed, steps: Sequence[Step]) -> tuple[Instance, Generations]:
-    """What runs, what is noted on the instance, and the generations, when steps have ended well."""
+    """Return the instance and the generations that the steps leave when they succeed."""
     instance, found = observed.instance or Instance(name=declared.name), observed.generations
     runs, status, notes = instance.running_system, instance.status, dict(instance.config)
     for step in steps:

@@ -18,7 +18,7 @@ from .observed import Observed
 
 
 def rebuilds(declared: Container, instance: Instance) -> bool:
-    """Whether a start empties the root: as it is declared, or else as it was the last time that it was."""
+    """Return whether a start empties the root, as declared now or by an earlier declaration."""
     if declared.volatile.root is not None:
         return declared.volatile.root == "rebuild"
     return instance.config.get(VOLATILE_ROOT) == "rebuild"

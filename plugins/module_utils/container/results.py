@@ -12,12 +12,12 @@ from typing import Any
 
 from ..errors import FleetError
 from ..redaction import hidden, secret_keys, stored_secrets
-from .converge import Outcome
+from .outcome import Outcome
 from .steps import Step
 
 
 def container_result(outcome: Outcome) -> dict[str, Any]:
-    """The return values of one container."""
+    """Return the return values of one container."""
     instance, found = outcome.observed.instance, outcome.observed.generations
     container = {
         "name": outcome.name,
@@ -40,7 +40,7 @@ def container_result(outcome: Outcome) -> dict[str, Any]:
 
 
 def member_result(outcome: Outcome) -> dict[str, Any]:
-    """The return values of one container of a set: the same, with the error that ended its work.
+    """Return the return values of one container of a set, with the error that stopped it.
 
     Addresses are not among them: for a whole set they are not asked for.
     """
@@ -51,13 +51,13 @@ def member_result(outcome: Outcome) -> dict[str, Any]:
 
 
 def failure_table(outcomes: Sequence[Outcome]) -> str:
-    """What went wrong where."""
+    """Return a table of the failures."""
     failed = {outcome.name: outcome.error for outcome in outcomes if outcome.error is not None}
     return errors_by_name(failed, f"{len(failed)} of {len(outcomes)} containers failed:")
 
 
 def errors_by_name(failed: Mapping[str, FleetError], headline: str) -> str:
-    """A line for each error, and below it what takes more than a line."""
+    """Return a line for each error, with long errors in full below."""
     width = max(len(name) for name in failed)
     lines = [f"  {name:<{width}}  {_in_a_line(name, error)}" for name, error in failed.items()]
     details = [f"\n{error}" for error in failed.values() if "\n" in error.problem]
@@ -65,14 +65,14 @@ def errors_by_name(failed: Mapping[str, FleetError], headline: str) -> str:
 
 
 def _in_a_line(name: str, error: FleetError) -> str:
-    """All of a short error. Of a long one the first line, with the last error of another program in it."""
+    """Return a short error, or the first line of a long one with the last error of another program."""
     first, *more = str(error).removeprefix(f"{name}: ").splitlines()
     errors = [line.strip() for line in more if line.lstrip().startswith("error:")]
     return f"{first} {errors[-1]}" if first.endswith(":") and errors else first
 
 
 def _previous_generation(outcome: Outcome) -> int | None:
-    """The generation that this run replaced, or else the one before the current one."""
+    """Return the generation that a rollback would choose."""
     found = outcome.observed.generations
     for step in outcome.steps:
         if step.action in ("record", "rollback"):
@@ -124,7 +124,7 @@ def steps_result(steps: Sequence[Step]) -> list[dict[str, Any]]:
 
 
 def differences(outcome: Outcome) -> dict[str, Any]:
-    """The outcome as Ansible's diff: two dictionaries of what changes, and the packages as nix names them."""
+    """Return the outcome as Ansible's diff: what changes as two dictionaries, and the packages as nix names them."""
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     for step in told_steps(outcome):

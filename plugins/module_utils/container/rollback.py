@@ -132,7 +132,7 @@ def is_running(host: Host, name: str) -> bool:
 
 
 def running_system(host: Host, name: str) -> str | None:
-    """The system that runs in a container now; None when it does not run, or does not say."""
+    """Return the system that runs in a container now, None when it does not run or does not say."""
     instance = host.incus.instance(name)
     if instance is None or not instance.is_running:
         return None
@@ -158,7 +158,7 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], list[str]
 
 
 def _note_good(host: Host, container: Container, system: str) -> None:
-    """What the next run is to know, in one request, and none if it knows it already."""
+    """Record that a system is healthy, in one request, or none if it is recorded already."""
     instance = host.incus.instance(container.name)
     if instance is None:
         return
@@ -223,7 +223,7 @@ def _way_back(host: Host, plan: Plan, bad: str) -> Generation | str:
     if instance is not None and instance.config.get(HEALTHY) == bad:
         return "This system was healthy before"
     if fallback is None or fallback.system == bad:
-        return "There is no generation to go back to"
+        return "There is nothing to roll back to: no earlier generation is good"
     return fallback
 
 
@@ -237,7 +237,7 @@ def return_to(host: Host, container: Container, fallback: Generation) -> None:
 
 
 def _switches_back(host: Host, container: Container, good: str) -> bool:
-    """Switch to ``good`` and tell whether it is well then. A system that is half up is no place to switch from."""
+    """Switch to ``good`` and return whether it is healthy then. A half-started system cannot switch."""
     name = container.name
     if running_system(host, name) is None:
         return False

@@ -27,7 +27,7 @@ from ..paths import PROFILES_DIR
 from ..text import shown, utc
 from ..waiting import poll
 
-# No container is called so, and Nix passes over files that are no links.
+# Not a container's name, and Nix skips files that are not links.
 _FILE = ".lock-"
 # Nanoseconds since the host was booted, which no other clock change can turn back, and what is waited for.
 _PLACE = re.compile(r"\.wait-(\d{20})-(.+)\Z")
@@ -58,13 +58,13 @@ class Locks:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give all back, with the files of runs that were killed: their containers may be declared no more."""
+        """Release all locks, and remove the files of killed runs: their containers may no longer be declared."""
         self._give_back(list(self._held))
         self._leave_queues(list(self._places))
         _remove_left()
 
     def __contains__(self, name: object) -> bool:
-        """Whether this run holds a container."""
+        """Return whether this run holds a container."""
         return name in self._held
 
     def take_free(self, names: Iterable[str]) -> None:
@@ -196,7 +196,7 @@ def _is_free(path: str) -> bool:
 
 
 def _remove_left() -> None:
-    """Remove the files that nobody holds. Those of another user stay, as does all if there is no directory."""
+    """Remove the files that nobody holds. Those of another user stay."""
     with suppress(OSError):
         for name in os.listdir(PROFILES_DIR):
             if name.startswith(_FILE):
@@ -219,7 +219,7 @@ def _path(name: str) -> str:
 
 
 def _is_at(path: str, descriptor: int) -> bool:
-    """Whether an open file is the one that has this name now."""
+    """Return whether an open file still has this name."""
     try:
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except FileNotFoundError:
@@ -227,7 +227,7 @@ def _is_at(path: str, descriptor: int) -> bool:
 
 
 def _holder(name: str) -> str:
-    """Who holds a lock, as far as it says."""
+    """Return who holds a lock, as far as it says."""
     with suppress(OSError, ValueError, KeyError, TypeError), open(_path(name), "rb") as file:
         note = json.loads(file.read(_NOTE_LIMIT))
         return shown(f"{note['what']} (process {note['pid']}, since {note['since']})")

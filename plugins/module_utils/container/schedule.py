@@ -54,7 +54,7 @@ class Slots:
     """
 
     def __init__(self, total: int | None, rollback_limit: int | None = None) -> None:
-        """``total`` is the number of slots, ``rollback_limit`` that of rollbacks; None is no limit."""
+        """``total`` is the number of slots, ``rollback_limit`` that of rollbacks; None means unlimited."""
         self._free = total
         self._taken = 0
         self._rollbacks_left = rollback_limit

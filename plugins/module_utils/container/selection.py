@@ -53,7 +53,7 @@ def words(value: Any, what: str) -> tuple[str, ...] | None:
     """Return a list of words, which may be one text with commas between them, as Ansible converts it.
 
     Blanks around a word are dropped, and so is what is empty after a comma. Raise FleetError for anything else,
-    and for a text in which there is no word: an empty list says it better.
+    and for a text without a word: an empty list is clearer.
     """
     if value is None:
         return None
@@ -63,7 +63,7 @@ def words(value: Any, what: str) -> tuple[str, ...] | None:
         raise FleetError(f"{what}: {value!r} is not a list of words.", advice)
     found = tuple(text for text in (str(part).strip() for part in parts) if text)
     if parts and not found:
-        raise FleetError(f"{what}: there is no word in {value!r}.", advice)
+        raise FleetError(f"{what}: {value!r} has no word in it.", advice)
     return found
 
 

@@ -29,7 +29,7 @@ def plan_set(
     purged = _purged(declared, observed)
     if len(purged) > declared.purge_limit:
         raise FleetError(
-            f"{len(purged)} containers of the set {declared.name!r} are declared no more, and 'purge_limit' is "
+            f"{len(purged)} containers of the set {declared.name!r} are no longer declared, and 'purge_limit' is "
             f"{declared.purge_limit}: {', '.join(container.name for container in purged)}. Nothing was changed.",
             "Raise 'purge_limit' if they are to go with all that they hold.",
         )

@@ -46,7 +46,7 @@ PROVING = frozenset(("start", "restart", "activate"))
 class Step:
     """One thing to do, with what it finds and what it leaves: only the keys that it changes.
 
-    ``notes`` are config keys that an update writes besides, of which nobody is told.
+    ``notes`` are further config keys that an update writes, which are not reported.
     """
 
     action: Action
@@ -62,7 +62,7 @@ class Plan:
     """The steps for one container in their order, and what its user should know.
 
     ``fallback`` is the generation to go back to when ``system`` turns out bad.
-    ``error`` is told when the steps are done: the declaration cannot be met.
+    ``error`` is raised after the steps: the declaration cannot be met.
     """
 
     container: Container

@@ -120,7 +120,7 @@ def _advice_on_untried(code: int, name: str) -> str:
         return "Another switch holds its lock. Run again when that has ended, or raise 'wait_timeout'."
     if code in (_REFUSED, _INIT_CHANGED):
         return "It takes a boot: run with 'state: restarted', or declare 'activation: boot' and restart it later."
-    return f"See 'incus exec {name} -- journalctl --boot', mend the cause, and run again, or with 'state: restarted'."
+    return f"See 'incus exec {name} -- journalctl --boot', fix the cause, and run again, or with 'state: restarted'."
 
 
 def _failed_before(units: Sequence[str]) -> str:

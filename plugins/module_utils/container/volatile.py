@@ -25,7 +25,7 @@ PERSIST_DEVICE = "inx-persist-"
 TMPFS_ENTRY = "lxc.mount.entry=inx-tmpfs "
 
 
-# Made anew in every container, or the collection's own mounts.
+# Created in every container, or the collection's own mounts.
 _TAKEN = (
     "/dev",
     "/proc",
@@ -53,7 +53,7 @@ class Mounted:
 
     @property
     def device(self) -> str:
-        """The name of its device."""
+        """Return the name of its device."""
         return self.prefix + slug(self.path)
 
 
@@ -73,7 +73,7 @@ class Tmpfs(_Made):
 
     @property
     def keys(self) -> dict[str, Value]:
-        """Its device, on a server that has such devices."""
+        """Return its device, on a server that has such devices."""
         return {
             "type": "disk",
             "source": "tmpfs:",
@@ -84,7 +84,7 @@ class Tmpfs(_Made):
 
     @property
     def entry(self) -> str:
-        """Its line of raw.lxc, on a server that has not."""
+        """Return its line of raw.lxc, on a server without such devices."""
         # As in fstab.
         target = self.path.lstrip("/").replace("\\", r"\134").replace(" ", r"\040")
         size = "" if self.size is None else f",size={byte_count(self.size)}"
@@ -99,7 +99,7 @@ class Persist(_Made):
     pool: str | None = None
 
     def volume(self, container: str) -> str:
-        """The name of its volume: found again by the next container that is called so, by liblxc's name."""
+        """Return the name of its volume. It contains liblxc's name: the next container of that name finds it."""
         return f"{container}_{slug(self.path)}"
 
 
@@ -114,7 +114,7 @@ class Volatile:
 
     @property
     def mounts(self) -> tuple[Mounted, ...]:
-        """All paths with a file system of their own."""
+        """Return all paths with a file system of their own."""
         return (*self.tmpfs, *(self.persist or ()))
 
 
@@ -172,11 +172,11 @@ def mount_path(text: str, what: str) -> str:
     path = text.rstrip("/")
     parts = path.split("/")[1:]
     if not path.startswith("/") or any(part in ("", ".", "..") for part in parts) or UNPRINTABLE.search(path):
-        raise FleetError(f"{what}: {text!r} is no path below /.", "Write it absolute and plain, as /var/lib/db.")
+        raise FleetError(f"{what}: {text!r} is not a path below /.", "Write it absolute and plain, as /var/lib/db.")
     resolved = normalised(path)
     for taken in _TAKEN:
         if is_below(resolved, taken):
-            raise FleetError(f"{what}: {taken} is made anew in every container, or shared.", "Choose another path.")
+            raise FleetError(f"{what}: {taken} is created in every container, or shared.", "Choose another path.")
         if is_below(taken, resolved):
             raise FleetError(f"{what}: a mount at {text} would hide {taken}.", "Choose another path.")
     return path
@@ -184,13 +184,13 @@ def mount_path(text: str, what: str) -> str:
 
 def _size_from(text: str | None, what: str) -> str | None:
     if text is not None and not byte_count(text):
-        raise FleetError(f"{what}: {text!r} is no size.", "Write it as Incus does, for example 512MiB.")
+        raise FleetError(f"{what}: {text!r} is not a size.", "Write it as Incus does, for example 512MiB.")
     return text
 
 
 def _mode_from(text: str, what: str) -> str:
     if not _MODE.match(text):
-        raise FleetError(f"{what}: {text!r} is no mode.", 'Write four octal digits in quotes, for example "0755".')
+        raise FleetError(f"{what}: {text!r} is not a mode.", 'Write four octal digits in quotes, for example "0755".')
     return text
 
 
@@ -205,7 +205,7 @@ def check_distinct(mounts: Sequence[Mounted], name: str) -> None:
 
 
 def slug(path: str) -> str:
-    """A path as a part of a name in Incus. What has no such name of its own gets a digest of the path."""
+    """Return a path as part of a name in Incus. A path that cannot be one gets a digest."""
     plain = path.strip("/").replace("/", "-")
     if _PLAIN_PATH.match(path) and len(plain) <= _LONGEST_SLUG:
         return plain

@@ -47,8 +47,8 @@ _WATCH_STOPPED_TIMEOUT = 5.0
 def main() -> int:
     """Run the command; 1 when the roots could not be brought in line.
 
-    A limit that a container hits is told and no failure: a container must not be
-    able to keep the host's collection from running.
+    A limit that a container hits is reported and is not a failure: a container must not
+    be able to make garbage collection fail.
     """
     parser = _parser()
     arguments = parser.parse_args()
@@ -57,7 +57,7 @@ def main() -> int:
     limits = Limits(
         timeout=arguments.timeout,
         container_timeout=arguments.container_timeout,
-        settle=arguments.settle,
+        grace_period=arguments.grace_period,
         max_roots=arguments.max_roots,
     )
     try:
@@ -109,9 +109,9 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds for looking into one container (%(default)s)",
     )
     parser.add_argument(
-        "--settle",
+        "--grace-period",
         type=float,
-        default=defaults.settle,
+        default=defaults.grace_period,
         help="seconds after its start in which a container's missing links do not count as gone (%(default)s)",
     )
     return parser
@@ -119,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _plain_path(text: str) -> str:
     if not is_plain(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no absolute path without '.', '..' and '//'")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an absolute path without '.', '..' and '//'")
     return text
 
 
@@ -131,7 +131,7 @@ def _from_one(text: str) -> int:
 
 
 def _fleet() -> Fleet | None:
-    """What Incus knows; without it, nothing is taken for deleted."""
+    """Return the instances that Incus lists, None without Incus: then no container is taken for deleted."""
     # pylxd takes a quarter of a second to import, which a link that was made just now should not wait for.
     from ..incus.client import Incus  # noqa: PLC0415
     from ..incus.connection import PYLXD_IMPORT_ERROR  # noqa: PLC0415
@@ -150,7 +150,7 @@ def _print(report: Report) -> None:
     for change in report.changes:
         where = tail(repr(change.path))
         store_path = change.after or change.before
-        sys.stdout.write(f"{change.verb} {change.container}:{where} {store_path} ({change.reason})\n")
+        sys.stdout.write(f"{change.action} {change.container}:{where} {store_path} ({change.reason})\n")
     sys.stdout.flush()
     for line in (*report.removed, *report.limits, *report.problems):
         _tell(line)

@@ -93,7 +93,7 @@ def _removed(what: str, remove: Callable[[str], None], name: str, check: bool) -
 
 
 def _leads_to_an_error(directory: str, name: str, descriptor: int | None = None) -> bool:
-    """Whether Nix would get an error other than those that it passes over."""
+    """Return whether Nix would fail on a link, and not skip it."""
     try:
         target = os.readlink(name if descriptor is not None else f"{directory}/{name}", dir_fd=descriptor)
     except OSError:

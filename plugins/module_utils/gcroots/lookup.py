@@ -78,7 +78,7 @@ class Bounds:
     timeout: float
     deadline: float
     max_new: int
-    settle: float
+    grace_period: float
 
 
 def look_into(questions: Sequence[Questions], bounds: Bounds) -> Answers:
@@ -100,7 +100,7 @@ def look_into(questions: Sequence[Questions], bounds: Bounds) -> Answers:
             elif answer["ended"]:
                 ended.append(name)
             else:
-                looks[name] = _look_of(asked, answer, settled=asked.container.age >= bounds.settle)
+                looks[name] = _look_of(asked, answer, settled=asked.container.age >= bounds.grace_period)
                 limits += [f"{name}: the search ended after {SCAN_ENTRIES} entries."] if answer["cut"] else []
     return Answers(looks=looks, ended=tuple(ended), problems=tuple(problems), limits=tuple(limits))
 
@@ -213,11 +213,11 @@ def _answer(question: Questions, max_new: int) -> dict[str, Any]:
 
 
 def _perhaps_there(root: int, paths: Sequence[str]) -> Iterator[tuple[int, str]]:
-    """The paths, each with its index, less those on whose way a directory lacks a name.
+    """Yield the paths with their indexes, without those for which a directory on the way lacks a name.
 
     Most links of gcroots/auto are in one container out of many, and to list a
     directory costs less than to ask it for a thousand names. A list may miss a name
-    that is replaced in that moment: Nix, which replaces it, makes the auto link anew.
+    that is replaced at that moment: Nix, which replaces it, recreates the auto link.
     """
     tree: _Tree = {}
     for index, path in enumerate(paths):
@@ -242,7 +242,7 @@ _Tree: TypeAlias = "dict[str, tuple[_Tree, list[int]]]"
 
 
 def _names_in(root: int, directory: str) -> frozenset[str] | None:
-    """The names in a directory; None when there are too many to list, or the file system gives an error."""
+    """Return the names in a directory, None when there are too many or the file system fails."""
     try:
         descriptor = open_directory(root, directory, follow=True)
     except (FileNotFoundError, NotADirectoryError):
@@ -260,7 +260,7 @@ def _names_in(root: int, directory: str) -> frozenset[str] | None:
 
 
 def _looked_up(root: int, paths: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str | None]]:
-    """What each path leads to; nothing is known, and nothing said, when the file system gives an error."""
+    """Yield what each path leads to. Paths on which the file system fails are left out."""
     for index, path in paths:
         with suppress(OSError):
             yield index, store_path_behind(partial(read_link, root), path)

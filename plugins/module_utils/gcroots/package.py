@@ -48,7 +48,7 @@ class Change:
     opened: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        """Whether there is anything to do."""
+        """Return whether there is anything to do."""
         return bool(self.written or self.removed or self.opened)
 
 
@@ -82,7 +82,7 @@ def write_command(change: Change) -> None:
 
 
 def differences(change: Change, beside: Collection[str]) -> list[dict[str, str]]:
-    """The change as Ansible's diff: the texts of the files ``beside``, and those of the package by their names.
+    """Return the change as Ansible's diff: files ``beside`` with their text, files of the package by name.
 
     A program is not what somebody who reads a diff looks for.
     """
@@ -136,7 +136,7 @@ def _imported(path: str, source: bytes) -> Iterator[str]:
 
 
 def _look(path: str) -> File | None:
-    """A file; None for what is not there, is no plain file, or is somebody else's."""
+    """Return a file, None when it is missing, not a regular file, or owned by another user."""
     with _explained("read"):
         try:
             found = os.lstat(path)
@@ -152,7 +152,7 @@ def _is_mine(found: os.stat_result) -> bool:
 
 
 def _is_closed(directory: str) -> bool:
-    """Whether a directory is there, and nobody else can change what is in it."""
+    """Return whether a directory exists and only its owner can write to it."""
     with _explained("read"):
         try:
             found = os.lstat(directory)

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 
 #: Path of a link inside its container -> store path.
 Roots: TypeAlias = Mapping[str, str]
-Verb: TypeAlias = Literal["add", "move", "drop"]
+Action: TypeAlias = Literal["add", "move", "drop"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Look:
     """What was seen inside one container.
 
     ``links`` has the paths that were looked up: the store path that each leads to,
-    or None when there is no such link. ``settled`` tells that what is missing is
+    or None when the link does not exist. ``settled`` means that what is missing is
     gone rather than not mounted yet. ``more`` is the number of links into the store
     that are left out of ``links``.
     """
@@ -39,7 +39,7 @@ class Look:
 class Change:
     """One root that comes, moves or goes, and why."""
 
-    verb: Verb
+    action: Action
     container: str
     path: str
     before: str | None
@@ -73,14 +73,14 @@ def plan_roots(
     limits: list[str] = []
     for container in sorted(kept):
         if container in gone:
-            reason = "there is no such container any more"
+            reason = "the container no longer exists"
             changes += [_drop(container, path, before, reason) for path, before in sorted(kept[container].items())]
     for container, look in sorted(looks.items()):
         if container in gone:
             continue
         roots = kept.get(container, {})
         old = list(_changes_of_kept(container, roots, look, valid))
-        dropped = sum(change.verb == "drop" for change in old)
+        dropped = sum(change.action == "drop" for change in old)
         new = list(_additions(container, roots, look, valid))
         room = max(0, max_roots - (len(roots) - dropped))
         beyond = len(new) - room + look.more
@@ -160,8 +160,8 @@ def _taken_along(kept: Mapping[str, Roots], wanted: Mapping[str, Roots]) -> Iter
         for path, after in sorted(roots.items()):
             before = kept.get(name, {}).get(path)
             if before != after:
-                verb: Verb = "add" if before is None else "move"
-                yield Change(verb=verb, container=name, path=path, before=before, after=after, reason=reason)
+                action: Action = "add" if before is None else "move"
+                yield Change(action=action, container=name, path=path, before=before, after=after, reason=reason)
 
 
 def with_changes(kept: Mapping[str, Roots], changes: Iterable[Change]) -> dict[str, dict[str, str]]:
@@ -185,7 +185,7 @@ def _changes_of_kept(container: str, roots: Roots, look: Look, valid: Collection
                 yield _drop(container, path, before, "what it led to is not in the store any more")
         elif now is not None and now in valid:
             reason = "the link leads elsewhere now"
-            yield Change(verb="move", container=container, path=path, before=before, after=now, reason=reason)
+            yield Change(action="move", container=container, path=path, before=before, after=now, reason=reason)
         elif now is not None:
             yield _drop(container, path, before, "the link leads to what is not in the store")
         elif look.settled:
@@ -196,8 +196,8 @@ def _additions(container: str, roots: Roots, look: Look, valid: Collection[str])
     for path, now in sorted(look.links.items()):
         if path not in roots and now is not None and now in valid:
             reason = "a link into the store"
-            yield Change(verb="add", container=container, path=path, before=None, after=now, reason=reason)
+            yield Change(action="add", container=container, path=path, before=None, after=now, reason=reason)
 
 
 def _drop(container: str, path: str, before: str, reason: str) -> Change:
-    return Change(verb="drop", container=container, path=path, before=before, after=None, reason=reason)
+    return Change(action="drop", container=container, path=path, before=before, after=None, reason=reason)

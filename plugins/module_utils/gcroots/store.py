@@ -45,7 +45,7 @@ _AUTO_NAME = re.compile(r"[0-9abcdfghijklmnpqrsvwxyz]{32}\Z")
 
 
 def auto_links(names: Collection[str] | None = None) -> Iterator[str]:
-    """The paths to which the links of gcroots/auto point: all, or those of the links that are named."""
+    """Yield the paths to which the links of gcroots/auto point: of all, or of the named links."""
     try:
         with os.scandir(AUTO_DIR) as entries:
             found = (entry.name for entry in entries) if names is None else iter(names)
@@ -68,12 +68,12 @@ def _auto_link(name: str) -> str | None:
 
 
 def is_auto_name(name: str) -> bool:
-    """Whether a name in gcroots/auto is that of a link, and not of one that is being made."""
+    """Return whether a name in gcroots/auto is that of a finished link."""
     return _AUTO_NAME.match(name) is not None
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path is absolute, without "", "." and ".." in it, as Nix writes them, not too long and not too deep."""
+    """Return whether a path is absolute, without "", "." and "..", as Nix writes it, and not too long or deep."""
     parts = path[1:].split("/")
     fits = len(parts) <= _MAX_DEPTH and len(os.fsencode(path)) <= _MAX_LENGTH
     return path.startswith("/") and fits and "\0" not in path and not {"", ".", ".."} & set(parts)
@@ -100,7 +100,7 @@ def locked_roots(timeout: float) -> Iterator[None]:
 
 
 def kept_roots() -> dict[str, dict[str, str]]:
-    """The roots that are there: container -> path inside it -> store path."""
+    """Return the existing roots: container -> path inside it -> store path."""
     try:
         with os.scandir(ROOTS_DIR) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
@@ -110,7 +110,7 @@ def kept_roots() -> dict[str, dict[str, str]]:
 
 
 def roots_of(container: str) -> dict[str, str]:
-    """The roots of one container: path inside it -> store path."""
+    """Return the roots of one container: path inside it -> store path."""
     return dict(_links_below(f"{ROOTS_DIR}/{container}"))
 
 
@@ -130,7 +130,7 @@ def _links_below(top: str) -> Iterator[tuple[str, str]]:
 
 
 def in_store(paths: Collection[str]) -> set[str]:
-    """Those store paths that are there. Nix itself passes over a root to what is there and not valid."""
+    """Return the store paths that exist. Nix skips a root to a path that exists and is not valid."""
     return {path for path in paths if os.path.lexists(path)}
 
 

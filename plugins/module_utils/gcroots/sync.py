@@ -23,6 +23,7 @@ from ..incus.visibility import FULL_VIEW
 from ..waiting import poll
 from .hazards import remove_hazards
 from .lookup import Answers, Bounds, Questions, look_into
+from .others import Searched, gone_and_doubted, search_stopped
 from .plan import Change, Look, Roots, plan_roots, with_changes
 from .renames import Renames, follow_renames, record_containers, recorded_identities
 from .store import apply_changes, auto_links, in_store, kept_roots, locked_roots, remove_left
@@ -46,7 +47,7 @@ class Limits:
     """What bounds a sync. Times are in seconds.
 
     ``timeout`` is for the whole sync, ``container_timeout`` for looking into one
-    running container, ``stopped_timeout`` for all that do not run. ``settle`` is the
+    running container, ``stopped_timeout`` for all that do not run. ``grace_period`` is the
     age of a container from which a link that is missing is gone, ``max_roots`` a
     number for each container.
     """
@@ -54,7 +55,7 @@ class Limits:
     timeout: float = 120
     container_timeout: float = 10
     stopped_timeout: float = 60
-    settle: float = 60
+    grace_period: float = 60
     max_roots: int = 10_000
 
 
@@ -97,7 +98,7 @@ class Report:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every link that could be one of a container was looked up, and has its root."""
+        """Return whether every link of a container was looked up and has its root."""
         return not self.limits and not self.problems
 
 
@@ -117,7 +118,7 @@ def sync(ask_incus: AskIncus, limits: Limits, scope: Scope, *, check: bool = Fal
 
 
 def _sync_all(ask_incus: AskIncus, limits: Limits, scope: Scope, *, deadline: float, check: bool) -> Report:
-    # Under the lock: what was created, rooted and stopped while it was waited for is no deleted container.
+    # Under the lock: a container that was created, rooted and stopped during the wait is not deleted.
     fleet = ask_incus()
     kept, recorded = kept_roots(), recorded_identities()
     renames = Renames() if fleet is None else follow_renames(fleet, kept, recorded, check=check)
@@ -162,28 +163,29 @@ def _sync_links(
         if number and time.monotonic() >= deadline:
             left = f"The sync ended after {limits.timeout:.0f} s; the links after the first {report.links} wait."
             return _joined(report, Report(limits=(left,))), kept
-        sync_paths = partial(
-            _sync_paths,
-            limits=limits,
+        batch = _Batch(
             paths=paths,
+            limits=limits,
+            scope=scope,
             deadline=deadline,
             whole=number == 0 and scope.links is None,
             check=check,
         )
-        part = sync_paths(fleet, scope=scope, kept=kept)
+        part = _sync_batch(batch, fleet, kept)
         kept = with_changes(kept, part.changes)
         report = _joined(report, part)
         if part.ended and fleet is not None:
             # What they have is read as that of stopped ones.
             fleet = _when_stopped(ask_incus, part.ended, deadline)
-            part = sync_paths(fleet, scope=replace(scope, only=part.ended), kept=_chosen(kept, part.ended))
+            ended = replace(batch, scope=replace(scope, only=part.ended))
+            part = _sync_batch(ended, fleet, _chosen(kept, part.ended))
             kept = with_changes(kept, part.changes)
             report = _joined(replace(report, ended=()), replace(part, links=0, unknown=0))
     return report, kept
 
 
 def _when_stopped(ask_incus: AskIncus, names: Sequence[str], deadline: float) -> Fleet | None:
-    """The fleet, once it has containers whose init has ended as stopped, unless they are gone or run anew."""
+    """Return the instances once Incus lists the named containers, whose init has ended, as stopped or not at all."""
     fleets: list[Fleet | None] = []
 
     def are_stopped() -> bool:
@@ -209,7 +211,8 @@ def root_one(fleet: Fleet, limits: Limits, name: str, path: str, *, check: bool)
         )
         if look.links.get(path) is None or any(change.after is None for change in plan.changes):
             raise FleetError(
-                f"{path} in {name} is no link to a path that is in the store.", f"See 'ls -l {path}' in the container."
+                f"{path} in {name} is not a link to a path that exists in the store.",
+                f"See 'ls -l {path}' in the container.",
             )
         done, problems = (list(plan.changes), []) if check else apply_changes(plan.changes)
         if plan.limits or problems:
@@ -237,7 +240,7 @@ def forget_root(limits: Limits, name: str, path: str, *, check: bool) -> Report:
         before = kept_roots().get(name, {}).get(path)
         if before is None:
             return Report()
-        change = Change(verb="drop", container=name, path=path, before=before, after=None, reason="as declared")
+        change = Change(action="drop", container=name, path=path, before=before, after=None, reason="as declared")
         done, problems = ([change], []) if check else apply_changes([change])
         if problems:
             raise FleetError(" ".join(problems), "Run this as root.")
@@ -245,179 +248,139 @@ def forget_root(limits: Limits, name: str, path: str, *, check: bool) -> Report:
 
 
 def _bounds(limits: Limits, deadline: float) -> Bounds:
-    return Bounds(timeout=limits.container_timeout, deadline=deadline, max_new=limits.max_roots, settle=limits.settle)
+    return Bounds(
+        timeout=limits.container_timeout, deadline=deadline, max_new=limits.max_roots, grace_period=limits.grace_period
+    )
 
 
 def _batches(links: Iterator[str]) -> Iterator[list[str]]:
-    """At least one batch, because what is rooted already is looked after in the first."""
+    """Yield at least one batch: the first one also looks after the existing roots."""
     yield sorted(islice(links, _BATCH))
     while batch := sorted(islice(links, _BATCH)):
         yield batch
 
 
-def _sync_paths(
-    fleet: Fleet | None,
-    *,
-    limits: Limits,
-    scope: Scope,
-    kept: Mapping[str, Roots],
-    paths: Sequence[str],
-    deadline: float,
-    whole: bool,
-    check: bool,
-) -> Report:
-    """Sync one batch of links, sorted; ``whole`` adds what runs, the roots that are there, and what a scan finds."""
-    running = _chosen(running_containers(), scope.only)
+@dataclass(frozen=True, kw_only=True)
+class _Batch:
+    """One batch of links, sorted, and what bounds its sync.
+
+    ``whole`` adds what runs, the roots that are there, and what a scan finds.
+    """
+
+    paths: Sequence[str]
+    limits: Limits
+    scope: Scope
+    deadline: float
+    whole: bool
+    check: bool
+
+
+def _sync_batch(batch: _Batch, fleet: Fleet | None, kept: Mapping[str, Roots]) -> Report:
+    """Sync one batch of links: look into running containers, then into all others, plan and apply."""
+    running = _chosen(running_containers(), batch.scope.only)
     answers = look_into(
-        [_questions(container, kept.get(name, {}), paths, scope, whole) for name, container in running.items()],
-        _bounds(limits, deadline),
+        [_questions(container, kept.get(name, {}), batch) for name, container in running.items()],
+        _bounds(batch.limits, batch.deadline),
     )
-    looks = dict(answers.looks)
-    ended = set(answers.ended)
-    unknown = _unknown(paths, answers)
-    searched = _Searched()
-    gone, doubted, told = set[str](), frozenset[str](), list[str]()
-    if fleet is not None:
-        # Incus takes one for running that has nothing to look at any more, or not yet.
-        ended.update(_chosen_names(fleet.running - running.keys(), scope.only))
-        stopped = _chosen_names(fleet.stopped - running.keys(), scope.only)
-        until = min(deadline, time.monotonic() + limits.stopped_timeout)
-        # Those that nobody else has come first: the others are safe with whoever has them.
-        in_order = dict.fromkeys((*unknown, *paths))
-        searched = _search_stopped(
-            fleet, stopped, in_order, kept=kept, missing=frozenset(scope.missing), deadline=until
-        )
-        looks.update(searched.looks)
-        if unknown:
-            unread = _chosen_names(fleet.unreadable - running.keys(), scope.only)
-            told += [f"{name} keeps its roots and gets no new ones: Incus cannot look at it." for name in unread]
-        unlisted = [name for name, roots in kept.items() if roots and name not in fleet.names | running.keys()]
-        gone, doubted = _gone(fleet, unlisted, until)
+    unknown = _unknown(batch.paths, answers)
+    others = _Others() if fleet is None else _look_at_others(batch, fleet, kept, running, unknown)
+    looks = {**answers.looks, **others.searched.looks}
     plan = plan_roots(
         kept,
         looks,
-        gone=gone,
+        gone=others.gone,
         valid=in_store({store for look in looks.values() for store in look.links.values() if store is not None}),
-        max_roots=limits.max_roots,
+        max_roots=batch.limits.max_roots,
     )
-    done, problems = (list(plan.changes), []) if check else apply_changes(plan.changes)
+    done, problems = (list(plan.changes), []) if batch.check else apply_changes(plan.changes)
     return Report(
         changes=tuple(done),
-        limits=(*plan.limits, *answers.limits, *searched.limits),
-        problems=(*answers.problems, *searched.problems, *told, *problems),
-        links=len(paths),
+        limits=(*plan.limits, *answers.limits, *others.searched.limits),
+        problems=(*answers.problems, *others.searched.problems, *others.unread, *problems),
+        links=len(batch.paths),
         unknown=len(unknown),
-        missing=searched.missing,
-        ended=tuple(sorted(ended)),
-        doubted=doubted,
+        missing=others.searched.missing,
+        ended=tuple(sorted({*answers.ended, *others.ended})),
+        doubted=others.doubted,
         containers=len(running),
     )
 
 
-def _gone(fleet: Fleet, unlisted: Sequence[str], deadline: float) -> tuple[set[str], frozenset[str]]:
-    """Return which of the containers that are not listed do not exist, and those of which that is not known."""
-    gone: set[str] = set()
-    doubted: set[str] = set()
-    for name in unlisted:
-        try:
-            if time.monotonic() >= deadline:
-                doubted.add(name)
-            elif fleet.is_gone(name):
-                gone.add(name)
-        except FleetError:
-            doubted.add(name)
-    return gone, frozenset(doubted)
+@dataclass(frozen=True, kw_only=True)
+class _Others:
+    """What Incus says of containers that do not run here.
+
+    ``ended`` are those that it takes for running though they have ended, ``unread`` says which it cannot look at.
+    """
+
+    searched: Searched = field(default_factory=Searched)
+    ended: Collection[str] = ()
+    gone: Collection[str] = ()
+    doubted: frozenset[str] = frozenset()
+    unread: Sequence[str] = ()
 
 
-def _questions(container: Running, roots: Roots, paths: Sequence[str], scope: Scope, whole: bool) -> Questions:
-    """A root that is no directory of a new link's path any more is looked up with it: its place is needed."""
-    if whole:
+def _look_at_others(
+    batch: _Batch, fleet: Fleet, kept: Mapping[str, Roots], running: Mapping[str, Running], unknown: Sequence[str]
+) -> _Others:
+    """Look at the containers that do not run, those that ``unknown`` links may be in first."""
+    only = batch.scope.only
+    until = min(batch.deadline, time.monotonic() + batch.limits.stopped_timeout)
+    # Those that nobody else has come first: the others are safe with whoever has them.
+    in_order = dict.fromkeys((*unknown, *batch.paths))
+    stopped = _chosen_names(fleet.stopped - running.keys(), only)
+    searched = search_stopped(
+        fleet, stopped, in_order, kept=kept, missing=frozenset(batch.scope.missing), deadline=until
+    )
+    unread = _chosen_names(fleet.unreadable - running.keys(), only) if unknown else []
+    unlisted = [name for name, roots in kept.items() if roots and name not in fleet.names | running.keys()]
+    gone, doubted = gone_and_doubted(fleet, unlisted, until)
+    return _Others(
+        searched=searched,
+        # Incus takes one for running that has nothing to look at any more, or not yet.
+        ended=_chosen_names(fleet.running - running.keys(), only),
+        gone=gone,
+        doubted=doubted,
+        unread=[f"{name} keeps its roots and gets no new ones: Incus cannot look at it." for name in unread],
+    )
+
+
+def _questions(container: Running, roots: Roots, batch: _Batch) -> Questions:
+    """Return the questions about a container. A root in the place of a new link's directory is looked up as well."""
+    if batch.whole:
         kept = list(roots)
-        new = dict.fromkeys((*_SYSTEM_LINKS, *paths))
+        new = dict.fromkeys((*_SYSTEM_LINKS, *batch.paths))
     else:
-        new = dict.fromkeys(paths)
-        kept = [path for path in roots if path in new or _has_below(paths, path)]
+        new = dict.fromkeys(batch.paths)
+        kept = [path for path in roots if path in new or _has_below(batch.paths, path)]
     return Questions(
         container=container,
         new=[path for path in new if path not in roots],
         kept=kept,
-        scan=scope.scan if whole else (),
+        scan=batch.scope.scan if batch.whole else (),
     )
 
 
 def _has_below(paths: Sequence[str], directory: str) -> bool:
-    """Whether one of the paths, which are sorted, is below a directory."""
+    """Return whether one of the sorted paths is below a directory."""
     place = bisect_left(paths, f"{directory}/")
     return place < len(paths) and paths[place].startswith(f"{directory}/")
 
 
 def _chosen(found: Mapping[str, _Entry], only: Collection[str] | None) -> dict[str, _Entry]:
-    """Those that a sync is about, by name."""
+    """Return the selected entries by name."""
     return {name: found[name] for name in _chosen_names(found, only)}
 
 
 def _chosen_names(names: Iterable[str], only: Collection[str] | None) -> list[str]:
-    """The names that a sync is about, in their order."""
+    """Return the selected names in their order."""
     return sorted(name for name in names if only is None or name in only)
 
 
 def _unknown(paths: Sequence[str], answers: Answers) -> list[str]:
-    """The links that are in no running container and not on the host: some stopped container has them."""
+    """Return the links that neither a running container nor the host has: a stopped container may have them."""
     found = {path for look in answers.looks.values() for path, store in look.links.items() if store is not None}
     return [path for path in paths if path not in found and not os.path.lexists(path)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Searched:
-    """What was seen in stopped containers."""
-
-    looks: Mapping[str, Look] = field(default_factory=dict)
-    missing: tuple[tuple[str, str], ...] = ()
-    limits: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-
-
-def _search_stopped(
-    fleet: Fleet,
-    stopped: Sequence[str],
-    paths: Iterable[str],
-    *,
-    kept: Mapping[str, Roots],
-    missing: Collection[tuple[str, str]],
-    deadline: float,
-) -> _Searched:
-    """Look up links of stopped containers that have no root yet. What is not found drops nothing.
-
-    A container in which one look-up fails is passed over, and that is a problem: the link may be there.
-    """
-    found: dict[str, dict[str, str | None]] = {}
-    not_there: list[tuple[str, str]] = []
-    limits: list[str] = []
-    failed: dict[str, FleetError] = {}
-    questions = [(name, path) for path in paths for name in stopped if path not in kept.get(name, {})]
-    for number, (name, path) in enumerate(questions):
-        if (name, path) in missing:
-            not_there.append((name, path))
-        elif time.monotonic() >= deadline:
-            left = len(questions) - number
-            limits.append(f"The time was up before {left} links were looked up in stopped containers.")
-            break
-        elif name not in failed:
-            try:
-                store = store_path_behind(partial(fleet.read_stopped, name), path)
-            except FleetError as error:
-                failed[name] = error
-                continue
-            if store is None:
-                not_there.append((name, path))
-            else:
-                found.setdefault(name, {})[path] = store
-    return _Searched(
-        looks={name: Look(links=links) for name, links in found.items()},
-        missing=tuple(not_there),
-        limits=tuple(limits),
-        problems=tuple(f"{name} keeps its roots and gets no new ones: {error}" for name, error in failed.items()),
-    )
 
 
 def _joined(first: Report, second: Report) -> Report:

@@ -68,13 +68,13 @@ class Incus(Everywhere):
     # Looking
 
     def profiles(self) -> dict[str, Profile]:
-        """All profiles of the project by name."""
+        """Return all profiles of the project by name."""
         with explained("list the profiles"):
             found = self._get(self._client.api.profiles, recursion=1)
         return {entry["name"]: profile_from(entry) for entry in found}
 
     def pools(self) -> frozenset[str] | None:
-        """The names of the storage pools; None when this user may use them, and not list them."""
+        """Return the names of the storage pools, None when this user may not list them."""
         with explained("list the storage pools"):
             try:
                 found = self._get(self._client.api["storage-pools"])
@@ -93,7 +93,7 @@ class Incus(Everywhere):
             return ConfigKeys()
 
     def cluster(self) -> Cluster | None:
-        """The cluster that this host is a member of; None, and no request, without one."""
+        """Return the cluster that this host is a member of, None without one."""
         member = self.server.member
         if member is None:
             return None
@@ -122,18 +122,18 @@ class Incus(Everywhere):
         return volumes
 
     def pool_sources(self) -> dict[str, str]:
-        """Where each storage pool has what it holds: a path or a device, "" when it does not say."""
+        """Return the source of each storage pool, a path or a device, "" when it has none."""
         with explained("look at the storage pools"):
             found = self._get(self._client.api["storage-pools"], recursion=1)
         return {entry["name"]: (entry.get("config") or {}).get("source", "") for entry in found}
 
     def has_snapshots(self, name: str) -> bool:
-        """Whether an instance has snapshots."""
+        """Return whether an instance has snapshots."""
         with explained(f"list the snapshots of {name}"):
             return bool(self._get(self._client.api.instances[name].snapshots))
 
     def has_files(self, name: str, path: str) -> bool:
-        """Whether there is anything at ``path`` in an instance but an empty directory."""
+        """Return whether ``path`` in an instance exists and is not an empty directory."""
         with explained(f"look at {path} of {name}"):
             try:
                 answer = self._client.api.instances[name].files.get(params={"path": path}, is_api=False, stream=True)
@@ -147,7 +147,7 @@ class Incus(Everywhere):
             return len(listed) >= OUTPUT_LIMIT or bool(json.loads(listed)["metadata"])
 
     def instance(self, name: str) -> Instance | None:
-        """One instance with its state; None when there is none of that name."""
+        """Return one instance with its state, None when there is none of that name."""
         with explained(f"look at {name}"):
             node = self._client.api.instances[name]
             try:
@@ -164,7 +164,7 @@ class Incus(Everywhere):
         return {entry["name"]: location_of(entry) for entry in found}
 
     def instances(self, awaited: Collection[str] | None) -> dict[str, Instance]:
-        """All instances by name, in one request; those of them that are ``awaited`` (None is all) are not in between.
+        """Return all instances by name, in one request, after those ``awaited`` (None is all) have finished stopping.
 
         Incus is not asked for their state, which takes it a hundred times as long for a hundred of
         them: their init is found in /proc, and their addresses are left out.
@@ -180,7 +180,7 @@ class Incus(Everywhere):
         return found
 
     def instances_with_state(self, awaited: Collection[str] | None) -> list[Instance]:
-        """All instances with their addresses and disks, in one request that takes Incus its time.
+        """Return all instances with their addresses and disks, in one request that is slow in Incus.
 
         Those that it cannot look at have the status Error, and no config.
         """
@@ -203,7 +203,7 @@ class Incus(Everywhere):
             self._get(self._client.api.projects[project])
 
     def _settled(self, look: Callable[[], list[Instance]], awaited: Collection[str] | None) -> list[Instance]:
-        """What ``look`` sees when none of those that are ``awaited`` is in between, but those that stay so."""
+        """Return what ``look`` sees once none of the ``awaited`` is stopping, except those that hang in it."""
 
         def is_awaited(instance: Instance) -> bool:
             return (
@@ -217,7 +217,7 @@ class Incus(Everywhere):
         return found
 
     def _is_ending(self, instance: Instance) -> bool:
-        """Whether its init has ended, and it does not count as stopped yet."""
+        """Return whether an instance's init has ended and Incus does not call it stopped yet."""
         if instance.type != "container" or instance.location != self.server.member:
             return False
         if instance.status == "Error":
@@ -225,12 +225,12 @@ class Incus(Everywhere):
         return instance.status == "Stopping" or (self._runs_here(instance) and instance.pid <= 0 and sees_processes())
 
     def running_system(self, instance: Instance) -> str | None:
-        """Where /run/current-system leads inside a running instance; None when it is no link into the store."""
+        """Return where /run/current-system leads in a running instance, None when it is not a link into the store."""
         link = self.read_link(instance, "/run/current-system")
         return link if link is not None and store_object(link) == link else None
 
     def read_link(self, instance: Instance, path: str) -> str | None:
-        """Where the link ``path`` inside ``instance`` points to, None when it is no link."""
+        """Return the target of the link ``path`` in an instance, None when it is not a link."""
         if os.geteuid() == 0 and instance.pid > 0:
             lxc = lxc_name(instance.project, instance.name)
             with suppress(OSError, FleetError), container_root(lxc, instance.pid) as root:
@@ -375,7 +375,7 @@ class Incus(Everywhere):
 
     @property
     def _here(self) -> dict[str, str]:
-        """What tells this member's volume from one of the same name on another."""
+        """Return the parameters that select this member's volume among those of the same name."""
         return {} if self.server.member is None else {"target": self.server.member}
 
     def _volumes(self, pool: str) -> Any:
@@ -404,7 +404,7 @@ class Incus(Everywhere):
 
 
 def until_settled(look: Callable[[], list[Instance]], is_ending: Callable[[Instance], bool]) -> list[Instance]:
-    """What ``look`` sees when no container is between the end of its init and stopped, or after ten seconds of that.
+    """Return what ``look`` sees once no container is between the end of its init and stopped, or after ten seconds.
 
     Until the stop is done Incus calls it running, and has no state of it: it answers 500 for one, and has it as an
     Error in a list (internal/server/instance/drivers: driver_lxc.go, statusCode; driver_common.go, processStartedAt).

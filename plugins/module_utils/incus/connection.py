@@ -127,7 +127,7 @@ class Connection:
             else:
                 return
 
-    def settle(self, names: Collection[str] | None) -> dict[str, FleetError]:
+    def await_operations(self, names: Collection[str] | None) -> dict[str, FleetError]:
         """Wait until what was begun with some instances, or with any, has ended. Returns those that are still busy.
 
         A run that was killed does not end what it has asked for, and a person with ``incus`` may be at it as well.
@@ -145,7 +145,7 @@ class Connection:
         return busy
 
     def runs_commands(self, name: str) -> bool:
-        """Whether commands run in an instance for which nobody waits at a terminal."""
+        """Return whether commands without a terminal run in an instance."""
         with explained(f"list what goes on in {name}"):
             return any(True for _command in self._commands(name))
 
@@ -238,7 +238,7 @@ class Connection:
                 )
 
     def _wait_slice(self, identifier: str, deadline: float) -> dict[str, Any]:
-        """What an operation is when it has ended, or when some of the time until a deadline is over."""
+        """Return an operation when it has ended, or after a slice of the time until the deadline."""
         longest = min(_WAIT_SLICE, self._endpoint.request_timeout // 2)
         seconds = max(1, min(longest, int(deadline - time.monotonic() + 0.999)))
         node = self._client.api.operations[identifier]
@@ -282,7 +282,7 @@ def _refused(operation: Mapping[str, Any]) -> RefusedError:
 
 
 def first_bytes(answer: Any) -> bytes:
-    """As much of a body as is wanted, and no more of it in memory."""
+    """Return the first 64 KiB of a body, without reading more into memory."""
     first = b""
     for chunk in answer.iter_content(_CHUNK):
         first += chunk
@@ -292,5 +292,5 @@ def first_bytes(answer: Any) -> bytes:
 
 
 def _identity(info: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells one server from another."""
+    """Return what distinguishes one server from another."""
     return tuple(info["environment"][key] for key in ("certificate_fingerprint", "server_name", "server_pid"))

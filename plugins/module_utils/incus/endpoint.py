@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where Incus is: a socket of this host, or an address with the certificates of both sides."""
+"""Connection settings for the Incus API: a socket of this host, or an address with the certificates of both sides."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Endpoint:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is a socket, which only a process of this host has."""
+        """Return whether it is a socket of this host."""
         return self.address.startswith("/")
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """How pylxd takes it. A path in ``verify`` pins that certificate, whatever name is in it."""
+        """Return the arguments for pylxd. A path in ``verify`` pins that certificate, whatever name is in it."""
         if self.is_local:
             return {"endpoint": self.address}
         return {
@@ -86,19 +86,19 @@ def _check_pem(name: str, path: str) -> None:
         raise FleetError(f"{name} {path} cannot be read: {error.strerror}.", "It is a file on the host.") from error
     except ValueError as error:
         raise FleetError(
-            f"{name} {path} is no certificate in the PEM format.", "Name a file that begins with '-----BEGIN'."
+            f"{name} {path} is not a certificate in PEM format.", "Name a file that begins with '-----BEGIN'."
         ) from error
 
 
 def local_endpoint(url: str = DEFAULT_URL) -> Endpoint:
-    """The socket in a URL ``unix:PATH``, after a look whether it can be used."""
+    """Return the endpoint of a URL ``unix:PATH``, after a check that its socket can be used."""
     path = url.removeprefix("unix:")
     if not url.startswith("unix:") or not path.startswith("/"):
         advice = f"Write it as {DEFAULT_URL}, or https://HOST:8443."
         raise FleetError(f"{url!r} is not the URL of an Incus socket.", advice)
     if not os.path.exists(path):
         raise FleetError(
-            f"There is no Incus socket at {path}.",
+            f"The Incus socket {path} does not exist.",
             "Install and start Incus on the host (the role inx.fleet.host does it), or set 'url'.",
         )
     if not os.access(path, os.R_OK | os.W_OK):

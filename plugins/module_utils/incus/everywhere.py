@@ -92,7 +92,7 @@ class Everywhere(Connection):
         return self._is_gone(self._client.api, lxc)
 
     def _belongs_here(self, instance: Instance) -> bool:
-        """Whether an instance is at this member, comes back to it after its maintenance, or may be here."""
+        """Return whether an instance is on this member, returns to it after maintenance, or may be here."""
         member = self.server.member
         return instance.location in (None, member) or instance.config.get(_EVACUATED_FROM) == member
 

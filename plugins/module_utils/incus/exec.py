@@ -15,7 +15,7 @@ does not wait for it.
 
 from __future__ import annotations
 
-# Few and light ones: the program starts anew for each command.
+# Few and light ones: the program starts for each command.
 import json
 import os
 import socket
@@ -65,7 +65,7 @@ class Stream:
             raise ExecError(f"Incus opens no stream: {status.decode(errors='replace').strip()}.")
 
     def messages(self) -> Iterator[bytes]:
-        """What it brings, until its end; ExecError when it breaks off before."""
+        """Yield the messages until the end of the stream. Raises ExecError when it breaks off."""
         with suppress(ConnectionError):
             while len(head := self._reader.read(2)) == 2:
                 kind, length = head[0] & 0x0F, head[1] & 0x7F
@@ -106,7 +106,7 @@ class _Task(threading.Thread):
             self._error = error
 
     def result(self) -> Any:
-        """What the function returns or raises, when it has ended."""
+        """Return or raise what the function has, after its end."""
         self.join()
         if self._error is not None:
             raise self._error
@@ -120,7 +120,7 @@ def _connect() -> socket.socket:
 
 
 def ask(method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-    """The answer of Incus. Raises ExecError with its own words when it refuses."""
+    """Return the answer of Incus. Raises ExecError with Incus's words when it refuses."""
     sent = b"" if body is None else json.dumps(body).encode()
     with _connect() as connection:
         # In this version the answer is in one piece, and the connection ends after it.
@@ -161,7 +161,7 @@ def run(name: str, project: str, command: Sequence[str]) -> int:
 
 
 def _ending(path: str) -> Any:
-    """An operation that has ended. Incus answers the wait for one that failed with an error, which tells less."""
+    """Return an operation after its end. Incus answers the wait for a failed one with an error, which says less."""
     try:
         return ask("GET", f"{path}/wait")
     except ExecError:
@@ -191,7 +191,7 @@ def _write(target: int, data: bytes) -> None:
 
 
 def read_ending(output: bytes) -> tuple[bytes, dict[str, Any] | None]:
-    """What the command wrote, and after it ``return`` or ``error``; None when this program was not there to say so."""
+    """Return what the command wrote, and its ``return`` or ``error``, None when this program could not report it."""
     text, mark, ending = output.rpartition(_MARK)
     if not mark:
         return output, None

@@ -30,13 +30,13 @@ _ADVICE = tuple(
         (r"no space left|quota exceeded", "Make room ('df -h', 'incus storage info'), or declare a greater size."),
         (r"address already in use", "See 'ss -tulnp' on the host for who has the port, and publish another."),
         (r"missing source path", "Make that path on the host, or declare another source."),
-        (r"(unknown|invalid) (\w+ )*(config|key|option|value|device)", "Mend that key where it is declared."),
+        (r"(unknown|invalid) (\w+ )*(config|key|option|value|device)", "Fix that key where it is declared."),
     )
 )
 
 
 def advice_on(said: str, begun: str = "", name: str | None = None) -> str:
-    """What to do about a message of Incus; ``begun`` is the operation that ended with it, on the instance ``name``."""
+    """Return the hint for an error of Incus; ``begun`` is the operation that failed, on the instance ``name``."""
     for pattern, advice in _ADVICE:
         if pattern.search(said):
             return advice

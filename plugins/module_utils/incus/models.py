@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from ..text import shown
 
-# Of a container, and of each interface: beyond that it is no use to anybody.
+# Of a container, and of each interface. More are of no use.
 _INTERFACES = 100
 _ADDRESSES = 100
 Config: TypeAlias = Mapping[str, str]
@@ -23,7 +23,7 @@ Devices: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
 def server_from(info: Mapping[str, Any]) -> Server:
-    """The answer of GET /1.0."""
+    """Return the server from the answer of GET /1.0."""
     environment = info.get("environment") or {}
     features = environment.get("kernel_features") or {}
     return Server(
@@ -38,7 +38,7 @@ def server_from(info: Mapping[str, Any]) -> Server:
 
 
 def instances_of(operation: Mapping[str, Any]) -> set[str]:
-    """The names of the instances that an operation is about; those of one are in one project."""
+    """Return the names of an operation's instances, which are all in one project."""
     urls = (operation.get("resources") or {}).get("instances") or ()
     return {str(url).partition("?")[0].rpartition("/")[2] for url in urls}
 
@@ -68,7 +68,7 @@ def profile_body(profile: Profile) -> dict[str, Any]:
 
 
 def instance_from(entry: Mapping[str, Any]) -> Instance:
-    """An entry of GET /1.0/instances."""
+    """Return an instance from an entry of GET /1.0/instances."""
     state = entry.get("state") or {}
     return Instance(
         name=entry["name"],
@@ -98,7 +98,7 @@ def volume_from(entry: Mapping[str, Any]) -> Volume:
 
 
 def _addresses(network: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The global addresses by interface. Root in the container makes as many of both as it likes, and names them."""
+    """Return the global addresses by interface, a bounded number: root in the container makes and names them."""
     found = {
         shown(str(interface)): tuple(islice(_global_addresses(seen), _ADDRESSES))
         for interface, seen in islice(network.items(), _INTERFACES)
@@ -114,7 +114,7 @@ def _global_addresses(seen: Mapping[str, Any]) -> Iterator[str]:
 
 
 def writable(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of an instance that a PUT takes (InstancePut)."""
+    """Return the part of an instance that a PUT takes (InstancePut)."""
     keys = ("architecture", "config", "devices", "ephemeral", "profiles", "stateful", "description")
     return {key: entry[key] for key in keys if key in entry}
 
@@ -185,12 +185,12 @@ class Instance:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has processes; a frozen instance has."""
+        """Return whether it has processes, as a frozen instance does."""
         return self.status in ("Running", "Frozen")
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether it is in a list with nothing but its name: Incus could not look at it, or at its cluster member."""
+        """Return whether a list has only its name: Incus could not read it, or reach its cluster member."""
         return self.status == "Error" and not self.config
 
 

@@ -31,7 +31,7 @@ _RETRIES = 32
 # What Nix and the kernel bound as well: links in a row, and the length of a path.
 _MAX_HOPS = 16
 _PATH_MAX = 4096
-# Errors that say: there is no such link. Any other says nothing about the link.
+# Errors that mean: the link does not exist. Any other says nothing about the link.
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL))
 _MONITOR = "[lxc monitor] "
 
@@ -108,7 +108,7 @@ def _open(root: int, path: str, how: _OpenHow) -> int:
 
 
 def read_link(root: int, path: str) -> str | None:
-    """Where the link ``path`` inside ``root`` points to; None when it is no link or not there.
+    """Return the target of the link ``path`` inside ``root``, None when it is not a link or missing.
 
     Raises OSError when that cannot be told, as with a file system that gives errors.
     """
@@ -121,14 +121,14 @@ def read_link(root: int, path: str) -> str | None:
     try:
         return os.readlink("", dir_fd=descriptor)
     except FileNotFoundError:
-        # What readlinkat(2) says of an open file that is no link.
+        # What readlinkat(2) answers for an open file that is not a link.
         return None
     finally:
         os.close(descriptor)
 
 
 def target_in_store(read: Callable[[str], str | None], path: str) -> str | None:
-    """The path in the store to which the link ``path`` leads, link by link; None when it leads to none.
+    """Return the path in the store to which the link ``path`` leads, link by link, None when it leads elsewhere.
 
     ``read`` gives the target of a link. Nix follows the same way, if less far
     (src/libstore/gc.cc, findRoots): it looks at links, never at what is behind a directory.
@@ -147,7 +147,7 @@ def target_in_store(read: Callable[[str], str | None], path: str) -> str | None:
 
 
 def store_path_behind(read: Callable[[str], str | None], path: str) -> str | None:
-    """The store path to which the link ``path`` leads, or into which; None when it leads to none."""
+    """Return the store path to which or into which the link ``path`` leads, None when it leads elsewhere."""
     target = target_in_store(read, path)
     return None if target is None else store_object(target)
 
@@ -165,7 +165,7 @@ class Running:
 
 
 def running_containers() -> dict[str, Running]:
-    """The running containers by liblxc's name, found through their monitors in /proc.
+    """Return the running containers by liblxc's name, found through their monitors in /proc.
 
     Asking Incus for the state of a hundred containers takes a hundred times as long.
     """
@@ -181,12 +181,12 @@ def running_containers() -> dict[str, Running]:
 
 
 def sees_processes() -> bool:
-    """Whether /proc shows this user the processes of others (proc(5), hidepid)."""
+    """Return whether /proc shows this user the processes of others (proc(5), hidepid)."""
     return os.access("/proc/1/status", os.R_OK)
 
 
 def _monitored(pid: str) -> str | None:
-    """The container that process ``pid`` is the monitor of. Its title alone proves nothing: a process in a
+    """Return the container whose monitor is process ``pid``. Its title alone proves nothing: a process in a
     container can take it too, so it must be root's and in the host's own pid namespace."""
     title = _title(pid)
     if title is None or not title.startswith(_MONITOR):
@@ -206,7 +206,7 @@ def _children(pid: int) -> list[int]:
 
 
 def is_init_of(name: str, pid: int) -> bool:
-    """Whether ``pid`` is the first process of a namespace right below the host's, and its parent the monitor.
+    """Return whether ``pid`` is the first process of a namespace right below the host's, and its parent the monitor.
 
     liblxc names the monitor "[lxc monitor] LXCPATH NAME" (src/lxc/lxccontainer.c, set_daemon_title).
     """
@@ -216,7 +216,7 @@ def is_init_of(name: str, pid: int) -> bool:
 
 
 def has_ended(name: str, pid: int) -> bool:
-    """Whether the init ``pid`` of a container has come to its end.
+    """Return whether the init ``pid`` of a container has ended.
 
     Its root is gone first, before the rest of its namespace and itself (kernel/exit.c, do_exit).
     """

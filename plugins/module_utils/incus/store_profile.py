@@ -34,7 +34,7 @@ def check_host(declared: StoreMount, server: Server, file_type: Callable[[str], 
         raise FleetError(f"This host has no {STORE_DIR}.", install)
     if declared.daemon and file_type(f"{DAEMON_SOCKET_DIR}/socket") != stat.S_IFSOCK:
         raise FleetError(
-            f"There is no Nix daemon at {DAEMON_SOCKET_DIR}/socket.",
+            f"The socket of the Nix daemon, {DAEMON_SOCKET_DIR}/socket, does not exist.",
             "Start it (systemctl enable --now nix-daemon.socket), or declare 'daemon: false'.",
         )
     if declared.database and file_type(DB_DIR) != stat.S_IFDIR:
@@ -50,7 +50,7 @@ def check_host(declared: StoreMount, server: Server, file_type: Callable[[str], 
 
 
 def wanted_profile(declared: StoreMount, found: Profile | None) -> Profile:
-    """The profile as it should be, made of what is declared and what is there.
+    """Return the profile as it should be, from what is declared and what exists.
 
     Devices that this collection did not make stay, unless ``exclusive``.
     """
@@ -74,7 +74,7 @@ def wanted_profile(declared: StoreMount, found: Profile | None) -> Profile:
 
 
 def warnings(declared: StoreMount, wanted: Profile) -> list[str]:
-    """What the profile does that its user has not asked for."""
+    """Return warnings about what the profile shares without being declared."""
     if declared.database is not None or _DATABASE.keys().isdisjoint(wanted.devices):
         return []
     return [
@@ -94,7 +94,7 @@ def check_removal(found: Profile) -> None:
 
 
 def _is_ours(name: str, keys: Config) -> bool:
-    """Whether it is one that is made here: of names that others may well choose, one that shares as is done here."""
+    """Return whether a device is the collection's: by its name, or by how it shares where others may use the name."""
     if name in {**_STORE, **_DAEMON, **_DATABASE}:
         return True
     path = keys.get("path", "")
@@ -132,7 +132,7 @@ def _expected_count(declared: StoreMount) -> int:
 
 
 def _share(path: str, stored: Mapping[str, str], *, exclusive: bool) -> Mapping[str, str]:
-    """The device that shares ``path``; spellings that mean the same stay."""
+    """Return the device that shares ``path``. Stored spellings that mean the same stay."""
     wanted = _sharing(path)
     kept = {} if exclusive else {key: value for key, value in stored.items() if key not in wanted}
     for key, value in wanted.items():
@@ -141,12 +141,12 @@ def _share(path: str, stored: Mapping[str, str], *, exclusive: bool) -> Mapping[
 
 
 def _sharing(path: str) -> dict[str, Value]:
-    """A read-only disk at the same path in the container."""
+    """Return a read-only disk at the same path in the container."""
     return {"type": "disk", "source": path, "path": path, "readonly": True, "shift": True}
 
 
 def difference(found: Profile | None, wanted: Profile | None) -> tuple[dict[str, object], dict[str, object]]:
-    """The two profiles as the sides of a diff; an absent one is empty."""
+    """Return two profiles as the sides of a diff. An absent profile is empty."""
     return _side(found), _side(wanted)
 
 

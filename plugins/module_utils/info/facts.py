@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is told of a container: a result of plain words and values, made of what was seen. Pure."""
+"""Results about containers, as plain words and values. Pure."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
 
-from ..container.desired import PROFILES_DEVICE, has_init_line, has_profiles_device
 from ..container.fallback import failed_systems
 from ..container.in_force import restart_pending
+from ..container.kind import PROFILES_DEVICE, has_init_line, has_profiles_device
 from ..container.raw_lxc import INIT_LINE
 from ..incus.models import Instance
 from ..nix.profiles import Generations
@@ -44,12 +44,12 @@ class Seen:
 
     @property
     def system(self) -> str | None:
-        """What the container boots next."""
+        """Return the system that the container boots next."""
         return None if self.generations is None else self.generations.system
 
 
 def instance_facts(instance: Instance) -> dict[str, Any]:
-    """What Incus has of a container, and everybody is told alike."""
+    """Return what Incus knows about a container, as the info module and the inventory show it."""
     return {
         "name": instance.name,
         "project": instance.project,
@@ -64,7 +64,7 @@ def instance_facts(instance: Instance) -> dict[str, Any]:
 
 
 def container_info(seen: Seen, differences: Differences | None = None) -> dict[str, Any]:
-    """A container as inx_container_info returns it; ``differences`` are told if they were asked for."""
+    """Return a container as inx_container_info returns it, with ``differences`` between generations if given."""
     instance, found = seen.instance, seen.generations
     pending = restart_pending(instance)
     return {
@@ -84,7 +84,7 @@ def container_info(seen: Seen, differences: Differences | None = None) -> dict[s
 
 
 def neighbours(found: Generations) -> dict[int, tuple[str, str]]:
-    """Each generation but the oldest, with the systems of the one before it and of itself."""
+    """Return each generation but the oldest with the system before it and its own."""
     numbers = sorted(found.paths)
     return {new: (found.paths[old], found.paths[new]) for old, new in pairwise(numbers)}
 
@@ -135,7 +135,7 @@ def _health_state(instance: Instance, healthy: str | None, failed: Sequence[str]
 
 
 def drift(seen: Seen) -> Iterator[str]:
-    """What is not as it should be, in words."""
+    """Yield what is not as it should be, in words."""
     yield from _drift_of_instance(seen.instance)
     yield from _drift_of_profile(seen)
     yield from _drift_of_running_system(seen)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looking at all that is told of containers: in Incus, in their profiles, and among the roots."""
+"""Gather information about containers from Incus, their Nix profiles and their GC roots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from ..container.desired import shares_store
+from ..container.kind import shares_store
 from ..errors import FleetError
 from ..gcroots.store import roots_of
 from ..incus.client import Incus
@@ -23,7 +23,7 @@ from .facts import Differences, Seen, neighbours
 
 
 def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[str]]:
-    """The containers on the shared store, or those of them that are named, and warnings of what could not be read."""
+    """Return the containers on the shared store, all or the named ones, and warnings about what could not be read."""
     found = [one for one in incus.instances_with_state(names) if names is None or one.name in names]
     chosen = [instance for instance in found if shares_store(instance)]
     looker = _Looker(incus)
@@ -37,7 +37,7 @@ def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[
 
 
 def compare(nix: Nix, seen: Iterable[Seen]) -> Differences:
-    """What changes between neighbouring generations; equal pairs are compared once."""
+    """Return the package changes between neighbouring generations. Equal pairs are compared once."""
     pairs = {pair for one in seen if one.generations is not None for pair in neighbours(one.generations).values()}
     return nix.closure_differences(pairs)
 

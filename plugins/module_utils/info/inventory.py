@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from ..container.desired import shares_store
 from ..container.in_force import restart_pending
+from ..container.kind import shares_store
 from ..errors import FleetError
 from ..incus.models import Instance, instance_from, server_from
 from ..names import lxc_name
@@ -32,7 +32,7 @@ _OWN = "user.inx."
 
 
 def look(timeout: int) -> str:
-    """The shell command that a host is asked with: Incus, its instances, and the links of their Nix profiles.
+    """Return the shell command that prints Incus, its instances and the links of their Nix profiles.
 
     A profile that this user may not read is left out.
     """
@@ -82,7 +82,7 @@ def _listed(entries: Any) -> list[Any]:
 
 
 def _profiles(links: Sequence[str]) -> dict[str, dict[str, str]]:
-    """The links of each profile directory: ``links`` has a path and a target in turn."""
+    """Return the links of each profile directory, from alternating paths and targets."""
     profiles: dict[str, dict[str, str]] = {}
     for path, target in zip(links[::2], links[1::2], strict=False):
         directory, _slash, name = path.partition("/")
@@ -109,13 +109,13 @@ def _facts(host: str, instance: Instance, generations: Generations) -> Facts:
 
 
 def _first(addresses: Mapping[str, Sequence[str]]) -> str | None:
-    """An address to reach it by, of the fourth version if it has one."""
+    """Return an address of the container, IPv4 if it has one."""
     every = [address for found in addresses.values() for address in found]
     return min(every, key=lambda address: ":" in address, default=None)
 
 
 def chosen_by(query: str, containers: Sequence[Facts]) -> list[Facts]:
-    """The containers that a JMESPath expression picks. Raises FleetError when it gives anything else."""
+    """Return the containers that a JMESPath expression selects. Raises FleetError when it returns anything else."""
     found = compiled(query)(list(containers))
     if not isinstance(found, list) or any(entry not in containers for entry in found):
         raise FleetError(f"query: {query!r} does not choose among the containers.", "Write it as [?status=='Running'].")
@@ -123,7 +123,7 @@ def chosen_by(query: str, containers: Sequence[Facts]) -> list[Facts]:
 
 
 def groups_of(facts: Facts) -> Iterator[str]:
-    """The groups that a container is in, as Ansible has yet to spell them."""
+    """Yield the groups of a container, before Ansible makes them valid names."""
     yield "inx"
     yield f"inx_host_{facts['host']}"
     yield f"inx_project_{facts['project']}"

@@ -25,14 +25,16 @@ _LONGEST = 10_000
 
 
 def compiled(expression: str) -> Callable[[Any], Any]:
-    """What the expression finds in data, as a function. Raises FleetError when it is no expression, or on the data."""
+    """Return a function that searches data. Raises FleetError when the expression is not valid."""
     if len(expression) > _LONGEST:
         raise FleetError(f"query: {len(expression)} characters are too many for one expression.", _ADVICE)
     try:
         query = jmespath.compile(expression)
         called = set(_functions(query.parsed))
     except jmespath.exceptions.JMESPathError as error:
-        raise FleetError(f"query: {expression!r} is no JMESPath expression: {_first_line(error)}.", _ADVICE) from error
+        raise FleetError(
+            f"query: {expression!r} is not a JMESPath expression: {_first_line(error)}.", _ADVICE
+        ) from error
     except RecursionError as error:
         raise FleetError("query: it is too deep for one expression.", _ADVICE) from error
     unknown = sorted(called - set(jmespath.functions.Functions.FUNCTION_TABLE))
@@ -52,19 +54,19 @@ def compiled(expression: str) -> Callable[[Any], Any]:
 
 
 def _first_line(error: Exception) -> str:
-    """The error less the expression that it repeats, with a mark below it."""
+    """Return the error without the expression that it repeats."""
     return str(error).splitlines()[0].removeprefix("Invalid jmespath expression: ").rstrip(":").rstrip(".")
 
 
 def _misfit(error: Exception) -> str:
-    """The error less the data that it repeats, which may be all that was found."""
+    """Return the error without the data that it repeats, which may be large."""
     if isinstance(error, jmespath.exceptions.JMESPathTypeError):
         return f"{error.function_name}() takes {' or '.join(error.expected_types)}, not {error.actual_type}"
     return _first_line(error)
 
 
 def _functions(node: Mapping[str, Any]) -> Iterator[str]:
-    """The functions that an expression calls, those too that the data would let it pass over."""
+    """Yield the functions that an expression calls, even those that the data would skip."""
     if node["type"] == "function_expression":
         yield node["value"]
     for child in node["children"]:

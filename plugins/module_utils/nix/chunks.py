@@ -164,7 +164,7 @@ class _Work(Generic[Entry]):
                 self._changed.wait()
 
     def _take(self) -> list[Entry]:
-        """Return what another worker can do beside those that run; nothing when there is no room for it."""
+        """Return what another worker can do beside those that run; [] without room for it."""
         need, quick = need_from(self._samples), is_quick(self._samples)
         workers = 1 if quick or not self._samples else worker_count(self._limit, need, self._processors)
         idle = workers - len(self._running)

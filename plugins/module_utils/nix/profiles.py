@@ -35,7 +35,7 @@ _MAX_LEVELS = 1_000_000
 
 
 def read_generations(profile_dir: str) -> Generations:
-    """What the profile directory holds, the newest generations if there are very many.
+    """Return what the profile directory holds, the newest generations if there are very many.
 
     Raises FleetError when it cannot be read.
     """
@@ -64,7 +64,7 @@ def is_lost(path: str) -> bool:
 
 
 def generations_from(links: Mapping[str, str]) -> Generations:
-    """What a profile directory holds, by the targets of its links; "" is no link."""
+    """Return what a profile directory holds, from the targets of its links; "" is not a link."""
     paths = {
         int(match[1]): path
         for name, path in links.items()
@@ -264,5 +264,5 @@ class Generations:
 
     @property
     def system(self) -> str | None:
-        """The store path that the profile leads to."""
+        """Return the store path that the profile leads to."""
         return None if self.current is None else self.paths.get(self.current)

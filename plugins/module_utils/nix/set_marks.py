@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which set the profile directory of a container belongs to, for when there is no instance any more to say so.
+"""Record which set the profile directory of a container belongs to, for when its instance is gone.
 
 It is an extended attribute of the directory that goes with it, and that no container can read or write (xattr(7),
-"trusted"). Where there are no such attributes, or for another user than root, nothing is marked and nothing is found.
+"trusted"). Without such attributes, or for a user other than root, nothing is marked or found.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Flake:
 
     @property
     def installable(self) -> str:
-        """The argument for ``nix build``."""
+        """Return the argument for ``nix build``."""
         return f'{self.reference}#nixosConfigurations."{self.attribute}".config.system.build.toplevel'
 
 
@@ -60,7 +60,7 @@ class File:
 
     @property
     def installable(self) -> str:
-        """The argument for ``nix build --file PATH``."""
+        """Return the argument for ``nix build --file PATH``."""
         return self.attribute
 
 
@@ -163,18 +163,18 @@ def nix_options_from(params: Mapping[str, Any]) -> NixOptions:
 
 
 def _setting_text(name: str, value: Any) -> str:
-    """A value as nix.conf has it: the elements of a list with blanks between them."""
+    """Return a value as nix.conf has it, the elements of a list separated by spaces."""
     parts = value if isinstance(value, (list, tuple)) else [value]
     if any(part is None or isinstance(part, (list, tuple, Mapping)) for part in parts):
         raise FleetError(
-            f"nix_options: {name!r} has a value that is no text, number or boolean, and no list of them.",
+            f"nix_options: {name!r} has a value that is not a text, number, boolean or a list of them.",
             'Write it as in nix.conf; "" is a setting without a value.',
         )
     return " ".join(map(value_text, parts))
 
 
 def _is_plain_word(text: str) -> bool:
-    """Whether it is something that nix does not take for an option."""
+    """Return whether nix would not take a text for an option."""
     return text != "" and not text.startswith("-") and not UNPRINTABLE.search(text)
 
 

@@ -109,7 +109,7 @@ def built_from(
     before: Mapping[str, str],
     others: Collection[str] = (),
 ) -> Built:
-    """What came of it, and the links that are right then."""
+    """Return the built systems, and the links that follow from them."""
     good = {name: system.path for name, system in systems.items() if name not in failed}
     stay = {name: path for name, path in before.items() if name in failed or name in others}
     warnings = tuple(dict.fromkeys(warning for system in systems.values() for warning in system.warnings))
@@ -125,7 +125,7 @@ def built_from(
 
 
 def read_roots(directory: str) -> dict[str, str]:
-    """The links into the store in a directory, by name; FleetError when it cannot be read."""
+    """Return the links into the store in a directory, by name. Raises FleetError when it cannot be read."""
     with explained(directory):
         try:
             names = sorted(os.listdir(directory))

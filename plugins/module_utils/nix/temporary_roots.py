@@ -37,7 +37,7 @@ def lost(systems: Collection[System]) -> bool:
 def kept(systems: Collection[System]) -> Iterator[None]:
     """Keep systems and their derivations from the garbage collector, those too that are not built yet.
 
-    A link to a path that is not valid is no root, and becomes one with the end of the build
+    A link to a path that is not valid is not a root, and becomes one with the end of the build
     (Nix: src/libstore/gc.cc, findRoots); until then nix itself keeps what it builds.
     What runs that were killed have kept is given up. Raises FleetError when this user may not make roots.
     """
@@ -65,7 +65,7 @@ def kept(systems: Collection[System]) -> Iterator[None]:
 
 
 def _own_directory() -> tuple[str, int]:
-    """A new directory and the lock that tells that its run goes on."""
+    """Return a new directory, and the lock that shows that its run is alive."""
     make_profiles_dir()
     with locked_directory(PROFILES_DIR):
         _remove_left()
@@ -85,7 +85,7 @@ def _remove_left() -> None:
 
 
 def _locked(directory: str) -> int:
-    """The descriptor of a directory that nobody else holds; OSError when somebody does."""
+    """Return a locked descriptor of a directory. Raises OSError when another process holds it."""
     descriptor = open_directory(directory)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -38,35 +38,35 @@ _PATIENCE = 300
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Something by hand, a declaration that is predicted, applied, and applied again, and a look at the host.
+    """Set something up, predict, apply and re-apply a declaration, and verify the host.
 
     ``scenario`` says what is tried, where what is declared does not. ``base`` and ``declared`` are the module's
     parameters, the first for all cases if it is not given here; without ``runs`` there is no declaration. ``expected``
     are the actions that are right: of inx_container those of its steps, of inx_containers the same by the name of each
-    that changes, of inx_gcroot "VERB CONTAINER PATH", of inx_store_mount "change". With ``says`` it is right that it is
-    refused with this text, before anything is changed, and by check mode too, unless ``predicted`` says that only nix
-    or Incus can tell. With ``fails`` it is right that the run does what is expected, and ends with this text, which
-    check mode cannot know; a second run is not made. ``names`` are texts that the steps' summaries must have,
-    ``restarts`` is whether a restart is required, of which a warning tells unless it is for a ``recorded`` system, and
-    ``warns`` is what it warns of. ``by_hand`` and ``then`` are commands of the shell; ``prints`` is what the latter
-    print.
+    that changes, of inx_gcroot "ACTION CONTAINER PATH", of inx_store_mount "change". With ``error_contains`` the
+    declaration must be refused with this text before anything changes, in check mode too, unless ``predicted`` is
+    False: only nix or Incus can tell. With ``run_error_contains`` the run must do what is expected and end with this
+    text, which check mode cannot know; a second run is not made. ``names`` are texts that the steps' summaries must
+    have, ``restarts`` is whether a restart is required, with a warning unless it is for a ``recorded`` system, and
+    ``warning_contains`` is a text of a warning. ``setup`` and ``verify`` are shell commands; ``stdout`` is what the
+    latter must print.
     """
 
     scenario: str = ""
-    by_hand: str = ""
+    setup: str = ""
     runs: bool = True
     base: dict[str, Any] | None = None
     declared: dict[str, Any] = field(default_factory=dict)
     expected: list[str] | dict[str, list[str]] = field(default_factory=list)
-    says: str | None = None
+    error_contains: str | None = None
     predicted: bool = True
-    fails: str | None = None
+    run_error_contains: str | None = None
     names: Sequence[str] = ()
-    warns: str = ""
+    warning_contains: str = ""
     restarts: bool | None = None
     recorded: bool = False
-    then: str = ""
-    prints: str | None = None
+    verify: str = ""
+    stdout: str | None = None
 
 
 def main() -> int:
@@ -96,37 +96,41 @@ def _name(case: Case) -> str:
 
 def _problems(module: str, case: Case, base: dict[str, Any], prelude: str, results: dict[str, Any]) -> Iterator[str]:
     """What is wrong, up to what keeps it from going on; ``results`` gets what the module returns."""
-    if case.by_hand:
-        done = _shell(prelude, case.by_hand)
+    if case.setup:
+        done = _shell(prelude, case.setup)
         if done.returncode != 0:
-            yield f"by hand, code {done.returncode}: {done.stdout}{done.stderr}"
+            yield f"setup, code {done.returncode}: {done.stdout}{done.stderr}"
             return
     if case.runs:
         parameters = {**(base if case.base is None else case.base), **case.declared}
-        judge = _refused if case.says is not None else _applied if case.fails is None else _failed
+        judge = (
+            _refused if case.error_contains is not None else _applied if case.run_error_contains is None else _failed
+        )
         wrong = list(judge(module, case, parameters, results))
         if wrong:
             yield from wrong
             yield json.dumps(results, indent=1)
             return
-    if case.then:
-        done = _shell(prelude, case.then)
+    if case.verify:
+        done = _shell(prelude, case.verify)
         if done.returncode != 0:
-            yield f"then, code {done.returncode}: {done.stdout}{done.stderr}"
-        elif case.prints is not None and done.stdout.rstrip("\n") != case.prints.rstrip("\n"):
-            yield f"then, it printed {done.stdout!r} {done.stderr}"
+            yield f"verify, code {done.returncode}: {done.stdout}{done.stderr}"
+        elif case.stdout is not None and done.stdout.rstrip("\n") != case.stdout.rstrip("\n"):
+            yield f"verify, it printed {done.stdout!r} {done.stderr}"
 
 
 def _refused(module: str, case: Case, parameters: dict[str, Any], results: dict[str, Any]) -> Iterator[str]:
     before = _look(module)
     predicted = results["predicted"] = _run(module, parameters, check=True)
-    if predicted.get("failed", False) != case.predicted or (case.predicted and str(case.says) not in predicted["msg"]):
+    if predicted.get("failed", False) != case.predicted or (
+        case.predicted and str(case.error_contains) not in predicted["msg"]
+    ):
         yield f"check mode refused it: {predicted.get('failed', False)}"
     refused = results["refused"] = _run(module, parameters)
     if not refused.get("failed"):
         yield "it was not refused"
-    elif str(case.says) not in refused["msg"]:
-        yield f"it did not say {case.says!r}"
+    elif str(case.error_contains) not in refused["msg"]:
+        yield f"it did not say {case.error_contains!r}"
     if "Traceback" in json.dumps(refused):
         yield "it has a traceback"
     # What Incus alone can judge is refused when the system is built already, which changes nothing but the store.
@@ -167,8 +171,8 @@ def _failed(module: str, case: Case, parameters: dict[str, Any], results: dict[s
     failed = results["failed"] = _run(module, parameters)
     if not failed.get("failed"):
         yield "it did not fail"
-    elif str(case.fails) not in failed["msg"]:
-        yield f"it did not say {case.fails!r}"
+    elif str(case.run_error_contains) not in failed["msg"]:
+        yield f"it did not say {case.run_error_contains!r}"
     if "Traceback" in json.dumps(failed):
         yield "it has a traceback"
     if _actions(failed) != case.expected:
@@ -202,8 +206,10 @@ def _wrong_words(case: Case, applied: dict[str, Any]) -> Iterator[str]:
     # That a restart is due is said until there was one, whatever the case is about.
     warnings = [text for text in applied["warnings"] if case.restarts is not None or _NEXT_START not in text]
     # No system of the fixtures has users of its own.
-    warnings = [text for text in warnings if _IDS in case.warns or _IDS not in text]
-    wanted = [text for text in (case.warns, _NEXT_START if case.restarts and not case.recorded else "") if text]
+    warnings = [text for text in warnings if _IDS in case.warning_contains or _IDS not in text]
+    wanted = [
+        text for text in (case.warning_contains, _NEXT_START if case.restarts and not case.recorded else "") if text
+    ]
     unwanted = [text for text in warnings if not any(part in text for part in wanted)]
     if unwanted or any(part not in " ".join(warnings) for part in wanted):
         yield f"it warned: {warnings}"
@@ -217,7 +223,7 @@ def _steps(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _members(result: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """The containers of a set; None for what is no set: inx_gcroot tells how many it looked at."""
+    """The containers of a set; None for other modules: inx_gcroot returns a number there."""
     found = result.get("containers")
     return found if isinstance(found, list) else None
 
@@ -230,7 +236,7 @@ def _actions(result: dict[str, Any]) -> list[str] | dict[str, list[str]]:
     if "steps" in result:
         return [step["action"] for step in result["steps"]]
     if "changes" in result:
-        return sorted(f"{change['verb']} {change['container']} {change['path']}" for change in result["changes"])
+        return sorted(f"{change['action']} {change['container']} {change['path']}" for change in result["changes"])
     return ["change"] if result.get("changed") else []
 
 

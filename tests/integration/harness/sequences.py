@@ -410,7 +410,7 @@ def _set_options(chance: Chooser, names: Sequence[str], entries: list[Entry], *,
     if chance.often(0.1):
         options["only_tags"] = [chance.pick(("a", "b"))]
     if chance.often(0.05):
-        options["unbuilt"] = {chance.pick(names): "It does not build there. Mend it."}
+        options["build_failures"] = {chance.pick(names): "It does not build there. Fix it."}
     if chance.often(0.1):
         options["lock_timeout"] = 60
     return options

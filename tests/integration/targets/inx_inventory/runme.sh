@@ -104,8 +104,8 @@ refused() {
     inventory bad "${@:2}"
     says "$1" "$work/fleet.yml" "$work/bad.inx.yml"
 }
-refused "hosts: 'nobody' is no host and no group of the inventory before this file" "hosts: [nobody]"
-refused "query: '[?status=' is no JMESPath expression" 'query: "[?status="'
+refused "hosts: 'nobody' is neither a host nor a group of the inventory sources before this file" "hosts: [nobody]"
+refused "query: '[?status=' is not a JMESPath expression" 'query: "[?status="'
 refused "query: '[].name' does not choose among the containers" 'query: "[].name"'
 refused "hostname: default/web of metal1 and shop/web of metal1 would both be called 'web'" "hostname: inx_name"
 refused "A name has letters, digits, dots, dashes and underscores" "hostname: inx_name ~ ' ' ~ inx_host"

@@ -99,7 +99,7 @@ def test_files_by_any_name(tmp_path: Path) -> None:
 
 def test_files_that_cannot_be_transferred(tmp_path: Path) -> None:
     connection = connection_through(Host(0, b'\0inx.fleet {"return": 1}', b"read-only"))
-    with pytest.raises(AnsibleError, match="There is no file"):
+    with pytest.raises(AnsibleError, match="does not exist on the control node"):
         connection.put_file(str(tmp_path / "none"), "/x")
     with pytest.raises(AnsibleError, match="web: could not read /x: read-only"):
         connection.fetch_file("/x", str(tmp_path / "none"))

@@ -18,9 +18,9 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     MEMBER_OPTIONS,
     declared_containers,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.container.converge import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, container_from
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
+from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import (
     container_result,
@@ -104,7 +104,7 @@ def test_a_change_of_a_secret_is_told_as_such() -> None:
 def test_a_key_is_secret_or_it_is_not() -> None:
     with pytest.raises(FleetError, match=r"user\.a: both in config and in secret_config"):
         declared(config={"user.a": "1"}, secret_config={"user.a": "2"})
-    with pytest.raises(FleetError, match="is no config key"):
+    with pytest.raises(FleetError, match="is not a config key"):
         declared(secret_config={"user.a b": "2"})
 
 

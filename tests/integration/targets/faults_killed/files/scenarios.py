@@ -152,7 +152,7 @@ def sync(version: str) -> Start:
     kept = _LINKS * 3 // 4
     for path in _paths()[:kept]:
         _link(SYNCED, path, old)
-    arguments = {"settle": 0}
+    arguments = {"grace_period": 0}
     ready("inx_gcroot", arguments)
     for number, path in enumerate(_paths()):
         if number >= kept or number % 3 == 0:
@@ -167,9 +167,9 @@ def sync_after_removal(version: str) -> Start:
     old = with_web()
     for path in _paths():
         _link(SYNCED, path, old)
-    ready("inx_gcroot", {"settle": 0})
+    ready("inx_gcroot", {"grace_period": 0})
     ready("inx_container", web(state="absent"))
-    return Start(arguments={"settle": 0})
+    return Start(arguments={"grace_period": 0})
 
 
 def right_roots(found: dict[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ import time
 
 started = time.monotonic()
 done = subprocess.run(
-    ["/usr/local/sbin/inx-gcroots", "sync", "--settle", "0"],
+    ["/usr/local/sbin/inx-gcroots", "sync", "--grace-period", "0"],
     stdout=subprocess.DEVNULL,
     stderr=subprocess.PIPE,
     text=True,

@@ -15,7 +15,7 @@ from inx_fleet.gcroots.command import main
 
 ROOTS = "/nix/var/nix/gcroots/inx-fleet"
 
-sys.argv = ["inx-gcroots", "sync", "--settle", "0"]
+sys.argv = ["inx-gcroots", "sync", "--grace-period", "0"]
 for _number in range(50):
     if main() != 0:
         sys.exit("A sync has failed.")

@@ -100,7 +100,7 @@ def refused_update(error: FleetError) -> list[tuple[str, ...]]:
 
 
 def test_after_an_update_that_is_refused_it_runs_on_and_no_new_volume_is_left() -> None:
-    assert refused_update(FleetError("no.such.key", "Mend it.")) == [("delete", "default", "web_new"), ("start", "web")]
+    assert refused_update(FleetError("no.such.key", "Fix it.")) == [("delete", "default", "web_new"), ("start", "web")]
 
 
 def test_an_update_that_goes_on_is_left_alone() -> None:
@@ -123,7 +123,7 @@ def test_what_ran_runs_on_when_a_step_fails_before_its_start(
 ) -> None:
     before = {"status": status, "config": {}}
     steps = tuple(Step(action=one, container="web", summary="", before=before, after={"config": {}}) for one in actions)
-    incus = RefusingIncus(FleetError("no", "Mend it."))
+    incus = RefusingIncus(FleetError("no", "Fix it."))
     failing = next(step for step in steps if step.action in ("update", "rebuild"))
     with pytest.raises(FleetError):
         apply_step(Host(incus=incus, nix=None), Plan(container=Container(name="web"), steps=steps), failing)  # type: ignore[arg-type]

@@ -81,7 +81,7 @@ def test_an_ipv6_address_gives_a_name_that_incus_takes() -> None:
     ],
 )
 def test_what_is_no_port(text: str) -> None:
-    with pytest.raises(FleetError, match="is no port to publish"):
+    with pytest.raises(FleetError, match="is not a valid port mapping"):
         declared(publish=[text])
 
 
@@ -144,14 +144,14 @@ def test_a_bind_mount_is_a_shifted_disk() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bind_mounts": [{**SHARED, "source": "srv"}]}, "is no path below /"),
-        ({"bind_mounts": [{**SHARED, "source": "/srv/../etc"}]}, "is no path below /"),
-        ({"bind_mounts": [{**SHARED, "source": "/"}]}, "is no path below /"),
-        ({"bind_mounts": [{**SHARED, "path": "/nix/store"}]}, "made anew"),
+        ({"bind_mounts": [{**SHARED, "source": "srv"}]}, "is not a path below /"),
+        ({"bind_mounts": [{**SHARED, "source": "/srv/../etc"}]}, "is not a path below /"),
+        ({"bind_mounts": [{**SHARED, "source": "/"}]}, "is not a path below /"),
+        ({"bind_mounts": [{**SHARED, "path": "/nix/store"}]}, "created in every container"),
         ({"bind_mounts": [{**SHARED, "path": "/nix"}]}, "a mount at /nix would hide /nix/store"),
         ({"bind_mounts": [{**SHARED, "path": "/nix/var/"}]}, "a mount at /nix/var/ would hide"),
-        ({"bind_mounts": [{**SHARED, "path": "/run/x"}]}, "/run is made anew"),
-        ({"bind_mounts": [{**SHARED, "path": "/var/run/x"}]}, "/run is made anew"),
+        ({"bind_mounts": [{**SHARED, "path": "/run/x"}]}, "/run is created in every container"),
+        ({"bind_mounts": [{**SHARED, "path": "/var/run/x"}]}, "/run is created in every container"),
         ({"bind_mounts": [SHARED, SHARED]}, "declared twice: /shared"),
         (
             {"bind_mounts": [SHARED], "persist": [{"path": "/shared", "pool": None, "size": None, "mode": "0755"}]},

@@ -84,7 +84,7 @@ def test_a_proven_system_is_not_remembered_as_bad_when_it_is_what_the_way_back_l
 
 def test_there_is_no_way_back_from_a_system_to_itself() -> None:
     incus = FailingIncus()
-    assert "no generation to go back to" in failed_start(incus, Generation(number=1, system=OLD)).problem
+    assert "nothing to roll back to" in failed_start(incus, Generation(number=1, system=OLD)).problem
     assert FAILED not in incus.instances["web"].config
 
 

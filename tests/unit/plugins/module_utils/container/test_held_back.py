@@ -13,7 +13,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 def plan(name: str, *actions: Action, after: tuple[str, ...] = (), error: bool = False) -> Plan:
     steps = tuple(Step(action=action, container=name, summary="") for action in actions)
     container = Container(name=name, after=after)
-    return Plan(container=container, steps=steps, error=FleetError("It is bad.", "Mend it.") if error else None)
+    return Plan(container=container, steps=steps, error=FleetError("It is bad.", "Fix it.") if error else None)
 
 
 def told(*plans: Plan) -> dict[str, tuple[list[str], str]]:
@@ -27,9 +27,9 @@ def test_those_after_one_that_fails_are_left_alone_and_those_after_them() -> Non
     web = plan("web", "build", "record", "activate", after=("db",))
     found = told(web, plan("db", error=True), plan("proxy", "update", after=("web",)), plan("other", "start"))
     assert found == {
-        "web": (["build"], "web was not touched, because it comes after db, which failed. Mend db first."),
-        "db": ([], "It is bad. Mend it."),
-        "proxy": ([], "proxy was not touched, because it comes after web, which failed. Mend web first."),
+        "web": (["build"], "web was not touched, because it comes after db, which failed. Fix db first."),
+        "db": ([], "It is bad. Fix it."),
+        "proxy": ([], "proxy was not touched, because it comes after web, which failed. Fix web first."),
         "other": (["start"], ""),
     }
 
@@ -40,4 +40,4 @@ def test_one_that_is_as_declared_stays_so() -> None:
 
 def test_a_way_back_is_finished_whatever_comes_before_it() -> None:
     found = told(plan("web", "rollback", after=("db",), error=True), plan("db", error=True))
-    assert found["web"] == (["rollback"], "It is bad. Mend it.")
+    assert found["web"] == (["rollback"], "It is bad. Fix it.")

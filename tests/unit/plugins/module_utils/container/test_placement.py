@@ -29,7 +29,7 @@ def test_a_server_without_a_cluster_places_nothing() -> None:
 
 
 def test_a_server_without_a_cluster_refuses_a_target() -> None:
-    with pytest.raises(FleetError, match="no member of a cluster"):
+    with pytest.raises(FleetError, match="not a member of a cluster"):
         placed(replace(WEB, target="a"), None, None)
 
 

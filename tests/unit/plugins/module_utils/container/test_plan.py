@@ -208,12 +208,15 @@ def test_a_system_must_come_from_somewhere() -> None:
     ("declared", "message"),
     [
         (replace(WEB, store_profile="gone"), "inx_store_mount"),
-        (replace(WEB, profiles=("default", "gone")), "no Incus profile 'gone'"),
+        (replace(WEB, profiles=("default", "gone")), "Incus profile 'gone' does not exist"),
         (replace(WEB, profiles=()), "no root disk"),
         (replace(WEB, profiles=(), root_size="1GiB"), "no root disk in a storage pool"),
         (replace(WEB, devices={"root": {"type": "disk", "path": "/"}}), "no root disk in a storage pool"),
-        (replace(WEB, storage_pool="gone"), "no storage pool 'gone'"),
-        (replace(WEB, devices={"root": {"type": "disk", "path": "/", "pool": "gone"}}), "no storage pool 'gone'"),
+        (replace(WEB, storage_pool="gone"), "storage pool 'gone' does not exist"),
+        (
+            replace(WEB, devices={"root": {"type": "disk", "path": "/", "pool": "gone"}}),
+            "storage pool 'gone' does not exist",
+        ),
         (replace(WEB, config={"security.privileged": True}), "allow_privileged"),
         (replace(WEB, config={"raw.idmap": "uid 0 1000"}), "allow_privileged"),
         (replace(WEB, config={"raw.idmap": "both 0-10 1000-1010"}), "allow_privileged"),

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.converge import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
+from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import container_result, differences
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Action, Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations

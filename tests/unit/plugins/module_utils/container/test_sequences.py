@@ -52,7 +52,7 @@ _SET: Mapping[str, Any] = {
     "parallel": None,
     "max_unavailable": None,
     "rollback_limit": 3,
-    "unbuilt": {},
+    "build_failures": {},
 }
 _DISRUPTIVE = frozenset(("stop", "start", "restart", "rebuild", "delete", "create"))
 _NOTES = (
@@ -126,7 +126,7 @@ def plans_of(model: Model, declared: ContainerSet, versions: Mapping[str, str]) 
     systems: dict[str, System | FleetError | None] = {
         container.name: system_of(model, container, versions) for container in declared.containers
     }
-    systems.update({name: FleetError(why, "") for name, why in declared.unbuilt.items()})
+    systems.update({name: FleetError(why, "") for name, why in declared.build_failures.items()})
     seen = {name: model.observe(name) for name in model.names()} if declared.purge else {}
     seen.update({container.name: seen_for(model, container) for container in declared.containers})
     return plan_set(declared, systems, seen)

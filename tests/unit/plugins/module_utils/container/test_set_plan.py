@@ -66,7 +66,7 @@ def test_what_goes_is_stopped_as_the_defaults_say() -> None:
 
 def test_more_than_may_go_is_refused() -> None:
     seen = {name: running(member(name)) for name in ("a", "b")}
-    with pytest.raises(FleetError, match="2 containers of the set 'main' are declared no more"):
+    with pytest.raises(FleetError, match="2 containers of the set 'main' are no longer declared"):
         plan_set(purging(limit=1), {}, seen)
 
 
@@ -83,6 +83,6 @@ def test_a_container_that_cannot_be_planned_does_not_hold_up_the_others() -> Non
 
 
 def test_a_system_that_does_not_evaluate_is_its_containers_error() -> None:
-    error = FleetError("does not evaluate", "Mend it.")
+    error = FleetError("does not evaluate", "Fix it.")
     plans = plan_set(ContainerSet(containers=(member("web"),)), {"web": error}, {"web": empty_host()})
     assert (plans[0].error, plans[0].steps) == (error, ())

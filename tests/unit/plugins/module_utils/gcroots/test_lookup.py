@@ -20,14 +20,14 @@ def test_each_container_gets_its_own_answer() -> None:
     questions = [
         Questions(container=Running(name=name, pid=os.getpid(), age=100), kept=["/root/result"]) for name in names
     ]
-    answers = look_into(questions, Bounds(timeout=10, deadline=time.monotonic() + 60, max_new=10, settle=60))
+    answers = look_into(questions, Bounds(timeout=10, deadline=time.monotonic() + 60, max_new=10, grace_period=60))
     assert answers.ended == tuple(names)
     assert not answers.looks
 
 
 def test_what_is_not_looked_at_in_time_is_told() -> None:
     question = Questions(container=Running(name="one", pid=os.getpid(), age=100), kept=["/root/result"])
-    answers = look_into([question], Bounds(timeout=10, deadline=time.monotonic(), max_new=10, settle=60))
+    answers = look_into([question], Bounds(timeout=10, deadline=time.monotonic(), max_new=10, grace_period=60))
     assert answers.limits == ("The time was up before 1 containers were looked at.",)
 
 

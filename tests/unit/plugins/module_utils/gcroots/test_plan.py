@@ -32,7 +32,7 @@ def plan(
 
 
 def verbs(made: RootsPlan) -> list[tuple[str, str, str]]:
-    return [(change.verb, change.container, change.path) for change in made.changes]
+    return [(change.action, change.container, change.path) for change in made.changes]
 
 
 def after(kept: Mapping[str, Roots], changes: tuple[Change, ...]) -> dict[str, dict[str, str]]:
@@ -118,7 +118,7 @@ IDENTITIES = st.dictionaries(NAMES, st.sampled_from(["1", "2", "3"]))
 
 def test_a_renamed_container_takes_its_roots_along() -> None:
     changes = plan_renames({"a": {"/r": A, "/s": B}}, {"a": "1"}, {"b": "1"}, {"a"})
-    assert [(change.verb, change.container, change.path) for change in changes] == [
+    assert [(change.action, change.container, change.path) for change in changes] == [
         ("add", "b", "/r"),
         ("add", "b", "/s"),
         ("drop", "a", "/r"),
@@ -164,8 +164,8 @@ def test_no_rename_costs_a_root(
     gone -= current.keys()
     changes = plan_renames(kept, recorded, current, gone)
     then = after(kept, tuple(changes))
-    verbs_in_order = [change.verb for change in changes]
-    assert verbs_in_order == sorted(verbs_in_order, key=lambda verb: verb == "drop")
+    actions_in_order = [change.action for change in changes]
+    assert actions_in_order == sorted(actions_in_order, key=lambda action: action == "drop")
     for name, roots in kept.items():
         places = {name, *(new for new, identity in current.items() if identity == recorded.get(name))}
         for path, store in roots.items():

@@ -32,8 +32,8 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def change(path: str, after: str | None, container: str = "web", before: str | None = None) -> Change:
-    verb = "drop" if after is None else "add"
-    return Change(verb=verb, container=container, path=path, before=before, after=after, reason="")  # type: ignore[arg-type]
+    action = "drop" if after is None else "add"
+    return Change(action=action, container=container, path=path, before=before, after=after, reason="")  # type: ignore[arg-type]
 
 
 def problems(changes: list[Change]) -> list[str]:

@@ -70,7 +70,7 @@ TWO = frozenset({"two"})
 
 def test_what_incus_calls_running_a_moment_longer_is_read_when_it_has_stopped() -> None:
     report = synced([fleet(running=TWO), fleet(running=TWO), fleet(stopped=TWO)])
-    assert [(change.verb, change.container, change.path, change.after) for change in report.changes] == [
+    assert [(change.action, change.container, change.path, change.after) for change in report.changes] == [
         ("add", "two", LINK, BUILD)
     ]
     assert not report.problems
@@ -89,7 +89,7 @@ def test_what_has_been_deleted_meanwhile_is_no_problem() -> None:
 
 
 def changes_of(report: Report) -> list[tuple[str, str, str]]:
-    return [(change.verb, change.container, change.path) for change in report.changes]
+    return [(change.action, change.container, change.path) for change in report.changes]
 
 
 def test_what_is_not_listed_is_dropped_when_incus_says_that_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,11 +125,11 @@ def test_what_incus_cannot_look_at_keeps_its_roots_and_is_told(monkeypatch: pyte
 
 def test_a_look_that_fails_is_no_missing_link() -> None:
     def refuse(name: str, path: str) -> str | None:
-        raise FleetError("The file system gives errors.", "Mend it.")
+        raise FleetError("The file system gives errors.", "Fix it.")
 
     report = synced([replace(fleet(stopped=TWO), read_stopped=refuse)])
     assert report.missing == ()
-    assert report.problems == ("two keeps its roots and gets no new ones: The file system gives errors. Mend it.",)
+    assert report.problems == ("two keeps its roots and gets no new ones: The file system gives errors. Fix it.",)
 
 
 def test_a_renamed_container_takes_its_roots_along(monkeypatch: pytest.MonkeyPatch) -> None:

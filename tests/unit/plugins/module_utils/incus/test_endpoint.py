@@ -56,7 +56,7 @@ def test_certificates_are_for_https(files: dict[str, str]) -> None:
 
 
 def test_what_is_no_certificate(files: dict[str, str]) -> None:
-    with pytest.raises(FleetError, match="no certificate in the PEM format"):
+    with pytest.raises(FleetError, match="not a certificate in PEM format"):
         endpoint(URL, **{**files, "server_cert": files["client_key"]})
     with pytest.raises(FleetError, match="cannot be read"):
         endpoint(URL, **{**files, "client_key": "/nothing"})

@@ -16,7 +16,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.incus.hints import advic
         ("Project not found", "incus project list"),
         ('Failed loading network "lan": Network not found', "incus network list"),
         ("Failed to listen on 0.0.0.0:80: listen tcp 0.0.0.0:80: bind: address already in use", "ss -tulnp"),
-        ("Unknown configuration key: limits.memori", "Mend that key"),
+        ("Unknown configuration key: limits.memori", "Fix that key"),
         ("Container nesting is forbidden", "incus project show"),
         ("Failed to run: zfs create: no space left on device", "Make room"),
         ("Something else", "journalctl -u incus"),

@@ -149,7 +149,10 @@ def test_a_host_that_has_all_of_it() -> None:
     ("lacking", "problem"),
     [
         ("/nix/store", "has no /nix/store"),
-        ("/nix/var/nix/daemon-socket/socket", "There is no Nix daemon at /nix/var/nix/daemon-socket/socket"),
+        (
+            "/nix/var/nix/daemon-socket/socket",
+            "/nix/var/nix/daemon-socket/socket, does not exist",
+        ),
         ("/nix/var/nix/db", "has no /nix/var/nix/db"),
         ("/etc/localtime", "has no /etc/localtime to share"),
         ("/srv", "has no /srv to share"),

@@ -27,7 +27,7 @@ def test_roots_of_what_is_declared_no_more_go_and_those_of_what_failed_stay(tmp_
     write_roots(directory, built_from({name: System(path=OLD) for name in ("web", "db", "old")}, {}, {}))
     before = read_roots(directory)
     systems = {"web": System(path=NEW), "db": System(path=NEW)}
-    built = built_from(systems, {"db": FleetError("it cannot be built", "Mend it.")}, before)
+    built = built_from(systems, {"db": FleetError("it cannot be built", "Fix it.")}, before)
     write_roots(directory, built)
     assert built.systems == {"web": NEW}
     assert read_roots(directory) == built.after == {"web": NEW, "db": OLD}
@@ -52,7 +52,7 @@ def test_what_is_no_link_into_the_store_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "a" * 64, "ä"])
 def test_names_that_are_no_part_of_a_path(name: str) -> None:
-    with pytest.raises(FleetError, match="is no name"):
+    with pytest.raises(FleetError, match="is not a valid name"):
         word(name, "name")
 
 

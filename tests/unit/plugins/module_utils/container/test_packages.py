@@ -7,8 +7,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.converge import Outcome, _closure_differences
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
+from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
+from ansible_collections.inx.fleet.plugins.module_utils.container.packages import closure_differences
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
@@ -27,5 +28,5 @@ def test_systems_that_cannot_be_compared_do_not_hide_what_was_done() -> None:
     new = Container(name="web", source=StorePath(path=NEW), localtime=False)
     plan = plan_container(new, System(path=NEW, built=True), host)
     outcome = Outcome(plan=plan, steps=plan.steps, observed=host)
-    found = _closure_differences(SimpleNamespace(nix=_Nix()), [outcome], {"web": host})  # type: ignore[arg-type]
+    found = closure_differences(SimpleNamespace(nix=_Nix()), [outcome], {"web": host})  # type: ignore[arg-type]
     assert found == {"web": ("(the systems cannot be compared: error: database is busy)",)}

@@ -1,0 +1,45 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Outcomes of a run, a container each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import FleetError, NotTriedError
+from .observed import Observed
+from .steps import Plan, Step
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one container; ``steps`` are those that were done, or that check mode would do."""
+
+    plan: Plan
+    steps: tuple[Step, ...]
+    observed: Observed
+    closure_difference: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    error: FleetError | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the container's name."""
+        return self.plan.container.name
+
+    @property
+    def changed(self) -> bool:
+        """Return whether anything was done, or would be."""
+        return bool(self.steps)
+
+    @property
+    def restart_required(self) -> bool:
+        """Tell whether something waits for the next start, be it a system that could not be switched to."""
+        return self.plan.restart_required or (isinstance(self.error, NotTriedError) and self._boots_another)
+
+    @property
+    def _boots_another(self) -> bool:
+        instance, recorded = self.observed.instance, self.observed.generations.system
+        return instance is not None and instance.is_running and recorded not in (None, instance.running_system)
