@@ -13,16 +13,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from common import IMAGES, LabError, copy_surroundings, locked, remove_tree, run_contained, timed
+from common import IMAGES, LabError, copy_surroundings, locked, remove_tree, run, run_contained, timed
 
-MIRROR = "http://deb.debian.org/debian"
-SECURITY = "http://deb.debian.org/debian-security"
+# With the mirrors that this machine uses in the place of the names in braces.
 SOURCES = (
-    f"deb {MIRROR} trixie main",
-    f"deb {MIRROR} trixie-updates main",
-    f"deb {SECURITY} trixie-security main",
+    "deb {mirror} trixie main",
+    "deb {mirror} trixie-updates main",
+    "deb {security} trixie-security main",
 )
-BACKPORTS = f"deb {MIRROR} trixie-backports main"
+BACKPORTS = "deb {mirror} trixie-backports main"
 
 # A lab host resolves names with this machine's resolver and has its address from a file.
 _BARE_SETUP = r"""
@@ -127,6 +126,17 @@ def _build(recipe: Recipe, path: Path) -> None:
         remove_tree(unfinished)
 
 
+def _sources(recipe: Recipe) -> list[str]:
+    """Return the apt sources of an image, from the mirrors that this machine's own sources name."""
+    targets = run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Identifier: Packages"])
+    uris = dict(line.split(" ", 1) for line in reversed(targets.splitlines()))
+    security = next((uri for release, uri in uris.items() if release.endswith("-security")), None)
+    main = next((uri for release, uri in uris.items() if "-" not in release), None)
+    if main is None or security is None:
+        raise LabError("The apt sources of this machine name no mirror of Debian and its security updates. Add them.")
+    return [source.format(mirror=main, security=security) for source in recipe.sources]
+
+
 def _bootstrap(recipe: Recipe, root: Path) -> None:
     setup = root.with_name(f"{root.name}.sh")
     setup.write_text(f"set -eu\n{recipe.setup}", encoding="utf-8")
@@ -138,7 +148,7 @@ def _bootstrap(recipe: Recipe, root: Path) -> None:
                 f'--customize-hook=sh "{setup}" "$1"',
                 *("--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*"),
                 *("--dpkgopt=path-exclude=/usr/share/locale/*",),
-                *("trixie", str(root), *recipe.sources),
+                *("trixie", str(root), *_sources(recipe)),
             ]
         )
     finally:
@@ -148,7 +158,7 @@ def _bootstrap(recipe: Recipe, root: Path) -> None:
 def _derive(recipe: Recipe, parent: Path, root: Path) -> None:
     run_contained(["cp", "-a", "--reflink=auto", str(parent), str(root)])
     copy_surroundings(root)
-    (root / "etc/apt/sources.list").write_text("\n".join(recipe.sources) + "\n", encoding="utf-8")
+    (root / "etc/apt/sources.list").write_text("\n".join(_sources(recipe)) + "\n", encoding="utf-8")
     run_contained(
         [
             *("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--pipe", "--as-pid2"),
