@@ -1,0 +1,31 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The collection's own playbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PLAYBOOKS = sorted((Path(__file__).resolve().parents[2] / "playbooks").glob("*.yml"))
+
+
+def variables(node: Any) -> Iterator[dict[str, Any]]:
+    """Yield the variables of each play, role and task."""
+    if isinstance(node, dict):
+        yield from [node["vars"]] if "vars" in node else []
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else []:
+        yield from variables(child)
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
+def test_a_selection_is_given_as_a_whole(playbook: Path) -> None:
+    """The names alone would be joined by the containers that tags in the inventory select, to be destroyed, too."""
+    for found in variables(yaml.safe_load(playbook.read_text(encoding="utf-8"))):
+        assert ("inx_containers_only" in found) == ("inx_containers_only_tags" in found)
