@@ -27,11 +27,16 @@ extends_documentation_fragment:
   - inx.fleet.container.lock
 attributes:
   check_mode:
+    support: partial
     details:
       - Check mode evaluates the declared system, which lets nix copy sources and derivations into the store, and build
         what the evaluation itself imports. It builds nothing else, and touches neither the container nor its profile.
       - What only a build can tell, or Incus when it is asked to do it, is not predicted. That a system does not build,
         or that a key of O(config) does not exist, only the run can tell.
+  idempotent:
+    support: partial
+    details:
+      - O(state=restarted) restarts a container on every run.
   diff_mode:
     details:
       - Shows the configuration, the devices and the system. When the old and the new system are both in the store,

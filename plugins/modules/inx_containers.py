@@ -25,10 +25,15 @@ extends_documentation_fragment:
   - inx.fleet.container.lock
 attributes:
   check_mode:
+    support: partial
     details:
       - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, and build
         what the evaluation itself imports. It builds nothing else, and touches neither containers nor profiles.
       - What only a build can tell, or Incus when it is asked to do it, is not predicted.
+  idempotent:
+    support: partial
+    details:
+      - O(containers[].state=restarted) restarts a container on every run.
   diff_mode:
     details:
       - One difference for each container that changes, as M(inx.fleet.inx_container) shows it.

@@ -22,6 +22,7 @@ extends_documentation_fragment:
   - inx.fleet.container.set
 attributes:
   check_mode:
+    support: partial
     details:
       - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, and build
         what the evaluation itself imports. It builds nothing else.
