@@ -50,7 +50,8 @@ def main() -> int:
         tally = Tally()
         for seed, steps in _chosen(arguments):
             tally.add(seed, steps)
-            if time.monotonic() - tally.began >= arguments.seconds or tally.tried >= arguments.most:
+            is_late = time.monotonic() - tally.began >= arguments.seconds and not arguments.only
+            if is_late or tally.tried >= arguments.most:
                 break
     finally:
         tidy(all_of_it=True)
