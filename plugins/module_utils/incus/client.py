@@ -87,10 +87,11 @@ class Incus(Everywhere):
 
     def config_keys(self) -> ConfigKeys:
         """Return which config keys Incus applies while a container runs; nothing when it does not tell this user."""
-        try:
-            return config_keys_from(self._get(self._client.api.metadata.configuration))
-        except LXDAPIException:
-            return ConfigKeys()
+        with explained("read which config keys are applied to a running container"):
+            try:
+                return config_keys_from(self._get(self._client.api.metadata.configuration))
+            except LXDAPIException:
+                return ConfigKeys()
 
     def cluster(self) -> Cluster | None:
         """Return the cluster that this host is a member of, None without one."""

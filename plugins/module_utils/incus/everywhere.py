@@ -111,7 +111,7 @@ class Everywhere(Connection):
         info, certificate = client.host_info, None
         if info.get("auth_user_method") == "tls":
             # A user whom a CA made known has no certificate there, and others may not be shown it.
-            with suppress(LXDAPIException):
+            with explained("look at this user's certificate"), suppress(LXDAPIException):
                 certificate = self._get(client.api.certificates[info["auth_user_name"]])
         return hidden_because(info, certificate)
 

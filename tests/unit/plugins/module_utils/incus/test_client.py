@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pylxd.exceptions
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus import client as incus
+from ansible_collections.inx.fleet.plugins.module_utils.incus import everywhere
 from ansible_collections.inx.fleet.plugins.module_utils.incus.client import until_settled
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
 
@@ -99,3 +102,18 @@ def test_a_path_at_which_nothing_can_be_is_told_from_a_look_that_failed(said: st
     else:
         with pytest.raises(FleetError):
             incus.link_by_api(node, {"path": "/x"})
+
+
+@pytest.mark.parametrize("module", [incus, everywhere])
+def test_every_request_of_a_method_has_its_errors_explained(module: ModuleType) -> None:
+    """A connection that breaks must end as a FleetError, in whichever method it does."""
+    bare = [
+        method.name
+        for found in ast.parse(inspect.getsource(module)).body
+        if isinstance(found, ast.ClassDef)
+        for method in found.body
+        if isinstance(method, ast.FunctionDef)
+        and any(f"self.{request}(" in ast.unparse(method) for request in ("_get", "_do", "_wait", "_change"))
+        and "explained(" not in ast.unparse(method)
+    ]
+    assert not bare
