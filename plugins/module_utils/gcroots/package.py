@@ -110,7 +110,7 @@ def command_sources() -> dict[str, bytes]:
 
     They are read as Ansible sends them along with a module, out of an archive too.
     """
-    top, _, package = str(command.__package__).rpartition(".")
+    top, _dot, package = str(command.__package__).rpartition(".")
     found: dict[str, bytes] = {}
     wanted = [f"{package}/command{_SUFFIX}"]
     while wanted:

@@ -59,7 +59,7 @@ class Sample:
 def default_limit(meminfo: str) -> int:
     """Return the memory that is available, by /proc/meminfo, less the reserve."""
     for line in meminfo.splitlines():
-        name, _, value = line.partition(":")
+        name, _colon, value = line.partition(":")
         if name == "MemAvailable":
             return max(_LEAST, int(value.split()[0]) * 1024 - RESERVE)
     return _LEAST
