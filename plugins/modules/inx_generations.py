@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: inx_generations
 short_description: Remove old generations of NixOS containers
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Removes old generations from the profiles of the containers on the host, so that a garbage collection can free what
     they hold. The playbook C(inx.fleet.collect_garbage) does both.

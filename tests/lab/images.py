@@ -128,8 +128,9 @@ def _build(recipe: Recipe, path: Path) -> None:
 
 def _sources(recipe: Recipe) -> list[str]:
     """Return the apt sources of an image, from the mirrors that this machine's own sources name."""
-    targets = run(["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Identifier: Packages"])
-    uris = dict(line.split(" ", 1) for line in reversed(targets.splitlines()))
+    # Without the lists of an earlier update, "apt-get indextargets" knows nothing.
+    said = run(["apt-get", "--print-uris", "update"])
+    uris = {release: uri for uri, release in reversed(re.findall(r"'(\S+?)/dists/([^/']+)/InRelease'", said))}
     security = next((uri for release, uri in uris.items() if release.endswith("-security")), None)
     main = next((uri for release, uri in uris.items() if "-" not in release), None)
     if main is None or security is None:
