@@ -34,7 +34,7 @@ from proxy import PROXY, Rule, proxy
 from starts import build_systems, expect, fresh, web, wipe, with_web
 
 SMALL = f"{host.HERE}/small"
-_UNREACHABLE = "the connection to Incus failed|no Incus socket at|Incus says"
+_UNREACHABLE = "the connection to Incus failed|Incus socket at|Incus says"
 _INCUS = ("incus.socket", "incus.service")
 #: What shuts the containers down when the host goes down, or Incus's socket is stopped.
 _SHUTDOWN = "incus-startup.service"
@@ -449,7 +449,7 @@ def real_faults() -> Iterator[Fault]:
             ends=True,
             always=True,
         )
-    yield Fault(part="Incus stopped before", start=newer, message="no Incus socket|connection", around=incus_stopped)
+    yield Fault(part="Incus stopped before", start=newer, message="Incus socket|connection", around=incus_stopped)
     yield Fault(
         part="Incus frozen",
         start=newer,
