@@ -107,15 +107,16 @@ def _create(host: Host, plan: Plan, step: Step) -> None:
     except LateError:
         raise
     except FleetError as error:
-        if made:
-            with cleaning_up(error, f"Removing {directory}"):
-                os.rmdir(directory)
-        _delete_new_volumes(host, plan, error)
+        _remove_new(host, plan, error, has_new_directory=made)
         raise
 
 
-def _delete_new_volumes(host: Host, plan: Plan, cause: FleetError) -> None:
-    """Delete the volumes that the plan made, when they are not to be used. Nothing was written to them yet."""
+def _remove_new(host: Host, plan: Plan, cause: FleetError, *, has_new_directory: bool) -> None:
+    """Remove the profile directory and the volumes that the plan made, of which nothing was used yet."""
+    if has_new_directory:
+        directory = plan.container.profile_dir
+        with cleaning_up(cause, f"Removing {directory}"):
+            os.rmdir(directory)
     volumes = [step.before["volumes"] for step in plan.steps if step.action == "volume"]
     for place in [place for found in volumes for place, there in found.items() if there is None]:
         with cleaning_up(cause, f"Deleting the new volume {place}"):
@@ -132,10 +133,7 @@ def _update(host: Host, plan: Plan, step: Step) -> None:
     except LateError:
         raise
     except FleetError as error:
-        if made:
-            with cleaning_up(error, f"Removing {directory}"):
-                os.rmdir(directory)
-        _delete_new_volumes(host, plan, error)
+        _remove_new(host, plan, error, has_new_directory=made)
         raise
 
 
