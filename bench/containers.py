@@ -111,11 +111,12 @@ def declared(size: int) -> list[dict[str, str]]:
 
 
 def by_floor(bench: Bench, size: int, phase: str) -> Mapping[str, float]:
-    return bench.ask("floor", size=size, phase=phase)
+    seconds: Mapping[str, float] = bench.ask("floor", size=size, phase=phase)
+    return seconds
 
 
 def by_module(bench: Bench, size: int, phase: str) -> Mapping[str, float]:
-    answer = bench.ask("module", arguments={"containers": declared(size)})
+    answer: dict[str, float] = bench.ask("module", arguments={"containers": declared(size)})
     expected = {"cold": size, "unchanged": 0, "all": size, "one": 1}[phase]
     if answer.pop("changed") != expected:
         raise ValueError(f"the module did not change {expected} of {size} containers: {answer}")
@@ -145,7 +146,8 @@ def by_lxd_container(bench: Bench, size: int, phase: str) -> Mapping[str, float]
 
 
 def by_tool(bench: Bench, size: int, phase: str) -> Mapping[str, float]:
-    return bench.ask("tool", size=size, phase=phase)
+    seconds: Mapping[str, float] = bench.ask("tool", size=size, phase=phase)
+    return seconds
 
 
 _WAYS = {
@@ -238,14 +240,14 @@ def archive() -> bytes:
         "ansible_collections/inx/fleet/plugins/modules": COLLECTION / "plugins" / "modules",
         "ansible_collections/inx/fleet/plugins/module_utils": COLLECTION / "plugins" / "module_utils",
     }
-    files = {Path(place, file.relative_to(top)): file for place, top in places.items() for file in top.rglob("*.py")}
+    files = {Path(within, file.relative_to(top)): file for within, top in places.items() for file in top.rglob("*.py")}
     packages = {f"{parent}/__init__.py" for file in files for parent in file.parents if parent.name}
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
-        for name, file in files.items():
-            target.write(file, name)
-        for name in sorted(packages - {str(file) for file in files}):
-            target.writestr(name, "")
+        for place, file in files.items():
+            target.write(file, place)
+        for package in sorted(packages - {str(place) for place in files}):
+            target.writestr(package, "")
     return packed.getvalue()
 
 

@@ -30,6 +30,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from onhost import FIXTURE, LAB, PYTHON, THERE, modules, run, say, send
 
@@ -233,7 +234,7 @@ def bare_lookups(package: str, names: Sequence[str], paths: Sequence[str]) -> fl
     return time.perf_counter() - started
 
 
-def the_modules(package: str):  # noqa: ANN201 - a package that only the host has
+def the_modules(package: str) -> Any:
     """The collection's modules as they are installed on a host."""
     if package not in sys.path:
         sys.path.insert(0, package)
@@ -246,7 +247,8 @@ def the_modules(package: str):  # noqa: ANN201 - a package that only the host ha
 def sync_in_a_process(package: str, names: Sequence[str]) -> dict[str, float]:
     """A sync in a process of its own, which can tell how much memory it took."""
     command = [sys.executable, __file__, "--one-sync", "--package", package]
-    return json.loads(run(*command, stdin="\n".join(names).encode()))
+    measured: dict[str, float] = json.loads(run(*command, stdin="\n".join(names).encode()))
+    return measured
 
 
 def one_sync(package: str) -> dict[str, float]:

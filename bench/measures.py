@@ -255,7 +255,7 @@ class Api:
         self._connection.sock = socket.socket(socket.AF_UNIX)
         self._connection.sock.connect(SOCKET)
 
-    def ask(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+    def ask(self, method: str, path: str, body: object = None) -> Any:
         """The metadata of an answer."""
         content = None if body is None else json.dumps(body)
         self._connection.request(method, path, content, {"Content-Type": "application/json"})
@@ -271,12 +271,18 @@ class Api:
             raise SystemExit(f"{method} {path}: {done}")
 
 
-_connections = threading.local()
+class _Connections(threading.local):
+    """A connection for each thread."""
+
+    api: Api | None = None
+
+
+_connections = _Connections()
 
 
 def the_api() -> Api:
-    """A connection for each thread."""
-    if not hasattr(_connections, "api"):
+    """Return the connection of this thread."""
+    if _connections.api is None:
         _connections.api = Api()
     return _connections.api
 

@@ -213,8 +213,8 @@ def _panel(figures: Figures, phase: str, scale: _Scale) -> Iterator[str]:
         dashes = ' stroke-dasharray="5 4"' if way == "floor" else ""
         yield f'<polyline points="{" ".join(points)}" fill="none" stroke="{_COLOURS[way]}" stroke-width="2"{dashes}/>'
         for point in points:
-            x, _comma, y = point.partition(",")
-            yield f'<circle cx="{x}" cy="{y}" r="3" fill="{_COLOURS[way]}"/>'
+            cx, _comma, cy = point.partition(",")
+            yield f'<circle cx="{cx}" cy="{cy}" r="3" fill="{_COLOURS[way]}"/>'
 
 
 def _legend(ways: Sequence[str], y: float) -> Iterator[str]:

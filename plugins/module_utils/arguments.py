@@ -151,7 +151,7 @@ MEMBER_OPTIONS: dict[str, Any] = {
 }
 
 
-class FleetModule(AnsibleModule):  # type: ignore[misc]  # Ansible's class is not typed.
+class FleetModule(AnsibleModule):
     """A module that hides the credentials in its parameters, and names the container that has a wrong one.
 
     Ansible hides what an argument spec marks as a whole, and that only.

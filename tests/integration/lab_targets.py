@@ -247,6 +247,7 @@ def install_harness(name: str) -> None:
     ]
     unpack = "rm -rf /srv/harness && mkdir /srv/harness && tar -x -C /srv/harness -f -"
     with subprocess.Popen(pack, stdout=subprocess.PIPE) as archive:
+        assert archive.stdout is not None
         run([*LAB, "ssh", name, "--", unpack], _UP_TIMEOUT, log=f"harness-{name}", stdin=archive.stdout)
     if archive.returncode != 0:
         raise RunError(f"{shlex.join(pack)} ended with code {archive.returncode}")

@@ -114,7 +114,8 @@ def run(
 
 def _watched(child: int, reading: int, kill: Moment | None, deadline: float) -> list[str]:
     """Follow a child to its end and return its trace; kill it if its moment comes."""
-    trace, rest = [], b""
+    trace: list[str] = []
+    rest = b""
     due = None if kill is None or kill.boundary else time.monotonic() + kill.seconds
     while True:
         until = deadline if due is None else min(due, deadline)

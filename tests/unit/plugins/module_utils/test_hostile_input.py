@@ -30,6 +30,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.info.query import compil
 from ansible_collections.inx.fleet.plugins.module_utils.names import lxc_name
 from ansible_collections.inx.fleet.plugins.module_utils.nix import evaluation, process
 from ansible_collections.inx.fleet.plugins.module_utils.nix.command import Nix
+from ansible_collections.inx.fleet.plugins.module_utils.nix.evaluation_cache import EvaluationCache
 from ansible_collections.inx.fleet.plugins.module_utils.nix.flakes import metadata_arguments
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import Flake, StorePath, System
 from ansible_collections.inx.fleet.plugins.module_utils.paths import PROFILES_DIR, STORE_DIR
@@ -113,7 +114,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], Aske
         assert how["env"]["GIT_TERMINAL_PROMPT"] == "0"
         raise AskedError(command, how["env"])
 
-    monkeypatch.setattr(process.subprocess, "Popen", run)
+    monkeypatch.setattr(subprocess, "Popen", run)
 
     def ask(call: Callable[[], Any]) -> AskedError:
         with pytest.raises(AskedError) as caught:
@@ -156,7 +157,7 @@ def test_nothing_that_is_declared_is_an_option_of_nix(
             assert not re.match(r"[^/]+://([^/@]*@)?-", system.copy_from)
         return
     entry = (container.source, container.nix)
-    work = evaluation._Evaluation(nix, None, evaluation.EvaluationCache(directory="/nowhere"))
+    work = evaluation._Evaluation(nix, None, EvaluationCache(directory="/nowhere"))
     (operand,) = operands(asked(lambda: work._evaluate({entry: evaluation._installable(entry, {})}, [entry])).command)
     assert not operand.startswith("-")
     assert not re.search(r"[\x00-\x20\x7f]", operand)

@@ -185,7 +185,10 @@ def test_tokens_in_settings_of_nix_are_found_wherever_they_are_declared() -> Non
 
 
 def test_secrets_that_are_on_an_instance_are_found_if_they_are_long_enough() -> None:
-    sides = [{"config": {"user.a": "an old secret", "user.b": "not a secret"}}, {"config": {"user.a": None}}]
+    sides: list[dict[str, Any]] = [
+        {"config": {"user.a": "an old secret", "user.b": "not a secret"}},
+        {"config": {"user.a": None}},
+    ]
     assert stored_secrets({"user.a"}, sides, {"user.a": "default"}) == {"an old secret"}
 
 

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils import waiting
 from ansible_collections.inx.fleet.plugins.module_utils.waiting import poll
 
 
@@ -14,8 +15,8 @@ from ansible_collections.inx.fleet.plugins.module_utils.waiting import poll
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the pauses that were made; time passes during them only, from 0."""
     made: list[float] = []
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: sum(made))
-    monkeypatch.setattr(waiting.time, "sleep", made.append)
+    monkeypatch.setattr(time, "monotonic", lambda: sum(made))
+    monkeypatch.setattr(time, "sleep", made.append)
     return made
 
 

@@ -478,10 +478,18 @@ def real_faults() -> Iterator[Fault]:
         around=lambda: full("/tmp", "64k"),  # noqa: S108 - the one that is filled
         may_succeed=True,
     )
-    pooled = {"may_succeed": True, "message": "[Nn]o space left|failed with code"}
-    yield Fault(part="the pool full, a creation", start=new_in_small_pool, around=small_pool_full, **pooled)
-    yield Fault(part="the pool full, a switch", start=newer_in_small_pool, around=small_pool_full, **pooled)
-    yield Fault(part="the pool full, a start", start=stopped_in_small_pool, around=small_pool_full, **pooled)
+    for what, start in (
+        ("a creation", new_in_small_pool),
+        ("a switch", newer_in_small_pool),
+        ("a start", stopped_in_small_pool),
+    ):
+        yield Fault(
+            part=f"the pool full, {what}",
+            start=start,
+            message="[Nn]o space left|failed with code",
+            around=small_pool_full,
+            may_succeed=True,
+        )
     yield Fault(part="the bridge gone, a creation", start=new, message="incusbr0|eth0", around=bridge_gone)
     yield Fault(part="the bridge gone, a start", start=stopped, message="incusbr0|eth0", around=bridge_gone)
     yield Fault(part="the bridge gone, a switch", start=newer, message="", around=bridge_gone, may_succeed=True)

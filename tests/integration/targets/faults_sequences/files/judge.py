@@ -179,8 +179,8 @@ def _lost(before: Seen, after: Seen, members: Mapping[seen.Key, Mapping[str, Any
         steps = members.get(key, {}).get("steps", ())
         actions = {step["action"] for step in steps}
         volatile = "rebuild" in (old["config"].get("user.inx.volatile_root"), _noted(steps))
-        may_go = actions & {"rebuild", "delete"} or (volatile and actions & {"rollback", "restart"})
-        may_go = may_go or (volatile and _was_tried(members.get(key, {"failed": False})))
+        emptied = actions & {"rollback", "restart"} or _was_tried(members.get(key, {"failed": False}))
+        may_go = bool(actions & {"rebuild", "delete"}) or (volatile and bool(emptied))
         if new is None and "delete" not in actions:
             yield f"{key} is gone, and the steps are {sorted(actions)}"
         elif old["token"] is not None and not may_go and (new is None or new["token"] != old["token"]):

@@ -19,7 +19,11 @@ from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Serv
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, MOVING, RESTART, RESTART_KEYS
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW
 
-BODY = {"config": {"a": "1", "volatile.x": "y"}, "devices": {"d": {"type": "disk"}}, "profiles": ["default"]}
+BODY: dict[str, Any] = {
+    "config": {"a": "1", "volatile.x": "y"},
+    "devices": {"d": {"type": "disk"}},
+    "profiles": ["default"],
+}
 
 
 def test_only_the_changed_keys_are_touched() -> None:

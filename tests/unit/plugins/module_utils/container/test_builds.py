@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.builds import Builds
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
@@ -46,7 +47,7 @@ def test_a_store_that_hangs_holds_up_only_those_that_need_it() -> None:
         if len(order) == 3:
             LET_GO.set()
 
-    jobs = {one.container.name: lambda name=one.container.name: work(name) for one in plans}  # type: ignore[misc]
+    jobs = {one.container.name: partial(work, one.container.name) for one in plans}
     # With one worker, which no build takes.
     run_jobs(jobs, {name: builds.before(name) for name in jobs}, 1, beside=builds.jobs)
     assert sorted(order[:3]) == ["close", "near", "there"]

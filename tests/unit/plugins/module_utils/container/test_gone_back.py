@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.apply import Host, apply_step
+from ansible_collections.inx.fleet.plugins.module_utils.container.apply import apply_step
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
+from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError, RefusedError, cleaning_up
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance

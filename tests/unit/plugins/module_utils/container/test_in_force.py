@@ -118,10 +118,10 @@ def test_who_is_root_of_the_host(current: str | None, expected: bool) -> None:
 
 
 def test_other_user_ids_wait_until_incus_says_that_they_are_in_force() -> None:
-    isolated = {"security__idmap__isolated": "true"}
-    waits = with_idmap(host(**isolated), UNPRIVILEGED, MAPS_ROOT)
+    isolated = host(security__idmap__isolated="true")
+    waits = with_idmap(isolated, UNPRIVILEGED, MAPS_ROOT)
     assert "config security.idmap.isolated" in planned(WEB, waits).warnings[0]
-    assert not planned(WEB, with_idmap(host(**isolated), MAPS_ROOT, MAPS_ROOT)).restart_required
+    assert not planned(WEB, with_idmap(isolated, MAPS_ROOT, MAPS_ROOT)).restart_required
 
 
 CONF = """\

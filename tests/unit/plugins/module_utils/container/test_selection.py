@@ -24,7 +24,13 @@ ITEMS = st.one_of(st.none(), st.lists(st.sampled_from(["web-*", "db", "prod", "n
 def test_filter_and_module_select_the_same(tags: dict[str, Any], shared: Any, only: Any, only_tags: Any) -> None:
     entries = [{"name": name, **({} if value is None else {"tags": value})} for name, value in tags.items()]
     defaults = {} if shared is None else {"tags": shared}
-    params = {"containers": entries, "defaults": defaults, "project": "default", "only": only, "only_tags": only_tags}
+    params: dict[str, Any] = {
+        "containers": entries,
+        "defaults": defaults,
+        "project": "default",
+        "only": only,
+        "only_tags": only_tags,
+    }
     by_filter = choose_containers(entries, only, only_tags, defaults)
     try:
         by_module = [container.name for container in chosen_containers(params, declared_containers(params))]
@@ -35,6 +41,12 @@ def test_filter_and_module_select_the_same(tags: dict[str, Any], shared: Any, on
 
 
 def test_an_item_that_selects_nothing_is_refused() -> None:
-    params = {"containers": [{"name": "db"}], "defaults": {}, "project": "default", "only": "db,web", "only_tags": None}
+    params: dict[str, Any] = {
+        "containers": [{"name": "db"}],
+        "defaults": {},
+        "project": "default",
+        "only": "db,web",
+        "only_tags": None,
+    }
     with pytest.raises(FleetError, match=r"no declared container is called 'web'.*Declared are: db"):
         chosen_containers(params, declared_containers(params))

@@ -152,7 +152,7 @@ def test_devices_that_need_a_stop_wait_for_it() -> None:
 
 
 def test_a_path_that_is_taken_or_would_be_covered_is_refused() -> None:
-    volatile = {"root": "tmpfs", "tmpfs": (Tmpfs(path="/var"),), "persist": (DB,)}
+    volatile: dict[str, Any] = {"root": "tmpfs", "tmpfs": (Tmpfs(path="/var"),), "persist": (DB,)}
     with pytest.raises(FleetError, match="tmpfs at /var would cover the volume at /var/lib/db"):
         plan_container(web(**volatile), BUILT, empty_host())
     plan_container(web(**volatile), BUILT, replace(empty_host(), has_tmpfs_devices=True))

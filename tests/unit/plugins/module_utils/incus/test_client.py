@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import time
 from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
 
@@ -16,6 +17,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus import client as incus
 from ansible_collections.inx.fleet.plugins.module_utils.incus import everywhere
 from ansible_collections.inx.fleet.plugins.module_utils.incus.client import until_settled
+from ansible_collections.inx.fleet.plugins.module_utils.incus.everywhere import link_by_api
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
 
 RUNS = Instance(name="web", status="Running")
@@ -26,8 +28,8 @@ STOPPED = Instance(name="web", status="Stopped")
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     """Seconds pass only while somebody waits."""
     now = [100.0]
-    monkeypatch.setattr(incus.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(incus.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
     yield now
 
 
@@ -98,10 +100,10 @@ def test_a_path_at_which_nothing_can_be_is_told_from_a_look_that_failed(said: st
 
     node = SimpleNamespace(files=SimpleNamespace(get=refuse))
     if is_missing:
-        assert incus.link_by_api(node, {"path": "/x"}) is None
+        assert link_by_api(node, {"path": "/x"}) is None
     else:
         with pytest.raises(FleetError):
-            incus.link_by_api(node, {"path": "/x"})
+            link_by_api(node, {"path": "/x"})
 
 
 @pytest.mark.parametrize("module", [incus, everywhere])

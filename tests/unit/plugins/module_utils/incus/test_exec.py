@@ -67,7 +67,7 @@ class Incus:
             if method == "POST":
                 self.asked = {"path": path, **json.loads(reader.read(length))}
                 fds = {"fds": {"0": "0", "1": "1", "2": "2", "control": "c"}}
-                answer = {"type": "async", "metadata": {"id": "7", "metadata": fds}}
+                answer: dict[str, Any] = {"type": "async", "metadata": {"id": "7", "metadata": fds}}
             else:
                 answer = {"type": "sync", "metadata": self._operation}
                 if path.endswith("/wait"):

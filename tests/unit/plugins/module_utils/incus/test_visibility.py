@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.incus.visibility import hidden_because
 
-TLS = {"auth_user_method": "tls", "config": {"core.https_address": "127.0.0.1:8443"}}
+TLS: dict[str, Any] = {"auth_user_method": "tls", "config": {"core.https_address": "127.0.0.1:8443"}}
 FULL = {"restricted": False, "projects": []}
 
 
