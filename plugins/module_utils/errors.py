@@ -73,4 +73,11 @@ class UnhealthyError(FleetError):
 
 
 class NotTriedError(FleetError):
-    """A system was not tried: it did not become the current one, and its container runs on with the one that it had."""
+    """A system was not tried: it did not become the current one, and its container runs on with the one that it had.
+
+    ``goes_on`` says that the switch to it has not ended, so that it may become the current one yet.
+    """
+
+    def __init__(self, problem: str, advice: str, *, goes_on: bool = False) -> None:
+        super().__init__(problem, advice)
+        self.goes_on = goes_on

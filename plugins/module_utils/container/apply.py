@@ -288,8 +288,8 @@ def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
         warnings = proven(host, plan, system, lambda: switch_and_verify(host.incus, container, system, action))
     except NotTriedError as error:
         # One that goes on may make it the current one yet, and the next run is to know that it is not proven then.
-        with cleaning_up(error, "Noting that it was not tried"):
-            if not host.incus.runs_commands(name):
+        if not error.goes_on:
+            with cleaning_up(error, "Noting that it was not tried"):
                 host.incus.note(name, {ACTIVATING: on_trial})
         raise
     if container.health is None:

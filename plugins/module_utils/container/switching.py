@@ -171,6 +171,7 @@ def _judged_late(incus: Incus, container: Container, system: str, action: str, l
             f"{problem} It runs {now or 'an unknown system'} now, and the switch may go on: another one that holds the "
             "lock is waited for, or a check takes long.",
             f"See 'incus exec {name} -- ps', and run again when it has ended, or raise 'wait_timeout'.",
+            goes_on=True,
         ) from late
     if container.health is not None and container.health.command_only:
         return Switched()

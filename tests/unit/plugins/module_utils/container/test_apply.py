@@ -14,10 +14,15 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.apply import a
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
 from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Action, Plan, Step
-from ansible_collections.inx.fleet.plugins.module_utils.errors import ConflictError, FleetError, LateError
-from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Server
+from ansible_collections.inx.fleet.plugins.module_utils.errors import (
+    ConflictError,
+    FleetError,
+    LateError,
+    NotTriedError,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Server
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, MOVING, RESTART, RESTART_KEYS
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD
 
 BODY: dict[str, Any] = {
     "config": {"a": "1", "volatile.x": "y"},
@@ -168,3 +173,38 @@ def test_a_system_is_on_trial_before_a_reboot_could_boot_it(
     with pytest.raises(KilledAtOnceError):
         apply_step(Host(incus=incus, nix=None), plan, record)  # type: ignore[arg-type]
     assert incus.notes == noted
+
+
+@dataclass
+class SwitchingIncus(NotingIncus):
+    """One in which commands of others run, beside a switch."""
+
+    def instance(self, name: str) -> Instance:
+        return Instance(name=name, status="Running", config=dict(self.notes))
+
+    def note(self, _name: str, notes: dict[str, str], unless: dict[str, str] | None = None) -> None:
+        super().note(_name, notes, unless or {"": ""})
+
+    def runs_commands(self, _name: str) -> bool:
+        return True
+
+    def await_commands(self, _name: str, _timeout: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("goes_on", "noted"), [(True, NEW), (False, OLD)])
+def test_only_a_switch_that_goes_on_keeps_its_system_on_trial(
+    monkeypatch: pytest.MonkeyPatch, *, goes_on: bool, noted: str
+) -> None:
+    def refused(*_arguments: Any) -> list[str]:
+        raise NotTriedError("It was not tried.", "Run again.", goes_on=goes_on)
+
+    monkeypatch.setattr(apply, "can_switch", lambda _system: True)
+    monkeypatch.setattr(apply, "await_boot", lambda *_arguments: None)
+    monkeypatch.setattr(apply, "switch_and_verify", refused)
+    incus = SwitchingIncus({ACTIVATING: OLD})
+    step = Step(action="activate", container="web", summary="", after={"running_system": NEW, "activation": "switch"})
+    plan = Plan(container=Container(name="web", health=Health()), steps=(step,))
+    with pytest.raises(NotTriedError):
+        apply_step(Host(incus=incus, nix=None), plan, step)  # type: ignore[arg-type]
+    assert incus.notes == {ACTIVATING: noted}
