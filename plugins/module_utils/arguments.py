@@ -143,6 +143,12 @@ CONTAINER_OPTIONS: dict[str, Any] = {
 }
 
 
+#: Which of them exclude or require each other, in the terms of AnsibleModule.
+CONTAINER_RULES: dict[str, Any] = {
+    "mutually_exclusive": [("flake", "file", "system", "generation"), ("copy_from", "flake"), ("copy_from", "file")],
+    "required_by": {"attribute": ("file",)},
+}
+
 #: The same as an entry of the set that inx_containers takes.
 MEMBER_OPTIONS: dict[str, Any] = {
     **CONTAINER_OPTIONS,
@@ -168,9 +174,9 @@ class FleetModule(AnsibleModule):
         self._is_valid = True
 
     def _load_params(self) -> None:
-        """Take null for an option with a default as the default."""
+        """Take null for an option that is not given."""
         super()._load_params()
-        self.params = _without_empty(self.params, self.argument_spec)
+        self.params = _given(self.params, self.argument_spec)
 
     def _log_invocation(self) -> None:
         """Find the credentials before anything is written to the journal."""
@@ -180,7 +186,8 @@ class FleetModule(AnsibleModule):
     def fail_json(self, msg: str, **results: Any) -> Any:
         """Find them also when Ansible refuses the parameters, before it logs them."""
         self.no_log_values.update(credentials(self.params))
-        super().fail_json(msg if self._is_valid else f"{_entries_at_fault(_load_params())}{msg}", **results)
+        refused = [] if self._is_valid else _refused_entries(_load_params())
+        super().fail_json("\n".join(refused) or msg, **results)
 
     def hide(self, values: Collection[str]) -> None:
         """Hide values wherever they appear in the result."""
@@ -233,15 +240,37 @@ def _member(params: Mapping[str, Any], entry: Mapping[str, Any]) -> Container:
         )
     defaults = {**without_nulls(params["defaults"]), "secret_config": params.get("secret_config") or {}}
     declared = without_nulls(laid_over(defaults, entry))
-    result = ArgumentSpecValidator(MEMBER_OPTIONS).validate(declared)
-    if result.error_messages:
-        problem = f"{entry.get('name')}: {' '.join(result.error_messages)}"
-        raise FleetError(problem, "See 'ansible-doc inx.fleet.inx_container'.")
-    validated = {**result.validated_parameters, "project": params["project"]}
+    validated = {**_validated(entry["name"], declared, MEMBER_OPTIONS, **CONTAINER_RULES), "project": params["project"]}
     if not validated["wait"] and "health" not in entry:
         # What holds for all has no say over one that is not waited for, and that one none over the others.
         validated["health"] = None
     return container_from(validated)
+
+
+def _validated(name: str, declared: Mapping[str, Any], options: Mapping[str, Any], **rules: Any) -> dict[str, Any]:
+    """Return a container's options as Ansible validates them.
+
+    Raise FleetError with all that Ansible refuses, and the container's name, which Ansible itself does not say.
+    """
+    result = ArgumentSpecValidator(options, **rules).validate(declared)
+    if result.error_messages:
+        problems = ". ".join(message.rstrip(".") for message in result.error_messages)
+        raise FleetError(f"{name}: {problems}.", "See 'ansible-doc inx.fleet.inx_container'.")
+    validated: dict[str, Any] = result.validated_parameters
+    return validated
+
+
+def _refused_entries(raw: Mapping[str, Any]) -> list[str]:
+    """Return the errors of those entries of a set that Ansible refuses, each with the container's name."""
+    entries, options = raw.get("containers"), without_defaults(MEMBER_OPTIONS)
+    errors = []
+    for number, entry in enumerate(entries if isinstance(entries, list) else [], 1):
+        if isinstance(entry, Mapping):
+            try:
+                _validated(str(entry.get("name") or f"entry {number}"), _given(entry, options), options)
+            except FleetError as error:
+                errors.append(str(error))
+    return errors
 
 
 def _as_given(value: Any, raw: Any, options: Mapping[str, Any]) -> Any:
@@ -262,29 +291,17 @@ def _as_given(value: Any, raw: Any, options: Mapping[str, Any]) -> Any:
     }
 
 
-def _without_empty(value: Any, options: Mapping[str, Any]) -> Any:
-    """Return parameters without the nulls that Ansible refuses: of options with a default or choices, or required."""
+def _given(value: Any, options: Mapping[str, Any]) -> Any:
+    """Return parameters without the options that are null, which Ansible's checks would take for given ones."""
     if isinstance(value, list):
-        return [_without_empty(entry, options) for entry in value]
+        return [_given(entry, options) for entry in value]
     if not isinstance(value, Mapping):
         return value
     return {
-        key: _without_empty(entry, options[key]["options"]) if "options" in options.get(key, {}) else entry
+        key: _given(entry, options[key]["options"]) if "options" in options.get(key, {}) else entry
         for key, entry in value.items()
-        if entry is not None or not {"default", "required", "choices"} & set(options.get(key, ()))
+        if entry is not None or key not in options
     }
-
-
-def _entries_at_fault(raw: Mapping[str, Any]) -> str:
-    """Return the names of the containers whose parameters Ansible refuses: it names no more than the option."""
-    entries = raw.get("containers")
-    validator = ArgumentSpecValidator(without_defaults(MEMBER_OPTIONS))
-    found = [
-        str(entry.get("name") or f"entry {number}")
-        for number, entry in enumerate(entries if isinstance(entries, list) else [], 1)
-        if isinstance(entry, Mapping) and validator.validate(entry).error_messages
-    ]
-    return f"{', '.join(found)}: " if found else ""
 
 
 def require_pylxd(module: AnsibleModule) -> None:

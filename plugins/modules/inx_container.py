@@ -241,6 +241,7 @@ from typing import Any
 
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     CONTAINER_OPTIONS,
+    CONTAINER_RULES,
     INCUS_OPTIONS,
     LOCK_OPTIONS,
     NIX_OPTIONS,
@@ -261,7 +262,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
 def main() -> None:
     options: dict[str, Any] = {**INCUS_OPTIONS, **NIX_OPTIONS, **LOCK_OPTIONS, **CONTAINER_OPTIONS}
-    module = FleetModule(argument_spec=options, supports_check_mode=True)
+    module = FleetModule(argument_spec=options, **CONTAINER_RULES, supports_check_mode=True)
     require_pylxd(module)
     try:
         container = container_from(module.params)

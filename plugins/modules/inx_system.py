@@ -194,7 +194,7 @@ def main() -> None:
         "copy_to": {"type": "str"},
         "signing_key": {"type": "path"},
     }
-    module = FleetModule(argument_spec=options, supports_check_mode=True)
+    module = FleetModule(argument_spec=options, required_by={"signing_key": ("copy_to",)}, supports_check_mode=True)
     try:
         directory = roots_directory(module.params["name"], module.params["set"], module.params["project"])
         containers = declared_containers(module.params)

@@ -67,7 +67,12 @@ def _settled(value: Any) -> Any:
 
 
 def _other_sources(shared: Declaration, own: Declaration) -> set[str]:
-    """Return the shared options that say another system than the own ones, or how to get it."""
+    """Return the shared options that say another system than the own ones, or how to get it.
+
+    A container that is to be absent has none.
+    """
+    if own.get("state") == "absent":
+        return {key for source, companions in SOURCES.items() for key in (source, *companions) if key not in own}
     chosen = [key for key in SOURCES if own.get(key) is not None]
     replaced = {key for key in SOURCES if shared.get(key) is not None and (chosen or key in own)}
     # What belongs to a shared choice goes with it; alone, it is for whoever makes that choice.

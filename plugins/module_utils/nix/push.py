@@ -32,8 +32,6 @@ def push_from(params: Mapping[str, Any]) -> Push | None:
     """Return what the options 'copy_to' and 'signing_key' ask for; FleetError when they make no sense."""
     store, key = params["copy_to"], params["signing_key"]
     if store is None:
-        if key is not None:
-            raise FleetError("'signing_key' goes with 'copy_to'.", "Give both, or neither.")
         return None
     if not is_store_url(store):
         raise FleetError(

@@ -76,16 +76,7 @@ Source: TypeAlias = Flake | File | StorePath
 
 
 def source_from(params: Mapping[str, Any], name: str) -> Source | None:
-    given = [key for key in ("flake", "file", "system", "generation") if params[key] is not None]
-    if len(given) > 1:
-        raise FleetError(f"{name}: {' and '.join(given)} are given, but a container has one system.", "Keep one.")
-    if params["copy_from"] is not None and (params["flake"] is not None or params["file"] is not None):
-        raise FleetError(
-            f"{name}: 'copy_from' goes with 'system': what this host evaluates, it builds or has substituted.",
-            "Give 'system' with it, as inx.fleet.inx_system returns it.",
-        )
-    if params["attribute"] is not None and params["file"] is None:
-        raise FleetError(f"{name}: 'attribute' goes with 'file'.", "For a flake write REF#ATTR.")
+    """Return the source that the parameters name, of which they have one at the most, or None."""
     if params["flake"] is not None:
         return _flake_from(params["flake"], name)
     if params["file"] is not None:

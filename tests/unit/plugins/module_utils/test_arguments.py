@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 from ansible.module_utils import basic
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import CONTAINER_OPTIONS, SET_OPTIONS, FleetModule
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+    CONTAINER_OPTIONS,
+    CONTAINER_RULES,
+    SET_OPTIONS,
+    FleetModule,
+    declared_containers,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+
+PATH = "/nix/store/00000000000000000000000000000000-nixos-system-web"
 
 
 class Given:
@@ -26,7 +35,7 @@ class Given:
     def __call__(self, options: dict[str, Any], **parameters: Any) -> FleetModule:
         self._monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": parameters}).encode())
         self._monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy")
-        return FleetModule(argument_spec=options)
+        return FleetModule(argument_spec=options, **(CONTAINER_RULES if options is CONTAINER_OPTIONS else {}))
 
 
 @pytest.fixture
@@ -52,7 +61,12 @@ def test_entries_are_as_they_were_given(given: Given) -> None:
     ("options", "parameters", "words"),
     [
         (SET_OPTIONS, {"containers": [{"name": "db"}, {"name": "web", "force": "maybe"}]}, ["web: ", "'force'"]),
-        (SET_OPTIONS, {"containers": [{"name": "web", "flakes": "."}]}, ["web: ", "containers.flakes"]),
+        (SET_OPTIONS, {"containers": [{"name": "web", "flakes": "."}]}, ["web: flakes. Supported parameters"]),
+        (
+            SET_OPTIONS,
+            {"containers": [{"name": "db", "persist": [{}]}, {"name": "ok"}, {"name": "web", "state": "up"}]},
+            ["db: missing required arguments: path found in persist", "web: value of state must be one of"],
+        ),
         (SET_OPTIONS, {"containers": [{"flake": "."}]}, ["entry 1: ", "missing required arguments: name"]),
         (CONTAINER_OPTIONS, {"name": None}, ["missing required arguments: name"]),
     ],
@@ -64,6 +78,39 @@ def test_an_error_names_the_container_and_the_option(
         given(options, **parameters)
     message = json.loads(capsys.readouterr().out)["msg"]
     assert [word for word in words if word not in message] == []
+
+
+RELATIONS = [
+    ({"flake": "/etc/nixos", "system": PATH}, "parameters are mutually exclusive: flake|file|system|generation"),
+    ({"file": "/a.nix", "generation": "3"}, "parameters are mutually exclusive: flake|file|system|generation"),
+    ({"flake": "/etc/nixos", "copy_from": "ssh-ng://a"}, "parameters are mutually exclusive: copy_from|flake"),
+    ({"file": "/a.nix", "copy_from": "ssh-ng://a"}, "parameters are mutually exclusive: copy_from|file"),
+    ({"attribute": "a"}, "missing parameter(s) required by 'attribute': file"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), RELATIONS)
+def test_options_that_exclude_or_require_each_other(
+    given: Given, capsys: pytest.CaptureFixture[str], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(SystemExit):
+        given(CONTAINER_OPTIONS, name="web", **options)
+    assert message in json.loads(capsys.readouterr().out)["msg"]
+
+
+@pytest.mark.parametrize(("options", "message"), RELATIONS)
+def test_the_entry_of_a_set_with_such_options_is_named(options: dict[str, Any], message: str) -> None:
+    params = {"project": "default", "secret_config": {}}
+    for defaults, entry in (({}, options), (options, {})):
+        with pytest.raises(FleetError) as refused:
+            declared_containers({**params, "defaults": defaults, "containers": [{"name": "web", **entry}]})
+        assert refused.value.problem == f"web: {message}."
+
+
+def test_an_option_that_is_null_excludes_and_requires_none(given: Given) -> None:
+    container = given(CONTAINER_OPTIONS, name="web", flake=None, attribute=None, system=PATH).params
+    assert (container["flake"], container["system"]) == (None, PATH)
+    assert given(SET_OPTIONS, containers=[{"name": "web", "flake": None, "system": PATH}]).params["containers"]
 
 
 def test_credentials_are_neither_logged_nor_returned(given: Given, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,6 @@ def test_names_that_incus_refuses(name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"flake": "/a", "system": "/b"}, "'flake' and 'system' are given|flake and system are given"),
         ({"flake": "--help"}, "is not a flake reference"),
         ({"flake": "#web"}, "is not a flake reference"),
         ({"flake": "/a#"}, "is not a name in nixosConfigurations"),
@@ -71,7 +70,6 @@ def test_names_that_incus_refuses(name: str) -> None:
         ({"flake": "/a#${x}"}, "is not a name in nixosConfigurations"),
         ({"flake": "./a"}, "is relative"),
         ({"flake": "/a\n--option"}, "is not a flake reference"),
-        ({"attribute": "a"}, "goes with 'file'"),
         ({"file": "a.nix"}, "is not an absolute path"),
         ({"file": "/a.nix", "attribute": "--option"}, "is not an attribute path"),
         ({"system": "/nix/store"}, "is not a store path"),
@@ -229,11 +227,6 @@ def test_a_system_can_be_copied_from_a_store(url: str) -> None:
 def test_what_is_no_store_to_copy_from(url: str) -> None:
     with pytest.raises(FleetError, match="not the URL of a Nix store"):
         declared(system=SYSTEM_PATH, copy_from=url)
-
-
-def test_what_is_evaluated_is_not_copied() -> None:
-    with pytest.raises(FleetError, match="goes with 'system'"):
-        declared(flake="/etc/nixos", copy_from="ssh-ng://build")
 
 
 def test_what_is_to_be_absent_needs_no_system() -> None:

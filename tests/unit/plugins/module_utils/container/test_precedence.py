@@ -49,6 +49,11 @@ def test_null_takes_the_shared_system_away(shared: dict[str, Any]) -> None:
     assert (container.source, container.generation) == (None, None)
 
 
+def test_a_container_that_is_to_be_absent_shares_no_system() -> None:
+    assert declared({"attribute": "a"}, state="absent").state == "absent"
+    assert declared({**FILE, "copy_from": "ssh-ng://a"}, state="absent").state == "absent"
+
+
 def test_what_belongs_to_a_choice_can_be_shared_alone() -> None:
     assert declared({"attribute": "a"}, file="/b.nix").source == File(path="/b.nix", attribute="a")
     assert declared({"copy_from": "ssh-ng://a"}, system=PATH).source == StorePath(path=PATH, copy_from="ssh-ng://a")
