@@ -13,15 +13,24 @@ from typing import TypeVar
 Answer = TypeVar("Answer")
 
 _GROWTH = 1.5
+#: The longest pause in seconds between two looks at what a container takes seconds for.
+LONGEST_PAUSE = 1.0
 
 
-def poll(look: Callable[[], Answer], deadline: float, *, pause: float = 0.05, longest: float | None = None) -> Answer:
-    """Call ``look`` until its answer is true, and return it, or its last answer at the ``deadline``.
+def poll(
+    look: Callable[[], Answer],
+    deadline: float,
+    *,
+    until: Callable[[Answer], object] = bool,
+    pause: float = 0.05,
+    longest: float | None = None,
+) -> Answer:
+    """Call ``look`` until its answer is true, or as ``until`` wants it, and return its last answer at the ``deadline``.
 
     The deadline is a time of time.monotonic(). The first pause has ``pause`` seconds, and with ``longest`` they grow up
     to that. ``look`` is called once in any case.
     """
-    while not (answer := look()) and time.monotonic() < deadline:
+    while not until(answer := look()) and time.monotonic() < deadline:
         time.sleep(pause)
         pause = pause if longest is None else min(pause * _GROWTH, longest)
     return answer

@@ -14,11 +14,10 @@ from datetime import datetime, timezone
 from ..errors import FleetError
 from ..incus.client import Incus
 from ..incus.models import Instance
+from ..waiting import LONGEST_PAUSE, poll
 
 # For containers that have run for long: /run/current-system is replaced during a switch, too.
 _GRACE = 5.0
-_FIRST_POLL = 0.05
-_LAST_POLL = 1.0
 _SECONDS = len("2026-11-23T10:15:00")
 
 
@@ -30,20 +29,18 @@ def with_running_systems(
     A container that was started less than its timeout ago, in seconds, may still boot. It is waited for until then:
     one that does not say what it runs would be switched for nothing, in the middle of its boot.
     """
-    here, now = incus.server.member, time.time()
     seen = dict(instances)
-    deadlines = {
-        name: _deadline(seen[name], timeouts.get(name, 0), now)
-        for name in seen
-        if seen[name].is_running and seen[name].location == here
-    }
-    pause = _FIRST_POLL
-    for name in deadlines:
-        seen[name] = replace(seen[name], running_system=incus.running_system(seen[name]))
-    while unknown := [name for name, until in deadlines.items() if _is_unknown(seen.get(name)) and time.time() < until]:
-        time.sleep(pause)
-        pause = min(pause * 1.5, _LAST_POLL)
-        for name in unknown:
+    here = [one for one in seen.values() if one.is_running and one.location == incus.server.member]
+    deadlines = {one.name: _deadline(one, timeouts.get(one.name, 0)) for one in here}
+    for one in here:
+        seen[one.name] = replace(one, running_system=incus.running_system(one))
+
+    def unknown() -> list[str]:
+        now = time.monotonic()
+        return [name for name, deadline in deadlines.items() if _is_unknown(seen.get(name)) and now < deadline]
+
+    def all_known() -> bool:
+        for name in unknown():
             try:
                 instance = incus.instance(name)
             except FleetError:
@@ -55,6 +52,10 @@ def with_running_systems(
             else:
                 runs = incus.running_system(instance) if instance.is_running else None
                 seen[name] = replace(instance, running_system=runs)
+        return not unknown()
+
+    if unknown():
+        poll(all_known, max(deadlines.values()), longest=LONGEST_PAUSE)
     return seen
 
 
@@ -62,9 +63,10 @@ def _is_unknown(instance: Instance | None) -> bool:
     return instance is not None and instance.is_running and instance.running_system is None
 
 
-def _deadline(instance: Instance, timeout: int, now: float) -> float:
-    """Return the time until which an instance may not say what it runs."""
-    return max(now + _GRACE, started_at(instance.last_started) + timeout)
+def _deadline(instance: Instance, timeout: int) -> float:
+    """Return the time, of time.monotonic(), until which an instance may not say what it runs."""
+    left = started_at(instance.last_started) + timeout - time.time()
+    return time.monotonic() + max(_GRACE, left)
 
 
 def started_at(text: str) -> float:

@@ -20,12 +20,11 @@ from ..errors import FleetError, LateError, NotTriedError, UnhealthyError
 from ..incus.client import Execution, Incus
 from ..incus.models import Instance
 from ..text import quoted, tail
+from ..waiting import LONGEST_PAUSE, poll
 from .declaration import Container, Health
 
 # A short look into a container, in seconds: it is made again until the time for all of it is over.
 _LOOK_TIMEOUT = 20
-_FIRST_POLL = 0.05
-_LAST_POLL = 1.0
 # A unit that fails may be on its way to its next try.
 _DEGRADED_GRACE = 1.0
 #: systemctl is-system-running: the boot is over; "degraded" has failed units.
@@ -97,17 +96,19 @@ def _wait_for_addresses(incus: Incus, container: Container) -> None:
 def _run_command(incus: Incus, name: str, health: Health, deadline: float) -> None:
     if not health.command:
         return
-    pause = _FIRST_POLL
-    while (done := _execute(incus, name, health, deadline)).code != 0:
-        if time.monotonic() + pause >= deadline:
-            said = quoted(done.stdout + done.stderr, _JOURNAL_LINES)
-            raise UnhealthyError(
-                f"{shlex.join(health.command)!r} still ended with code {done.code} after {health.timeout} s."
-                + (f" It said:\n{said}" if said else ""),
-                f"See '{_JOURNAL.format(name)}', or fix the command or its timeout in 'health'.",
-            )
-        time.sleep(pause)
-        pause = min(pause * 1.5, _LAST_POLL)
+    done = poll(
+        lambda: _execute(incus, name, health, deadline),
+        deadline,
+        until=lambda done: done.code == 0,
+        longest=LONGEST_PAUSE,
+    )
+    if done.code != 0:
+        said = quoted(done.stdout + done.stderr, _JOURNAL_LINES)
+        raise UnhealthyError(
+            f"{shlex.join(health.command)!r} still ended with code {done.code} after {health.timeout} s."
+            + (f" It said:\n{said}" if said else ""),
+            f"See '{_JOURNAL.format(name)}', or fix the command or its timeout in 'health'.",
+        )
 
 
 def _execute(incus: Incus, name: str, health: Health, deadline: float) -> Execution:
@@ -127,16 +128,12 @@ def _execute(incus: Incus, name: str, health: Health, deadline: float) -> Execut
 
 
 def _poll(name: str, timeout: int, problem: str, look: Callable[[], str]) -> str:
-    deadline = time.monotonic() + timeout
-    pause = _FIRST_POLL
-    while not (answer := look()):
-        if time.monotonic() >= deadline:
-            raise UnhealthyError(
-                f"{name}: {problem} after {timeout} s.",
-                f"It was left running. See '{_JOURNAL.format(name)}', or raise the timeout.",
-            )
-        time.sleep(pause)
-        pause = min(pause * 1.5, _LAST_POLL)
+    answer = poll(look, time.monotonic() + timeout, longest=LONGEST_PAUSE)
+    if not answer:
+        raise UnhealthyError(
+            f"{name}: {problem} after {timeout} s.",
+            f"It was left running. See '{_JOURNAL.format(name)}', or raise the timeout.",
+        )
     return answer
 
 
@@ -186,21 +183,24 @@ def await_boot(incus: Incus, container: Container, system: str) -> None:
     Raises NotTriedError when it is not within ``wait_timeout``: what fails while the container boots would be blamed on
     the new system.
     """
-    name, deadline = container.name, time.monotonic() + container.wait.timeout
-    grace = time.monotonic() + _STARTING_GRACE
-    pause = _FIRST_POLL
-    while (state := _state(incus, name, system)) not in (*_BOOTED, *_ENDING):
+    name, timeout = container.name, container.wait.timeout
+    started, state = time.monotonic(), ""
+
+    def is_far_enough() -> bool:
+        nonlocal state
+        state = _state(incus, name, system)
+        if state in (*_BOOTED, *_ENDING):
+            return True
         # A unit may take minutes to start. With its basic targets reached systemd takes what a switch asks for.
-        if state == "starting" and time.monotonic() >= grace and _has_basics(incus, name, system):
-            return
-        if time.monotonic() >= deadline:
-            raise NotTriedError(
-                f"{name} still boots after {container.wait.timeout} s, as systemd says: {state or 'nothing'}. "
-                f"It was not switched to {system}.",
-                f"See '{_JOURNAL.format(name)}', raise 'wait_timeout', or run with 'state: restarted'.",
-            )
-        time.sleep(pause)
-        pause = min(pause * 1.5, _LAST_POLL)
+        was_left_time = time.monotonic() >= started + _STARTING_GRACE
+        return state == "starting" and was_left_time and _has_basics(incus, name, system)
+
+    if not poll(is_far_enough, started + timeout, longest=LONGEST_PAUSE):
+        raise NotTriedError(
+            f"{name} still boots after {timeout} s, as systemd says: {state or 'nothing'}. "
+            f"It was not switched to {system}.",
+            f"See '{_JOURNAL.format(name)}', raise 'wait_timeout', or run with 'state: restarted'.",
+        )
 
 
 def _has_basics(incus: Incus, name: str, system: str) -> bool:

@@ -19,6 +19,7 @@ from ..errors import FleetError, LateError, NotTriedError, RefusedError, Unhealt
 from ..incus.client import Execution, Incus
 from ..nix.bootable import can_switch, cannot_switch
 from ..text import quoted
+from ..waiting import poll
 from .declaration import Container
 from .health import asks_systemd, failed_units, is_stalled, verify
 
@@ -141,12 +142,12 @@ def _run(incus: Incus, container: Container, system: str, action: str, patience:
     command = [f"{system}/bin/switch-to-configuration", action]
     deadline = time.monotonic() + patience
     is_enough = _command_can_judge(incus, container, system)
-    while True:
+
+    def switch() -> Execution:
         left = max(1, round(deadline - time.monotonic()))
-        done = incus.execute(container.name, command, left, output_of_success=False, is_enough=is_enough)
-        if done.code != _LOCKED or time.monotonic() + _LOCK_POLL >= deadline:
-            return done
-        time.sleep(_LOCK_POLL)
+        return incus.execute(container.name, command, left, output_of_success=False, is_enough=is_enough)
+
+    return poll(switch, deadline, until=lambda done: done.code != _LOCKED, pause=_LOCK_POLL)
 
 
 def _command_can_judge(incus: Incus, container: Container, system: str) -> Callable[[], bool] | None:

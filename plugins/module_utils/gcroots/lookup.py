@@ -34,11 +34,13 @@ from ..incus.rootfs import (
     target_in_store,
 )
 from ..paths import store_object
+from ..waiting import poll
 from .plan import Look
 from .store import is_plain
 
 _CHUNK = 1 << 16
 _MAX_DESCRIPTOR = 1 << 12
+_REAP_TIMEOUT = 1.0
 # A scan looks for result links, not through a whole home directory.
 SCAN_DEPTH = 6
 SCAN_ENTRIES = 50_000
@@ -163,10 +165,7 @@ def _lines(descriptor: int, timeout: float) -> Iterator[bytes | None]:
 
 def _reap(child: int) -> None:
     """Collect the child; one that the kernel cannot end yet is left to it."""
-    for _attempt in range(100):
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return
-        time.sleep(0.01)
+    poll(lambda: os.waitpid(child, os.WNOHANG)[0], time.monotonic() + _REAP_TIMEOUT, pause=0.01)
 
 
 # In the child

@@ -23,6 +23,7 @@ from typing import Any
 from ..errors import ConflictError, FleetError
 from ..names import lxc_name
 from ..paths import store_object
+from ..waiting import poll
 from .config_keys import ConfigKeys, config_keys_from
 from .connection import OUTPUT_LIMIT, STOP_GRACE, STOP_POLL, explained, first_bytes
 from .everywhere import Everywhere, link_by_api
@@ -410,19 +411,21 @@ def until_settled(look: Callable[[], list[Instance]], is_ending: Callable[[Insta
     Until the stop is done Incus calls it running, and has no state of it: it answers 500 for one, and has it as an
     Error in a list (internal/server/instance/drivers: driver_lxc.go, statusCode; driver_common.go, processStartedAt).
     """
-    deadline = None
-    while True:
+
+    def attempt() -> list[Instance] | LXDAPIException:
         try:
-            found = look()
+            return look()
         except LXDAPIException as error:
-            if not _NO_PROCESS.search(str(error)) or _is_over(deadline):
+            if not _NO_PROCESS.search(str(error)):
                 raise
-        else:
-            if not any(map(is_ending, found)) or _is_over(deadline):
-                return found
-        deadline = deadline or time.monotonic() + STOP_GRACE
-        time.sleep(STOP_POLL)
+            return error
 
+    def is_settled(found: list[Instance] | LXDAPIException) -> bool:
+        return not isinstance(found, LXDAPIException) and not any(map(is_ending, found))
 
-def _is_over(deadline: float | None) -> bool:
-    return deadline is not None and time.monotonic() >= deadline
+    found = attempt()
+    if not is_settled(found):
+        found = poll(attempt, time.monotonic() + STOP_GRACE, until=is_settled, pause=STOP_POLL)
+    if isinstance(found, LXDAPIException):
+        raise found
+    return found

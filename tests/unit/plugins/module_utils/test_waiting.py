@@ -31,6 +31,13 @@ def test_the_last_answer_is_returned_at_the_deadline(pauses: list[float]) -> Non
     assert pauses == [1, 1, 1]
 
 
+def test_the_answer_that_is_wanted_need_not_be_a_true_one(pauses: list[float]) -> None:
+    answers = iter([2, 1, 0])
+    assert poll(lambda: next(answers), 100, until=lambda code: code == 0, pause=1) == 0
+    assert poll(lambda: 11, sum(pauses), until=lambda code: code == 0) == 11
+    assert pauses == [1, 1]
+
+
 def test_there_is_one_look_after_the_deadline(pauses: list[float]) -> None:
     assert poll(lambda: "up", -1) == "up"
     assert not pauses
