@@ -175,10 +175,13 @@ options:
     default: {}
   devices:
     description:
-      - Devices of the instance by name, each a dictionary of its keys. Only the keys that are named count. A device
-        or key with the value V(null) is removed.
+      - Devices of the instance by name, each a dictionary of its keys. Only the keys that are named count. A key with
+        the value V(null) is removed.
+      - A device with the value V(null) is removed. One that the profiles have is hidden by a device of the type
+        C(none). V({}) removes that again, and any other device of that name, so that the one of the profiles is there.
       - A device without C(type) is the one of that name in the profiles, with the named keys on top, as C(incus config
-        device override) makes it. So C(eth0) with C(ipv4.address) alone keeps its network, and has that address.
+        device override) makes it. So C(eth0) with C(ipv4.address) alone keeps its network, and has that address. It is
+        refused when no profile has a device of that name.
     type: dict
     default: {}
   publish:

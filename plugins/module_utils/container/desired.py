@@ -21,13 +21,13 @@ from ..stored_keys import HIDDEN_KEYS, PROFILES_LXC, SELF_UPDATE, SET, TAGS, VOL
 from ..values import Value, same_value, value_text
 from .attached import attached_devices
 from .declaration import Container, Device
+from .devices import check_addresses, check_root_disk, declared_devices, name_of_root
 from .expanded import (
     Expanded,
     expanded,
     expanded_config,
     expanded_now,
     is_store_profile,
-    root_name,
     root_of,
 )
 from .in_force import restart_notes, waiting
@@ -192,10 +192,10 @@ def _wanted_devices(declared: Container, instance: Instance | None, observed: Ob
             "shift": True,
         }
     stored = {} if instance is None else instance.devices
-    root = root_name(stored) or root_name(from_profiles) or "root"
+    root = name_of_root(declared, stored, from_profiles)
     if declared.storage_pool is not None or declared.root_size is not None:
         wanted[root] = _root_device(declared, instance, from_profiles, observed)
-    wanted.update(_declared_devices(declared, root, wanted.get(root), from_profiles, stored))
+    wanted.update(declared_devices(declared, root, wanted.get(root), from_profiles))
     root_pool = _root_pool(wanted.get(root), stored, from_profiles)
     _check_sources(declared, observed)
     for device in declared.devices.values():
@@ -206,40 +206,6 @@ def _wanted_devices(declared: Container, instance: Instance | None, observed: Ob
         **attached_devices(declared.publish, declared.bind_mounts, stored),
         **mount_devices(declared, instance, root_pool, observed),
     }
-
-
-def _declared_devices(
-    declared: Container, root_name: str, root: Device | None, from_profiles: Devices, stored: Devices
-) -> dict[str, Device | None]:
-    """Return the declared devices. Options for the root disk are merged into the root disk. A device without a type is
-    the profiles' device with the declared keys on top, as "incus config device override" has it."""
-    devices = dict(declared.devices)
-    _check_root_size(declared, root_name)
-    for name, keys in declared.devices.items():
-        if keys is not None and name == root_name and root is not None:
-            devices[name] = {**root, **keys}
-        elif keys is not None and "type" not in keys and name in from_profiles:
-            devices[name] = {**from_profiles[name], **keys}
-        elif keys is not None and "type" not in keys and name not in stored:
-            raise FleetError(
-                f"{declared.name}: the device {name!r} has no type, and no profile has a device of that name.",
-                "Declare its 'type', such as nic, disk or proxy.",
-            )
-    return devices
-
-
-def _check_root_size(declared: Container, root_name: str) -> None:
-    """Raise FleetError if the options for the root disk and its device say different things."""
-    keys = declared.devices.get(root_name) or {}
-    for option, key, value in (
-        ("root_size", "size", declared.root_size),
-        ("storage_pool", "pool", declared.storage_pool),
-    ):
-        if value is not None and key in keys and not same_value(keys[key], value):
-            raise FleetError(
-                f"{declared.name}: {option!r} is {value}, and {key!r} of the device {root_name!r} is {keys[key]}.",
-                "Keep one of them.",
-            )
 
 
 def _check_sources(declared: Container, observed: Observed) -> None:
@@ -308,13 +274,7 @@ def _root_device(declared: Container, instance: Instance | None, from_profiles: 
     pool = declared.storage_pool
     check_pool(declared, pool, observed)
     inherited = root_of({} if instance is None else instance.devices) or root_of(from_profiles)
-    there = inherited.get("pool")
-    if instance is not None and pool is not None and there not in (None, pool):
-        raise FleetError(
-            f"{declared.name}: its root disk is in the pool {there!r}, and {pool!r} is declared.",
-            f"Move it by hand: incus move {declared.name} --storage {pool} (it must be stopped).",
-        )
-    device: dict[str, Value] = {"type": "disk", "path": "/", "pool": pool or there}
+    device: dict[str, Value] = {"type": "disk", "path": "/", "pool": pool or inherited.get("pool")}
     if declared.root_size is not None:
         device["size"] = declared.root_size
     return device
@@ -379,9 +339,6 @@ def _with_one_store_profile(names: Sequence[str], store: str, profiles: Mapping[
     )
 
 
-# What is there
-
-
 # What is refused
 
 
@@ -391,12 +348,8 @@ def _check_expanded(declared: Container, observed: Observed, now: Expanded | Non
     ``now`` is what an instance has.
     """
     warnings = check_mounts(declared, observed, now, wanted)
-    if not root_of(wanted.devices).get("pool"):
-        raise FleetError(
-            f"{declared.name} would have no root disk in a storage pool.",
-            f"Declare 'storage_pool' (the host has: {', '.join(sorted(observed.pools or ())) or 'none it tells'}), "
-            "or a profile with a root disk.",
-        )
+    check_root_disk(declared, observed, now, wanted)
+    check_addresses(declared, wanted)
     if not declared.allow_privileged and wanted.is_host_root and wanted.has_daemon:
         raise FleetError(
             f"{declared.name} is privileged and has the socket of the Nix daemon: "

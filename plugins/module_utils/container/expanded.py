@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..incus.models import Config, Devices, Instance, Profile
 from ..paths import DAEMON_SOCKET_DIR
 from ..stored_keys import SELF_UPDATE
-from ..values import same_value
+from ..values import Value, same_value
 from .mount_tree import STORE
 
 
@@ -84,10 +84,14 @@ def maps_host_root(raw_idmap: str) -> bool:
     return any(len(words) == 3 and words[0] in ("uid", "both") and words[1].partition("-")[0] == "0" for words in lines)
 
 
-def root_name(devices: Devices) -> str | None:
+def root_names(devices: Mapping[str, Mapping[str, Value]]) -> list[str]:
+    """Return the names of all root disks among devices."""
+    return [name for name, keys in devices.items() if keys.get("type") == "disk" and keys.get("path") == "/"]
+
+
+def root_name(devices: Mapping[str, Mapping[str, Value]]) -> str | None:
     """Return the name of the root disk among devices, None if there is none."""
-    disks = (name for name, keys in devices.items() if keys.get("type") == "disk" and keys.get("path") == "/")
-    return next(disks, None)
+    return next(iter(root_names(devices)), None)
 
 
 def root_of(devices: Devices) -> Mapping[str, str]:

@@ -302,7 +302,7 @@ def test_what_others_have_mounted_is_warned_of_and_holds_nothing_up() -> None:
     assert actions(plan) == ["update"]
     assert "'odd' at /run/odd would be hidden" in plan.warnings[0]
     with pytest.raises(FleetError, match="'odd' at /run/odd would be hidden"):
-        plan_container(replace(WEB, devices={"odd": {"readonly": "true"}}), BUILT, odd)
+        plan_container(replace(WEB, devices={"odd": {"type": "disk", "readonly": "true"}}), BUILT, odd)
 
 
 def applied(declared: Container) -> Observed:
