@@ -16,9 +16,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import host
 import judge
@@ -27,8 +30,10 @@ import modules
 import rest
 import seen
 import sequences
+import systems
 
 _PATIENCE = 240
+_BOOT_SECONDS = 10
 _SMALLER_SECONDS = 240
 _TOLD_EACH = 25
 _COMMAND = "make test-faults TARGET=faults_sequences INCUS={} EXTRA='{}'"
@@ -53,9 +58,10 @@ def main() -> int:
             is_late = time.monotonic() - tally.began >= arguments.seconds and not arguments.only
             if is_late or tally.tried >= arguments.most:
                 break
+        tally.tell(arguments.seed)
+        tally.tell_smallest()
     finally:
         tidy(all_of_it=True)
-    tally.tell(arguments.seed)
     lost = len(tally.lost)
     row = {"part": f"sequences {host.incus_version()}", "tried": tally.tried, "survived": tally.tried - lost}
     arguments.rows.write_text(json.dumps([{**row, "lost": lost}]), encoding="utf-8")
@@ -79,7 +85,8 @@ class Tally:
         self.tried = 0
         self.lost: list[str] = []
         self.runs: Counter[str] = Counter()
-        self._kinds: set[str] = set()
+        #: The first sequence of each kind of failure, and how it failed.
+        self._kinds: dict[str, tuple[Sequence[sequences.Step], Sequence[str]]] = {}
 
     def add(self, seed: str, steps: Sequence[sequences.Step]) -> None:
         """Run a sequence, and print what is wrong with it."""
@@ -93,15 +100,17 @@ class Tally:
             return
         self.lost.append(seed)
         print(f"LOST {seed}: {wrong[0]}", flush=True)
-        version = host.incus_version()
-        print(f"    whole: {_COMMAND.format(version, _quoted({'seeds': [seed]}))}", flush=True)
-        if _kind(wrong[0]) in self._kinds:
-            return
-        self._kinds.add(_kind(wrong[0]))
-        least, last = _least(steps, wrong)
-        for problem in last:
+        for problem in wrong[1:]:
             print(f"    {problem[:2000]}", flush=True)
-        print(f"    smallest: {_COMMAND.format(version, _quoted({'sequence': least}))}", flush=True)
+        print(f"    whole: {_COMMAND.format(host.incus_version(), _quoted({'seeds': [seed]}))}", flush=True)
+        self._kinds.setdefault(_kind(wrong[0]), (steps, wrong))
+
+    def tell_smallest(self) -> None:
+        """Print a small sequence for each kind of failure."""
+        for steps, wrong in self._kinds.values():
+            least, last = _least(steps, wrong)
+            print(f"{last[0][:2000]}", flush=True)
+            print(f"    {_COMMAND.format(host.incus_version(), _quoted({'sequence': least}))}", flush=True)
 
     def tell(self, seed: str) -> None:
         """Print the numbers of all."""
@@ -139,21 +148,31 @@ def _kind(problem: str) -> str:
 # Running a sequence
 
 
+@dataclass(kw_only=True)
+class State:
+    """What a sequence has come to: its runs, the versions of systems, and the last look if nothing was done since."""
+
+    ran: list[judge.Run] = field(default_factory=list)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    now: judge.Seen | None = None
+
+
 def outcome(steps: Sequence[sequences.Step], counts: Counter[str]) -> list[str]:
     """Run a sequence on a host without containers, and return what is wrong up to the first run that is."""
     tidy()
-    ran: list[judge.Run] = []
+    systems.declare({})
+    state = State()
     for number, step in enumerate(steps, 1):
         what = step["do"]
         counts[f"step: {what}"] += 1
         try:
-            found = _do(step, ran)
+            found = _do(step, state)
         except (TimeoutError, subprocess.SubprocessError, RuntimeError, OSError) as error:
             found = [f"{what}: {error!r}"]
         if found:
             return [f"{problem} (in step {number}, {what})" for problem in found]
-        if what == "declare" and ran:
-            counts.update(_counted(ran[-1]))
+        if what == "declare":
+            counts.update(_counted(state.ran[-1]))
     return []
 
 
@@ -166,22 +185,24 @@ def _counted(run: judge.Run) -> Iterable[str]:
     return ["run: planned", *actions, *failed]
 
 
-def _do(step: sequences.Step, ran: list[judge.Run]) -> list[str]:
+def _do(step: sequences.Step, state: State) -> list[str]:
     if step["do"] == "versions":
-        declare_versions(step["versions"])
+        systems.declare(step["versions"])
+        state.versions = step["versions"]
         return []
-    if step["do"] == "sync roots":
-        return _sync_roots()
     if step["do"] != "declare":
+        state.now = None
+        if step["do"] == "sync roots":
+            return _sync_roots()
         seen.by_hand(step)
         return []
-    run = _run(step)
+    run = _run(step, state)
     found = list(judge.problems(run))
-    earlier = [one for one in ran if one.step == step]
-    if earlier and not found and _is_comparable(ran[ran.index(earlier[0]) :], run):
+    earlier = [one for one in state.ran if one.step == step]
+    if earlier and not found and _is_comparable(state.ran[state.ran.index(earlier[0]) :], run):
         found += judge.not_the_same(earlier[0], run)
-    ran.append(run)
-    seen.mark(run.after_again)
+    state.ran.append(run)
+    state.now = seen.marked(run.after_again)
     return found
 
 
@@ -212,22 +233,19 @@ def _keys(entry: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def _run(step: sequences.Step) -> judge.Run:
+def _run(step: sequences.Step, state: State) -> judge.Run:
     """Predict a declaration, apply it, and apply it again."""
-    paths = host.system_paths(sequences.SYSTEMS)
-    by_name = dict(zip(sequences.SYSTEMS, (paths[name] for name in sequences.SYSTEMS), strict=True))
-    declared = [_with_store_path(entry) for entry in step["containers"]]
+    by_name = systems.paths(state.versions)
+    declared = [_with_store_path(entry, by_name) for entry in step["containers"]]
     effective = {seen.key_of(step["project"], entry["name"]): _effective(step, entry) for entry in declared}
     module, arguments = _module_call(step, declared)
-    before = seen.look()
+    before = state.now or seen.look()
     with_diff = {**arguments, "_ansible_diff": True}
     predicted = modules.run(module, {**with_diff, "_ansible_check_mode": True}, patience=_PATIENCE)
     after_check = seen.look()
     applied = modules.run(module, with_diff, patience=_PATIENCE)
-    _await_boots()
-    after = seen.look()
+    after = _booted()
     again = modules.run(module, arguments, patience=_PATIENCE)
-    _await_boots()
     return judge.Run(
         step=step,
         entries=effective,
@@ -237,7 +255,7 @@ def _run(step: sequences.Step) -> judge.Run:
         before=before,
         after_check=after_check,
         after=after,
-        after_again=seen.look(),
+        after_again=_booted(),
         said=_said(predicted, applied, again),
         systems={key: path for key, entry in effective.items() if (path := _system(entry, by_name)) is not None},
     )
@@ -264,11 +282,11 @@ def _effective(step: sequences.Step, entry: sequences.Entry) -> sequences.Entry:
     return sequences.merged(shared, entry)
 
 
-def _with_store_path(entry: sequences.Entry) -> sequences.Entry:
+def _with_store_path(entry: sequences.Entry, by_name: Mapping[str, str]) -> sequences.Entry:
     system = entry.get("system", "")
     if not system.startswith(sequences.STORE_PATH):
         return entry
-    return {**entry, "system": host.built(system.removeprefix(sequences.STORE_PATH))}
+    return {**entry, "system": by_name[system.removeprefix(sequences.STORE_PATH)]}
 
 
 def _system(entry: sequences.Entry, by_name: Mapping[str, str]) -> str | None:
@@ -278,14 +296,15 @@ def _system(entry: sequences.Entry, by_name: Mapping[str, str]) -> str | None:
     return entry.get("system")
 
 
-def _await_boots() -> None:
-    """Wait until all that runs says so: some declarations do not wait for it."""
-
-    def late() -> list[str]:
-        return [key for key, one in seen.look()["containers"].items() if one["pid"] and one["runs"] == "(no link)"]
-
-    with suppress(RuntimeError):
-        host.until("all boots end", lambda: not late(), 10)
+def _booted() -> judge.Seen:
+    """Return all that there is when what runs has come up: some declarations do not wait for it."""
+    deadline = time.monotonic() + _BOOT_SECONDS
+    while True:
+        found = seen.look()
+        late = any(one["pid"] and one["runs"] == "(no link)" for one in found["containers"].values())
+        if not late or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.05)
 
 
 def _sync_roots() -> list[str]:
@@ -307,19 +326,10 @@ def _sync_roots() -> list[str]:
 # The host
 
 
-def declare_versions(versions: Mapping[str, str]) -> None:
-    """Give the systems of the flake these versions."""
-    declared = {
-        name: {"version": version, "packages": {"hello": "2.10"}}
-        for name, version in {"default": "1", **versions}.items()
-    }
-    Path(host.FLAKE, "versions.json").write_text(json.dumps(declared), encoding="utf-8")
-
-
 def prepare() -> None:
     """Make what declarations refer to."""
     host.copy_fixture()
-    declare_versions({})
+    systems.build()
     for directory in (sequences.SHARED, f"{sequences.SHARED}/below"):
         Path(directory).mkdir(parents=True, exist_ok=True)
     _make_project(sequences.PROJECTS[1])
@@ -354,13 +364,11 @@ def _add_store_profile(project: str, **options: Any) -> None:
 def tidy(*, all_of_it: bool = False) -> None:
     """Take away by hand all containers and volumes, and with ``all_of_it`` what prepare has made."""
     entries = rest.query("/1.0/instances?recursion=1&all-projects=true")
-    for project in sequences.PROJECTS:
-        names = [entry["name"] for entry in entries if entry["project"] == project]
-        if names:
-            host.ask("incus", f"--project={project}", "delete", "--force", *names)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_remove_instance, (entry for entry in entries if entry["project"] in sequences.PROJECTS)))
     for volume in rest.query("/1.0/storage-pools/default/volumes/custom?recursion=1&all-projects=true"):
-        words = ("storage", "volume", "delete", "default", volume["name"])
-        host.ask("incus", f"--project={volume['project']}", *words)
+        place = "/1.0/storage-pools/default/volumes/custom"
+        rest.change("DELETE", f"{place}/{quote(volume['name'], safe='')}?project={volume['project']}")
     for place in (host.PROFILES, host.ROOTS):
         if Path(place).is_dir():
             host.ask("find", place, "-mindepth", "1", "-delete")
@@ -370,6 +378,15 @@ def tidy(*, all_of_it: bool = False) -> None:
                 link.unlink()
     if all_of_it:
         _remove_prepared()
+
+
+def _remove_instance(entry: Mapping[str, Any]) -> None:
+    """Stop and delete an instance, as 'incus delete --force' does."""
+    url, project = f"/1.0/instances/{entry['name']}", f"?project={entry['project']}"
+    if entry["status"] != "Stopped":
+        rest.change("PUT", f"{url}/state{project}", {"action": "stop", "force": True, "timeout": -1})
+    if entry["status"] == "Stopped" or not entry["ephemeral"]:
+        rest.change("DELETE", f"{url}{project}")
 
 
 def _remove_prepared() -> None:

@@ -255,7 +255,9 @@ def _wrong_settings(key: seen.Key, entry: Mapping[str, Any], found: Mapping[str,
     if "autostart" in entry and found["config"].get("boot.autostart") != str(entry["autostart"]).lower():
         yield f"{key}: boot.autostart is {found['config'].get('boot.autostart')!r}"
     for name, keys in entry.get("devices", {}).items():
-        there = found["devices"].get(name)
+        # As it comes of the profiles and the instance; one of the type none is none.
+        there = found["expanded_devices"].get(name)
+        there = None if there == {"type": "none"} else there
         wanted = {one: str(value).lower() if isinstance(value, bool) else value for one, value in (keys or {}).items()}
         if (there is None) != (keys is None) or not wanted.items() <= (there or {}).items():
             yield f"{key}: the device {name} is {there}, and not {keys}"

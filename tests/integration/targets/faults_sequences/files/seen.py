@@ -16,6 +16,7 @@ from typing import Any
 import host
 import rest
 import sequences
+import systems
 
 _POOL = Path("/var/lib/incus/storage-pools/default")
 _MARK = "written-by-hand"
@@ -61,14 +62,14 @@ def look() -> dict[str, Any]:
     }
 
 
-def mark(seen: Mapping[str, Any]) -> None:
-    """Leave a token in each root and each volume that has none."""
-    for key, container in seen["containers"].items():
-        if container["token"] is None:
-            _write(root_of(key), key)
-    for place, token in seen["volumes"].items():
-        if token is None:
-            _write(_volume(place), place)
+def marked(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave a token in each root and each volume that has none, and return all with their tokens."""
+    containers = {
+        key: {**container, "token": container["token"] or _write(root_of(key), key)}
+        for key, container in seen["containers"].items()
+    }
+    volumes = {place: token or _write(_volume(place), place) for place, token in seen["volumes"].items()}
+    return {**seen, "containers": containers, "volumes": volumes}
 
 
 def settled(container: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,9 +144,11 @@ def _read(directory: Path) -> str | None:
     return None
 
 
-def _write(directory: Path, text: str) -> None:
+def _write(directory: Path, text: str) -> str | None:
     with suppress(FileNotFoundError):
         (directory / _MARK).write_text(text, encoding="utf-8")
+        return text
+    return None
 
 
 def _generations(name: str) -> dict[str, str]:
@@ -227,7 +230,7 @@ def _snapshot(key: Key, found: Mapping[str, Any]) -> None:
 
 def _add_root(key: Key, found: Mapping[str, Any]) -> None:
     """Leave a link into the store in a container, and Nix's link to it, as 'nix build' in there does."""
-    target = host.system_path(sequences.SYSTEMS[0])
+    target = systems.paths({})[sequences.SYSTEMS[0]]
     work = root_of(key) / "root" / "builds"
     work.mkdir(parents=True, exist_ok=True)
     link = work / f"result-{lxc_name(key)}"
