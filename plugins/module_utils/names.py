@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from .errors import FleetError
+from .text import incus_command
 
 # Incus: shared/validate/validate.go, IsHostname: one label of a host name, and no number.
 _NAME = re.compile(r"(?!\d+\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\Z")
@@ -44,7 +45,10 @@ def container_name(name: str) -> str:
 def project_name(name: str) -> str:
     """Return ``name`` when Incus would take it as a project's name; it is a part of a path here."""
     if not _PROJECT.match(name):
-        raise FleetError(f"{name!r} is not a name that Incus takes for a project.", "See 'incus project list'.")
+        raise FleetError(
+            f"{name!r} is not a name that Incus takes for a project.",
+            f"See '{incus_command(None, 'project', 'list')}'.",
+        )
     return name
 
 

@@ -2,11 +2,12 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Text from other programs, made safe for messages."""
+"""Text from other programs, made safe for messages, and commands to paste."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from datetime import datetime, timezone
 
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -48,6 +49,15 @@ def _harmless(char: str) -> str:
     if char.isprintable() or char == "\t":
         return char
     return char.encode("unicode_escape", errors="backslashreplace").decode()
+
+
+def incus_command(project: str | None, *words: str) -> str:
+    """Return a command of Incus as a shell takes it. All that a message suggests is made here.
+
+    ``project`` is the one that it is about, None for what belongs to no project.
+    """
+    chosen = () if project in (None, "default") else ("--project", str(project))
+    return shlex.join(("incus", *chosen, *words))
 
 
 def utc(seconds: float, precision: str = "seconds") -> str:

@@ -171,7 +171,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.gcroots.sync import (
     sync,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.names import container_name, lxc_name
-from ansible_collections.inx.fleet.plugins.module_utils.text import shown
+from ansible_collections.inx.fleet.plugins.module_utils.text import incus_command, shown
 
 
 def check_parameters(params: dict[str, Any]) -> None:
@@ -209,7 +209,9 @@ def run(module: FleetModule) -> Report:
     names = [lxc_name(params["project"], name) for name in params["containers"] or ()]
     unknown = sorted(set(names) - fleet.names)
     if unknown and params["state"] != "absent":
-        raise FleetError(f"Unknown containers: {', '.join(unknown)}.", "See 'incus list --all-projects'.")
+        raise FleetError(
+            f"Unknown containers: {', '.join(unknown)}.", f"See '{incus_command(None, 'list', '--all-projects')}'."
+        )
     if params["state"] == "present":
         return root_one(fleet, limits, names[0], params["path"], check=module.check_mode)
     if params["state"] == "absent":

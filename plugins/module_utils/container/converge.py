@@ -17,6 +17,7 @@ from ..nix.bootable import can_switch, check_boots_here
 from ..nix.evaluation import Declared
 from ..nix.profiles import Generations, read_generations
 from ..nix.sources import System
+from ..text import incus_command
 from .apply import apply_step
 from .builds import Builds
 from .declaration import Container, ContainerSet
@@ -170,7 +171,9 @@ def _unseen(host: Host, declared: ContainerSet, before: Mapping[str, Observed]) 
         seen = before[container.name]
         if seen.instance is not None and seen.instance.is_unreadable:
             problem = f"Incus cannot look at {container.name}, and tells nothing of it."
-            unseen[container.name] = FleetError(problem, f"See 'incus info {container.name}' on the host.")
+            unseen[container.name] = FleetError(
+                problem, f"See '{incus_command(container.project, 'info', container.name)}' on the host."
+            )
         elif seen.instance is None and container.state == "absent" and _has_left(container, seen):
             try:
                 if host.incus.instance(container.name) is not None:
@@ -374,7 +377,8 @@ class _Work:
             return []
         instance = self._before[name].instance
         if instance is None or instance.running_system is None:
-            raise FleetError(f"{name} does not say which system it runs.", f"See 'incus exec {name} -- ls -l /run'.")
+            look = incus_command(plan.container.project, "exec", name, "--", "ls", "-l", "/run")
+            raise FleetError(f"{name} does not say which system it runs.", f"See '{look}'.")
         return verify(self._host.incus, plan.container, instance.running_system)
 
 

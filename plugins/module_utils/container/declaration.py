@@ -20,7 +20,7 @@ from ..errors import FleetError
 from ..names import container_name, project_name, word
 from ..nix.sources import NixOptions, Source, nix_options_from, source_from
 from ..paths import STORE_PROFILE, profile_dir
-from ..text import UNPRINTABLE
+from ..text import UNPRINTABLE, incus_command
 from ..values import Value, base_60, byte_count, same_value, value_text
 from .attached import BIND_DEVICE, PUBLISH_DEVICE, BindMount, Published, bind_mounts_from, check_ports, published_from
 from .commands import command_from
@@ -35,7 +35,6 @@ Device: TypeAlias = Mapping[str, Value]
 
 
 _PERCENTAGE = re.compile(r"\d+%\Z")
-_AS_TEXT = "Write it as one text, as 'incus config show' does."
 # What the names of devices begin with that options make.
 _OWN_DEVICES = {
     TMPFS_DEVICE: "tmpfs",
@@ -343,11 +342,13 @@ def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
             raise FleetError(f"{name}: secret_config: {key!r} is not a config key.", "Write it without blanks.")
     for key, value in config.items():
         if not key or UNPRINTABLE.search(key):
-            raise FleetError(f"{name}: {key!r} is not a config key.", "See 'incus config show' for those that are set.")
+            raise FleetError(f"{name}: {key!r} is not a config key.", f"See '{_show(params)}' for those that are set.")
         if key.startswith("volatile."):
             raise FleetError(f"{name}: config key {key!r} belongs to Incus.", "Remove it from the declaration.")
         if isinstance(value, (list, tuple, Mapping)):
-            raise FleetError(f"{name}: config key {key!r} has a value that is not a text, number or boolean.", _AS_TEXT)
+            raise FleetError(
+                f"{name}: config key {key!r} has a value that is not a text, number or boolean.", _as_text(params)
+            )
         if key == "limits.memory" and not _PERCENTAGE.match(value_text(value)):
             _size_from(value_text(value), f"{name}: config key 'limits.memory'")
     if params["autostart"] is not None:
@@ -356,6 +357,14 @@ def _config_from(params: Mapping[str, Any], name: str) -> Mapping[str, Value]:
             raise FleetError(f"{name}: autostart and config 'boot.autostart' say different things.", "Keep one.")
         config["boot.autostart"] = params["autostart"]
     return config
+
+
+def _as_text(params: Mapping[str, Any]) -> str:
+    return f"Write it as one text, as '{_show(params)}' does."
+
+
+def _show(params: Mapping[str, Any]) -> str:
+    return incus_command(params["project"], "config", "show", params["name"])
 
 
 def _profiles_from(params: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
@@ -400,7 +409,7 @@ def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device |
                 )
             if isinstance(value, (list, tuple, Mapping)):
                 problem = f"{name}: device {device!r}: {key!r} has a value that is not a text, number or boolean."
-                raise FleetError(problem, _AS_TEXT)
+                raise FleetError(problem, _as_text(params))
     return devices
 
 

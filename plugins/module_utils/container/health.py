@@ -19,7 +19,7 @@ from contextlib import suppress
 from ..errors import FleetError, LateError, NotTriedError, UnhealthyError
 from ..incus.client import Execution, Incus
 from ..incus.models import Instance
-from ..text import quoted, tail
+from ..text import incus_command, quoted, tail
 from ..waiting import LONGEST_PAUSE, poll
 from .declaration import Container, Health
 
@@ -40,7 +40,6 @@ _JOURNAL_LINES = 10
 #: At each boot of an unprivileged container systemd-udev-trigger.service writes an error for every device of the host.
 _NOISE = re.compile(r"\budevadm\)?\[\d+\]: ")
 _ERRORS_LOOKED_AT = 1000
-_JOURNAL = "incus exec {} -- /run/current-system/sw/bin/journalctl -b"
 
 
 def wait_until_up(incus: Incus, container: Container, system: str) -> list[str]:
@@ -48,7 +47,7 @@ def wait_until_up(incus: Incus, container: Container, system: str) -> list[str]:
     name, wait = container.name, container.wait
     warnings: list[str] = []
     if "system" in wait.conditions:
-        state = _poll(name, wait.timeout, "its system is not up", lambda: _booted(incus, name, system))
+        state = _poll(incus, name, wait.timeout, "its system is not up", lambda: _booted(incus, name, system))
         if state == "degraded":
             warnings.append(f"{name} is degraded: {_failed_units_text(incus, name, system)}")
     _wait_for_addresses(incus, container)
@@ -62,7 +61,7 @@ def system_of_start(incus: Incus, container: Container) -> str:
     def look() -> str:
         return incus.running_system(_running_instance(incus, name)) or ""
 
-    return _poll(name, container.wait.timeout, "it does not say what it runs", look)
+    return _poll(incus, name, container.wait.timeout, "it does not say what it runs", look)
 
 
 def verify(incus: Incus, container: Container, system: str) -> list[str]:
@@ -76,11 +75,11 @@ def verify(incus: Incus, container: Container, system: str) -> list[str]:
         return wait_until_up(incus, container, system)
     deadline = time.monotonic() + health.timeout
     look = _is_current if health.command_only else _settled
-    state = _poll(name, health.timeout, "its system is not up", lambda: look(incus, name, system))
+    state = _poll(incus, name, health.timeout, "its system is not up", lambda: look(incus, name, system))
     if state == "degraded" and not health.degraded:
         raise UnhealthyError(
             f"units failed: {_failed_units_text(incus, name, system)}.",
-            f"See '{_JOURNAL.format(name)}', or declare 'degraded: true' in 'health' to let it be.",
+            f"See '{_journal_command(incus, name)}', or declare 'degraded: true' in 'health' to let it be.",
         )
     _run_command(incus, name, health, deadline)
     _wait_for_addresses(incus, container)
@@ -90,7 +89,7 @@ def verify(incus: Incus, container: Container, system: str) -> list[str]:
 def _wait_for_addresses(incus: Incus, container: Container) -> None:
     name, wait = container.name, container.wait
     if "addresses" in wait.conditions:
-        _poll(name, wait.timeout, "it has no address", lambda: _has_address(incus, name))
+        _poll(incus, name, wait.timeout, "it has no address", lambda: _has_address(incus, name))
 
 
 def _run_command(incus: Incus, name: str, health: Health, deadline: float) -> None:
@@ -107,7 +106,7 @@ def _run_command(incus: Incus, name: str, health: Health, deadline: float) -> No
         raise UnhealthyError(
             f"{shlex.join(health.command)!r} still ended with code {done.code} after {health.timeout} s."
             + (f" It said:\n{said}" if said else ""),
-            f"See '{_JOURNAL.format(name)}', or fix the command or its timeout in 'health'.",
+            f"See '{_journal_command(incus, name)}', or fix the command or its timeout in 'health'.",
         )
 
 
@@ -127,12 +126,12 @@ def _execute(incus: Incus, name: str, health: Health, deadline: float) -> Execut
         return Execution(code=-1, stdout="", stderr=error.problem)
 
 
-def _poll(name: str, timeout: int, problem: str, look: Callable[[], str]) -> str:
+def _poll(incus: Incus, name: str, timeout: int, problem: str, look: Callable[[], str]) -> str:
     answer = poll(look, time.monotonic() + timeout, longest=LONGEST_PAUSE)
     if not answer:
         raise UnhealthyError(
             f"{name}: {problem} after {timeout} s.",
-            f"It was left running. See '{_JOURNAL.format(name)}', or raise the timeout.",
+            f"It was left running. See '{_journal_command(incus, name)}', or raise the timeout.",
         )
     return answer
 
@@ -140,7 +139,10 @@ def _poll(name: str, timeout: int, problem: str, look: Callable[[], str]) -> str
 def _running_instance(incus: Incus, name: str) -> Instance:
     instance = incus.instance(name)
     if instance is None or not instance.is_running:
-        raise UnhealthyError(f"{name} stopped by itself after its start.", f"See 'incus info --show-log {name}'.")
+        raise UnhealthyError(
+            f"{name} stopped by itself after its start.",
+            f"See '{incus_command(incus.project, 'info', '--show-log', name)}'.",
+        )
     return instance
 
 
@@ -199,7 +201,7 @@ def await_boot(incus: Incus, container: Container, system: str) -> None:
         raise NotTriedError(
             f"{name} still boots after {timeout} s, as systemd says: {state or 'nothing'}. "
             f"It was not switched to {system}.",
-            f"See '{_JOURNAL.format(name)}', raise 'wait_timeout', or run with 'state: restarted'.",
+            f"See '{_journal_command(incus, name)}', raise 'wait_timeout', or run with 'state: restarted'.",
         )
 
 
@@ -245,6 +247,10 @@ def _has_address(incus: Incus, name: str) -> str:
 
 
 # What to tell
+
+
+def _journal_command(incus: Incus, name: str) -> str:
+    return incus_command(incus.project, "exec", name, "--", "/run/current-system/sw/bin/journalctl", "-b")
 
 
 def failed_units(incus: Incus, name: str, system: str) -> list[str]:

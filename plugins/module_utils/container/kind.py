@@ -9,6 +9,7 @@ from __future__ import annotations
 from ..errors import FleetError
 from ..incus.models import Instance
 from ..paths import STORE_PROFILE
+from ..text import incus_command
 from .declaration import Container
 from .observed import Observed
 from .raw_lxc import INIT_LINE, lines_of
@@ -38,7 +39,8 @@ def check_kind(declared: Container, instance: Instance) -> None:
     if not shares_store(instance, declared.store_profile):
         raise FleetError(
             f"There is an instance {declared.name!r} already, and it is not a container on the shared store.",
-            "It was left as it is. Choose another name, or remove it yourself with 'incus delete'.",
+            "It was left as it is. Choose another name, or remove it yourself with "
+            f"'{incus_command(declared.project, 'delete', declared.name)}'.",
         )
 
 

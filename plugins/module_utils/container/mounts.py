@@ -16,6 +16,7 @@ from ..errors import FleetError
 from ..incus.models import Instance
 from ..names import lxc_name
 from ..stored_keys import VOLUME_CONTAINER, VOLUME_PATH
+from ..text import incus_command
 from ..values import same_value
 from .attached import BIND_DEVICE
 from .declaration import Container, Device
@@ -152,7 +153,10 @@ def _place(
             raise FleetError(
                 f"{declared.name}: the volume {name} of {entry.path} is in the pool {found[0]!r}, and {entry.pool!r} "
                 "is declared.",
-                f"Move it by hand: incus storage volume move {found[0]}/{name} {entry.pool}/{name}",
+                "Move it by hand: "
+                + incus_command(
+                    declared.project, "storage", "volume", "move", f"{found[0]}/{name}", f"{entry.pool}/{name}"
+                ),
             )
         wanted = found[0]
     if wanted is None:
@@ -234,11 +238,17 @@ def _check_is_here(declared: Container, place: tuple[str, str], observed: Observ
 def _refuse_far(declared: Container, place: tuple[str, str], member: str, observed: Observed) -> NoReturn:
     name, volume = declared.name, "/".join(place)
     # Incus deletes no volume that an instance of the same member has.
-    before = f"stop {name}, incus move {name} --target {observed.member}, and then " if observed.is_elsewhere else ""
+    here = str(observed.member)
+    commands: list[tuple[str, ...]] = [
+        ("storage", "volume", "move", volume, volume, "--target", member, "--destination-target", here)
+    ]
+    if observed.is_elsewhere:
+        commands.insert(0, ("move", name, "--target", here))
+        if observed.instance is not None and observed.instance.is_running:
+            commands.insert(0, ("stop", name))
     raise FleetError(
         f"{name}: its volume {volume} is at {member}, and Incus moves no volumes along with a container.",
-        f"Move it by hand: {before}incus storage volume move {volume} {volume} --target {member} "
-        f"--destination-target {observed.member}",
+        f"Move it by hand: {' && '.join(incus_command(declared.project, *words) for words in commands)}",
     )
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from ..errors import FleetError
 from ..incus.models import Cluster
 from ..names import lxc_name
+from ..text import incus_command
 from .declaration import Container
 
 
@@ -44,7 +45,7 @@ def placed(declared: Container, location: str | None, cluster: Cluster | None) -
     if is_evacuated and declared.state in ("started", "restarted"):
         raise FleetError(
             f"{declared.name} belongs to {member}, which is evacuated: Incus starts nothing there.",
-            f"End that with 'incus cluster restore {member}', or declare another 'target'.",
+            f"End that with '{incus_command(None, 'cluster', 'restore', member)}', or declare another 'target'.",
         )
     return declared.placed_at(member)
 

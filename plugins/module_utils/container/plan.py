@@ -22,6 +22,7 @@ from ..nix.bootable import cannot_switch
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
 from ..stored_keys import ACTIVATING, EMPTIED, MOVING, SELF_UPDATE, VOLATILE_ROOT
+from ..text import incus_command
 from ..values import same_value
 from .declaration import Container
 from .desired import Change, change, creation, volume_change
@@ -115,9 +116,8 @@ def _absent_steps(declared: Container, observed: Observed) -> Iterator[Step]:
             raise FleetError(
                 f"{name} is protected against deletion by security.protection.delete.",
                 # Its own value wins over a profile's.
-                "If it is to go: incus config set "
-                f"{'' if declared.project == 'default' else f'--project {declared.project} '}{name} "
-                "security.protection.delete=false",
+                "If it is to go: "
+                + incus_command(declared.project, "config", "set", name, "security.protection.delete=false"),
             )
         check_root(name, lxc_name(declared.project, name), observed.host_mounts)
     volumes = own_volumes(declared, observed) if declared.volatile.delete_volumes else {}

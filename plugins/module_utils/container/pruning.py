@@ -17,6 +17,7 @@ from ..incus.models import Instance
 from ..names import lxc_name, lxc_name_parts
 from ..nix.profiles import generation_dates, read_generations, remove_generations
 from ..paths import PROFILES_DIR
+from ..text import incus_command
 from .fallback import old_generations
 from .run_locks import Locks
 
@@ -111,7 +112,8 @@ def _known(incus: Incus, lxc: str, instance: Instance | None) -> Instance:
             raise FleetError(f"Incus does not list {lxc}, which exists.", "Run again.")
         return Instance(name=lxc)
     if instance.is_unreadable:
-        raise FleetError(f"Incus cannot look at {instance.name}.", f"See 'incus info {instance.name}' on the host.")
+        look = incus_command(instance.project, "info", instance.name)
+        raise FleetError(f"Incus cannot look at {instance.name}.", f"See '{look}' on the host.")
     if not instance.is_running or instance.location != incus.server.member:
         return replace(instance, status="Stopped")
     runs = incus.running_system(instance)

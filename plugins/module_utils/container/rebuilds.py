@@ -11,6 +11,7 @@ from ..incus.host_mounts import check_root
 from ..incus.models import Instance
 from ..names import lxc_name
 from ..stored_keys import MOVING, VOLATILE_ROOT
+from ..text import incus_command
 from .declaration import Container
 from .observed import Observed
 
@@ -51,5 +52,6 @@ def check_rebuild(declared: Container, instance: Instance, observed: Observed) -
     if observed.has_snapshots:
         raise FleetError(
             f"{declared.name} has snapshots, and Incus rebuilds no instance that has: its root cannot be emptied.",
-            f"Delete them ('incus snapshot list {declared.name}'), or declare 'volatile_root: keep'.",
+            f"Delete them ('{incus_command(declared.project, 'snapshot', 'list', declared.name)}'), "
+            "or declare 'volatile_root: keep'.",
         )

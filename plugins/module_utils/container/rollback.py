@@ -17,6 +17,7 @@ from ..names import lxc_name
 from ..nix.command import Nix
 from ..nix.profiles import Generation, read_generations, select_generation
 from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT
+from ..text import incus_command
 from .declaration import Container
 from .fallback import failed_systems, notes_of_health, rollback_step
 from .health import journal, verify
@@ -198,7 +199,8 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
                 host.incus.note(name, {FAILED: " ".join(known)})
                 text += f"{bad} is not remembered as bad. "
         return FleetError(
-            f"{text}{name} runs {now or 'nothing'} now.", f"See 'incus info --show-log {name}', and run again."
+            f"{text}{name} runs {now or 'nothing'} now.",
+            f"See '{incus_command(container.project, 'info', '--show-log', name)}', and run again.",
         )
     return RolledBackError(
         f"{problem}\n{name} went back to generation {number}, {good}, and is healthy with it. "

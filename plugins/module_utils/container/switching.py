@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 from ..errors import FleetError, LateError, NotTriedError, RefusedError, UnhealthyError, cleaning_up
 from ..incus.client import Execution, Incus
 from ..nix.bootable import can_switch, cannot_switch
-from ..text import quoted
+from ..text import incus_command, quoted
 from ..waiting import poll
 from .declaration import Container
 from .health import asks_systemd, failed_units, is_stalled, verify
@@ -67,7 +67,7 @@ def switch_and_verify(incus: Incus, container: Container, system: str, action: s
     health = container.health
     if health is not None and not (health.degraded or health.command_only or asks_systemd(system)):
         # Nobody else can be asked for its units.
-        raise UnhealthyError(switched.complaint, f"See 'incus exec {container.name} -- journalctl --boot'.")
+        raise UnhealthyError(switched.complaint, f"See '{_journal(container)}'.")
     try:
         warnings = verify(incus, container, system)
     except UnhealthyError as error:
@@ -99,7 +99,7 @@ def switch(incus: Incus, container: Container, system: str, action: str, patienc
     if done.code == 0:
         return Switched()
     problem = f"{name}: {action!r} to {system} failed with code {done.code}"
-    failure = UnhealthyError(f"{problem}.", f"See 'incus exec {name} -- journalctl --boot', and run again.")
+    failure = UnhealthyError(f"{problem}.", f"See '{_journal(container)}', and run again.")
     now = system if was != system else None
     with cleaning_up(failure, "A look at what it runs"):
         now = _current(incus, name)
@@ -108,7 +108,7 @@ def switch(incus: Incus, container: Container, system: str, action: str, patienc
     if verdict == "untried":
         raise NotTriedError(
             f"{problem}, and the system was not tried: it runs {now or 'an unknown system'} now. {said}",
-            _advice_on_untried(done.code, name),
+            _advice_on_untried(done.code, container),
         )
     if verdict == "ill":
         failure.add(f"It runs {now} now. {said}")
@@ -116,12 +116,16 @@ def switch(incus: Incus, container: Container, system: str, action: str, patienc
     return Switched(complaint=f"{problem}.{_failed_before(before)} {said}", before=tuple(before))
 
 
-def _advice_on_untried(code: int, name: str) -> str:
+def _journal(container: Container) -> str:
+    return incus_command(container.project, "exec", container.name, "--", "journalctl", "--boot")
+
+
+def _advice_on_untried(code: int, container: Container) -> str:
     if code == _LOCKED:
         return "Another switch holds its lock. Run again when that has ended, or raise 'wait_timeout'."
     if code in (_REFUSED, _INIT_CHANGED):
         return "It takes a boot: run with 'state: restarted', or declare 'activation: boot' and restart it later."
-    return f"See 'incus exec {name} -- journalctl --boot', fix the cause, and run again, or with 'state: restarted'."
+    return f"See '{_journal(container)}', fix the cause, and run again, or with 'state: restarted'."
 
 
 def _failed_before(units: Sequence[str]) -> str:
@@ -171,7 +175,8 @@ def _judged_late(incus: Incus, container: Container, system: str, action: str, l
         raise NotTriedError(
             f"{problem} It runs {now or 'an unknown system'} now, and the switch may go on: another one that holds the "
             "lock is waited for, or a check takes long.",
-            f"See 'incus exec {name} -- ps', and run again when it has ended, or raise 'wait_timeout'.",
+            f"See '{incus_command(container.project, 'exec', name, '--', 'ps')}', and run again when it has ended, or "
+            "raise 'wait_timeout'.",
             goes_on=True,
         ) from late
     if container.health is not None and container.health.command_only:

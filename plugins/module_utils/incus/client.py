@@ -25,7 +25,7 @@ from ..names import lxc_name
 from ..paths import store_object
 from ..waiting import poll
 from .config_keys import ConfigKeys, config_keys_from
-from .connection import OUTPUT_LIMIT, STOP_GRACE, STOP_POLL, explained, first_bytes
+from .connection import OUTPUT_LIMIT, STOP_GRACE, STOP_POLL, first_bytes
 from .everywhere import Everywhere, link_by_api
 from .models import (
     Cluster,
@@ -70,13 +70,13 @@ class Incus(Everywhere):
 
     def profiles(self) -> dict[str, Profile]:
         """Return all profiles of the project by name."""
-        with explained("list the profiles"):
+        with self._explained("list the profiles"):
             found = self._get(self._client.api.profiles, recursion=1)
         return {entry["name"]: profile_from(entry) for entry in found}
 
     def pools(self) -> frozenset[str] | None:
         """Return the names of the storage pools, None when this user may not list them."""
-        with explained("list the storage pools"):
+        with self._explained("list the storage pools"):
             try:
                 found = self._get(self._client.api["storage-pools"])
             except LXDAPIException as error:
@@ -88,7 +88,7 @@ class Incus(Everywhere):
 
     def config_keys(self) -> ConfigKeys:
         """Return which config keys Incus applies while a container runs; nothing when it does not tell this user."""
-        with explained("read which config keys are applied to a running container"):
+        with self._explained("read which config keys are applied to a running container"):
             try:
                 return config_keys_from(self._get(self._client.api.metadata.configuration))
             except LXDAPIException:
@@ -99,7 +99,7 @@ class Incus(Everywhere):
         member = self.server.member
         if member is None:
             return None
-        with explained("list the members of the cluster"):
+        with self._explained("list the members of the cluster"):
             found = self._get(self._client.api.cluster.members, recursion=1)
         status = {entry["server_name"]: entry["status"] for entry in found}
         # A member that answers here is online, though the others may not have noticed yet.
@@ -113,7 +113,7 @@ class Incus(Everywhere):
 
         Snapshots are left out, which Incus lists as NAME/SNAPSHOT.
         """
-        with explained("list the storage volumes"):
+        with self._explained("list the storage volumes"):
             found = {pool: self._get(self._volumes(pool), recursion=1) for pool in pools}
         volumes: dict[tuple[str, str], list[Volume]] = {}
         for pool, entries in found.items():
@@ -125,18 +125,18 @@ class Incus(Everywhere):
 
     def pool_sources(self) -> dict[str, str]:
         """Return the source of each storage pool, a path or a device, "" when it has none."""
-        with explained("look at the storage pools"):
+        with self._explained("look at the storage pools"):
             found = self._get(self._client.api["storage-pools"], recursion=1)
         return {entry["name"]: (entry.get("config") or {}).get("source", "") for entry in found}
 
     def has_snapshots(self, name: str) -> bool:
         """Return whether an instance has snapshots."""
-        with explained(f"list the snapshots of {name}"):
+        with self._explained(f"list the snapshots of {name}"):
             return bool(self._get(self._client.api.instances[name].snapshots))
 
     def has_files(self, name: str, path: str) -> bool:
         """Return whether ``path`` in an instance exists and is not an empty directory."""
-        with explained(f"look at {path} of {name}"):
+        with self._explained(f"look at {path} of {name}"):
             try:
                 answer = self._client.api.instances[name].files.get(params={"path": path}, is_api=False, stream=True)
             except NotFound:
@@ -150,7 +150,7 @@ class Incus(Everywhere):
 
     def instance(self, name: str) -> Instance | None:
         """Return one instance with its state, None when there is none of that name."""
-        with explained(f"look at {name}"):
+        with self._explained(f"look at {name}"):
             node = self._client.api.instances[name]
             try:
                 (found,) = self._settled(lambda: [instance_from(self._get(node, recursion=1))], None)
@@ -161,7 +161,7 @@ class Incus(Everywhere):
 
     def locations(self) -> dict[str, str | None]:
         """At which member each instance is."""
-        with explained("list the instances"):
+        with self._explained("list the instances"):
             found = self._get(self._client.api.instances, recursion=1)
         return {entry["name"]: location_of(entry) for entry in found}
 
@@ -175,7 +175,7 @@ class Incus(Everywhere):
         def look() -> list[Instance]:
             return self._with_inits(map(instance_from, self._get(self._client.api.instances, recursion=1)))
 
-        with explained("list the instances"):
+        with self._explained("list the instances"):
             found = {instance.name: instance for instance in self._settled(look, awaited)}
         if not found:
             self._check_project()
@@ -192,7 +192,7 @@ class Incus(Everywhere):
         def look() -> list[Instance]:
             return [instance_from(entry) for entry in self._get(self._client.api.instances, **params)]
 
-        with explained("list the instances"):
+        with self._explained("list the instances"):
             found = self._settled(look, awaited)
         if not found and project is not None:
             self._check_project()
@@ -201,7 +201,7 @@ class Incus(Everywhere):
     def _check_project(self) -> None:
         """Raise FleetError when the project does not exist, or is not shown: Incus lists no instances then, either."""
         project = self._client.project
-        with explained(f"look into the project {project}"):
+        with self._explained(f"look into the project {project}"):
             self._get(self._client.api.projects[project])
 
     def _settled(self, look: Callable[[], list[Instance]], awaited: Collection[str] | None) -> list[Instance]:
@@ -244,7 +244,7 @@ class Incus(Everywhere):
 
     def create_instance(self, body: Mapping[str, Any]) -> None:
         """Create an instance without an image, on this host; ``body`` is InstancesPost less its source."""
-        with explained(f"create {body['name']}"):
+        with self._explained(f"create {body['name']}"):
             answer = self._client.api.instances.post(
                 json={**body, "type": "container", "source": {"type": "none"}}, target=self.server.member
             )
@@ -252,7 +252,7 @@ class Incus(Everywhere):
 
     def fetch_instance(self, name: str, timeout: int) -> None:
         """Move a stopped instance with its root disk from another member to this one."""
-        with explained(f"move {name} to {self.server.member}"):
+        with self._explained(f"move {name} to {self.server.member}"):
             answer = self._client.api.instances[name].post(
                 json={"name": name, "migration": True, "live": False}, target=self.server.member
             )
@@ -266,7 +266,7 @@ class Incus(Everywhere):
         ``change`` gets and returns the writable part (InstancePut), once more for each such write. It may raise
         ConflictError.
         """
-        with explained(f"update {name}"):
+        with self._explained(f"update {name}"):
             self._change(self._client.api.instances[name], lambda found: change(writable(found)), {})
 
     def note(self, name: str, notes: Mapping[str, str], unless: Mapping[str, str] | None = None) -> None:
@@ -287,20 +287,20 @@ class Incus(Everywhere):
 
     def set_state(self, name: str, action: str, stop_timeout: int = 0, force: bool = False) -> None:
         """Start, stop, restart or unfreeze; ``stop_timeout`` seconds are left to a clean stop."""
-        with explained(f"{action} {name}"):
+        with self._explained(f"{action} {name}"):
             put = self._client.api.instances[name].state.put
             body = {"action": action, "timeout": stop_timeout, "force": force}
             self._do(partial(put, json=body), stop_timeout + self._endpoint.operation_timeout)
 
     def rebuild_instance(self, name: str) -> None:
         """Empty the root disk of a stopped instance; its configuration and its other disks stay."""
-        with explained(f"empty the root of {name}"):
+        with self._explained(f"empty the root of {name}"):
             body = {"source": {"type": "none"}}
             self._do(partial(self._client.api.instances[name].rebuild.post, json=body))
 
     def delete_instance(self, name: str) -> None:
         """Delete a stopped instance with its root disk."""
-        with explained(f"delete {name}"):
+        with self._explained(f"delete {name}"):
             self._do(self._client.api.instances[name].delete)
 
     def execute(
@@ -326,7 +326,7 @@ class Incus(Everywhere):
             "interactive": False,
             "environment": {"HOME": "/root", "USER": "root"},
         }
-        with explained(f"run {command[0]} in {name}"):
+        with self._explained(f"run {command[0]} in {name}"):
             done = self._wait(self._client.api.instances[name].exec.post(json=body), timeout, is_enough)
             result = done.get("metadata") or {}
             outputs, code = result.get("output") or {}, int(result.get("return", -1))
@@ -352,7 +352,7 @@ class Incus(Everywhere):
     def create_volume(self, pool: str, name: str, config: Mapping[str, str]) -> None:
         """Create a custom volume."""
         body = {"name": name, "type": "custom", "content_type": "filesystem", "config": dict(config)}
-        with explained(f"create the volume {pool}/{name}"):
+        with self._explained(f"create the volume {pool}/{name}"):
             self._wait(self._volumes(pool).post(json=body, params=self._here))
 
     def update_volume(self, pool: str, name: str, before: Mapping[str, str], config: Mapping[str, str]) -> None:
@@ -367,12 +367,12 @@ class Incus(Everywhere):
                     raise ConflictError(f"{key} was changed by somebody else meanwhile.", "Run again.")
             return {"description": found["description"], "config": {**found["config"], **config}}
 
-        with explained(f"set {', '.join(config)} of the volume {pool}/{name}"):
+        with self._explained(f"set {', '.join(config)} of the volume {pool}/{name}"):
             self._change(self._volumes(pool)[name], changed, self._here)
 
     def delete_volume(self, pool: str, name: str) -> None:
         """Delete a custom volume that nothing uses."""
-        with explained(f"delete the volume {pool}/{name}"):
+        with self._explained(f"delete the volume {pool}/{name}"):
             self._wait(self._volumes(pool)[name].delete(params=self._here))
 
     @property
@@ -387,13 +387,13 @@ class Incus(Everywhere):
 
     def create_profile(self, profile: Profile) -> None:
         """Create a profile."""
-        with explained(f"create the profile {profile.name}"):
+        with self._explained(f"create the profile {profile.name}"):
             self._client.api.profiles.post(json={"name": profile.name, **profile_body(profile)})
 
     def update_profile(self, found: Profile, wanted: Profile) -> None:
         """Write a profile whole. Raises ConflictError when it is not as it was ``found`` any more."""
         node = self._client.api.profiles[found.name]
-        with explained(f"update the profile {found.name}"):
+        with self._explained(f"update the profile {found.name}"):
             answer = node.get()
             if profile_body(profile_from(answer.json()["metadata"])) != profile_body(found):
                 raise ConflictError(f"The profile {found.name} was changed by somebody else meanwhile.", "Run again.")
@@ -401,7 +401,7 @@ class Incus(Everywhere):
 
     def delete_profile(self, name: str) -> None:
         """Delete a profile that nothing uses."""
-        with explained(f"delete the profile {name}"):
+        with self._explained(f"delete the profile {name}"):
             self._client.api.profiles[name].delete()
 
 

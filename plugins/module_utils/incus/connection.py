@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
 from ..errors import ConflictError, FleetError, LateError, RefusedError
+from ..text import incus_command
 from ..waiting import poll
 from .endpoint import Endpoint, local_endpoint
 from .hints import advice_on
@@ -34,7 +35,7 @@ _CONNECT_TIMEOUT = 5
 # What to do about a user that is not trusted, at a socket and elsewhere.
 _TRUST = {
     True: "Become root, or use a member of the group incus-admin.",
-    False: "Have its certificate added there: incus config trust add-certificate FILE.",
+    False: f"Have its certificate added there: {incus_command(None, 'config', 'trust', 'add-certificate', 'FILE')}.",
 }
 # How long a container may take from the end of its init to what Incus calls stopped.
 STOP_GRACE = 10
@@ -78,6 +79,15 @@ class Connection:
         self._stuck: set[tuple[str, str]] = set()
         self.server = server_from(self._client.host_info)
 
+    @property
+    def project(self) -> str | None:
+        """Return the project that it is a connection to, None for all of them."""
+        found: str | None = self._client.project
+        return found
+
+    def _explained(self, action: str) -> AbstractContextManager[None]:
+        return explained(action, self.project)
+
     def _trusted(self, project: str | None) -> Any:
         client = self._connect(self._endpoint, project, self._endpoint.request_timeout)
         if client.host_info.get("auth") != "trusted":
@@ -87,7 +97,7 @@ class Connection:
 
     @staticmethod
     def _connect(endpoint: Endpoint, project: str | None, timeout: float) -> Any:
-        with explained("connect to Incus"):
+        with explained("connect to Incus", project):
             return pylxd.Client(**endpoint.arguments, project=project, timeout=(_CONNECT_TIMEOUT, timeout))
 
     def _check_is_here(self, info: Mapping[str, Any]) -> None:
@@ -134,7 +144,7 @@ class Connection:
         Meanwhile an instance looks neither as before nor as after.
         """
         deadline, busy = time.monotonic() + self._endpoint.operation_timeout, dict[str, FleetError]()
-        with explained("wait for what is going on with the instances"):
+        with self._explained("wait for what is going on with the instances"):
             for operation in self._operations():
                 about = [name for name in instances_of(operation) if names is None or name in names]
                 if about and operation["description"] in _TRANSITIONS:
@@ -146,13 +156,13 @@ class Connection:
 
     def runs_commands(self, name: str) -> bool:
         """Return whether commands without a terminal run in an instance."""
-        with explained(f"list what goes on in {name}"):
+        with self._explained(f"list what goes on in {name}"):
             return any(True for _command in self._commands(name))
 
     def await_commands(self, name: str, timeout: int) -> None:
         """Wait until they have ended. Raises LateError when that takes longer than ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
-        with explained(f"wait for what runs in {name}"):
+        with self._explained(f"wait for what runs in {name}"):
             for operation in self._commands(name):
                 self._await_operation(operation, deadline)
 
@@ -168,7 +178,8 @@ class Connection:
                 raise LateError(
                     f"Incus is busy with {', '.join(sorted(instances_of(operation)))}: "
                     f"{operation['description']!r} goes on since {operation['created_at']}.",
-                    f"See 'incus operation show {operation['id']}' on the host, and run again when it has ended.",
+                    f"See '{incus_command(self.project, 'operation', 'show', operation['id'])}' on the host, "
+                    "and run again when it has ended.",
                 )
 
     def _operations(self) -> list[Mapping[str, Any]]:
@@ -219,22 +230,23 @@ class Connection:
         timeout = self._endpoint.operation_timeout if timeout is None else timeout
         started = time.monotonic()
         deadline = started + timeout
+        operations = incus_command(self.project, "operation", "list")
         while True:
             slice_end = deadline if is_enough is None else min(deadline, time.monotonic() + 1)
             operation = self._wait_slice(identifier, slice_end)
             if operation["status_code"] == _SUCCESS:
                 return operation
             if operation["status_code"] != _RUNNING:
-                raise _refused(operation)
+                raise _refused(operation, self.project)
             if is_enough is not None and is_enough():
                 raise LateError(
                     f"it goes on after {round(time.monotonic() - started)} s ({operation.get('description')}).",
-                    "See 'incus operation list' on the host.",
+                    f"See '{operations}' on the host.",
                 )
             if time.monotonic() >= deadline:
                 raise LateError(
                     f"it is not done after {timeout} s ({operation.get('description')}).",
-                    "See 'incus operation list' on the host; a later run goes on from where it is.",
+                    f"See '{operations}' on the host; a later run goes on from where it is.",
                 )
 
     def _wait_slice(self, identifier: str, deadline: float) -> dict[str, Any]:
@@ -252,8 +264,8 @@ class Connection:
 
 
 @contextmanager
-def explained(action: str) -> Iterator[None]:
-    """Turn what pylxd raises into one sentence for the user."""
+def explained(action: str, project: str | None) -> Iterator[None]:
+    """Turn what pylxd raises into one sentence for the user, about a project or None."""
     try:
         yield
     except pylxd.exceptions.LXDAPIException as error:
@@ -261,7 +273,7 @@ def explained(action: str) -> Iterator[None]:
             raise ConflictError(
                 f"Could not {action}: it was changed by somebody else at the same moment.", "Run again."
             ) from error
-        raise FleetError(f"Could not {action}: Incus says: {error}.", advice_on(str(error))) from error
+        raise FleetError(f"Could not {action}: Incus says: {error}.", advice_on(str(error), project)) from error
     except (pylxd.exceptions.ClientConnectionFailed, requests.exceptions.RequestException) as error:
         raise FleetError(
             f"Could not {action}: the connection to Incus failed ({error}).",
@@ -275,10 +287,10 @@ def explained(action: str) -> Iterator[None]:
         raise type(error)(f"Could not {action}: {error.problem}", error.advice) from error
 
 
-def _refused(operation: Mapping[str, Any]) -> RefusedError:
+def _refused(operation: Mapping[str, Any], project: str | None) -> RefusedError:
     said = str(operation.get("err") or operation.get("status"))
     name = next(iter(sorted(instances_of(operation))), None)
-    return RefusedError(f"Incus says: {said}.", advice_on(said, str(operation.get("description")), name))
+    return RefusedError(f"Incus says: {said}.", advice_on(said, project, str(operation.get("description")), name))
 
 
 def first_bytes(answer: Any) -> bytes:

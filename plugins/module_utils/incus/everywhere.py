@@ -79,7 +79,7 @@ class Everywhere(Connection):
 
     def _everywhere(self) -> tuple[Any, list[Instance]]:
         """Return a connection without a project, with which alone Incus takes a request for all, and what it lists."""
-        with explained("list the instances of all projects"):
+        with self._explained("list the instances of all projects"):
             client = self._connect(self._endpoint, None, min(_LINK_TIMEOUT, self._endpoint.request_timeout))
             found = self._get(client.api.instances, **{"recursion": 1, "all-projects": "true"})
         return client, [instance_from(entry) for entry in found]
@@ -99,7 +99,7 @@ class Everywhere(Connection):
     def _is_gone(self, api: Any, lxc: str) -> bool:
         """Return whether an instance does not exist on this host. Raises FleetError when Incus does not tell."""
         project, name = lxc_name_parts(lxc)
-        with explained(f"look whether {name} exists in the project {project}"):
+        with explained(f"look whether {name} exists in the project {project}", project):
             try:
                 found = self._get(api.instances[name], project=project)
             except NotFound:
@@ -111,7 +111,7 @@ class Everywhere(Connection):
         info, certificate = client.host_info, None
         if info.get("auth_user_method") == "tls":
             # A user whom a CA made known has no certificate there, and others may not be shown it.
-            with explained("look at this user's certificate"), suppress(LXDAPIException):
+            with self._explained("look at this user's certificate"), suppress(LXDAPIException):
                 certificate = self._get(client.api.certificates[info["auth_user_name"]])
         return hidden_because(info, certificate)
 
@@ -128,7 +128,7 @@ class Everywhere(Connection):
 
 def link_by_api(node: Any, params: dict[str, str]) -> str | None:
     """Return the target of a link through the files API, which marks links by a header; None when it is not a link."""
-    with explained(f"read {params['path']} of a container"):
+    with explained(f"read {params['path']} of a container", params.get("project")):
         try:
             answer = node.files.get(params=params, is_api=False, stream=True)
         except NotFound:

@@ -7,27 +7,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ..errors import FleetError
+from ..text import incus_command
 
 _DAEMON_LOG = "See 'journalctl -u incus' on the host."
+_WORDS = re.compile(r"\{([^}]*)\}")
 _STARTS = ("Starting instance", "Restarting instance")
-# The first one that is found in the message counts.
+# The first one that is found in the message counts. What is in braces are words of a command of Incus.
 _ADVICE = tuple(
     (re.compile(pattern, re.IGNORECASE), advice)
     for pattern, advice in (
-        (r"\bproject not found", "See 'incus project list' for those that there are."),
-        (r"\bprofile not found", "See 'incus profile list' for those that there are."),
-        (r"\bnetwork not found", "See 'incus network list', and which network the devices and profiles name."),
-        (r"\bpool not found", "See 'incus storage list' for those that there are."),
+        (r"\bproject not found", "See '{project list}' for those that there are."),
+        (r"\bprofile not found", "See '{profile list}' for those that there are."),
+        (r"\bnetwork not found", "See '{network list}', and which network the devices and profiles name."),
+        (r"\bpool not found", "See '{storage list}' for those that there are."),
         (
             r"\brestricted\b|not authorized|\bforbidden\b",
-            "See 'incus config trust list' and 'incus project show' for what is allowed.",
+            "See '{config trust list}' and '{project show PROJECT}' for what is allowed.",
         ),
-        (r"no space left|quota exceeded", "Make room ('df -h', 'incus storage info'), or declare a greater size."),
+        (r"no space left|quota exceeded", "Make room ('df -h', '{storage list}'), or declare a greater size."),
         (r"address already in use", "See 'ss -tulnp' on the host for who has the port, and publish another."),
         (r"missing source path", "Make that path on the host, or declare another source."),
         (r"(unknown|invalid) (\w+ )*(config|key|option|value|device)", "Fix that key where it is declared."),
@@ -35,14 +37,20 @@ _ADVICE = tuple(
 )
 
 
-def advice_on(said: str, begun: str = "", name: str | None = None) -> str:
+def advice_on(said: str, project: str | None, begun: str = "", name: str | None = None) -> str:
     """Return the hint for an error of Incus; ``begun`` is the operation that failed, on the instance ``name``."""
     for pattern, advice in _ADVICE:
         if pattern.search(said):
-            return advice
+            return _WORDS.sub(lambda found: _command(project, found[1].split(" ")), advice)
     if begun in _STARTS and name is not None:
-        return f"See 'incus info --show-log {name}' on the host."
+        return f"See '{incus_command(project, 'info', '--show-log', name)}' on the host."
     return _DAEMON_LOG
+
+
+def _command(project: str | None, words: Sequence[str]) -> str:
+    if words[0] == "project":
+        return incus_command(None, *(project or "default" if word == "PROJECT" else word for word in words))
+    return incus_command(project, *words)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ..names import lxc_name
 from ..nix.profiles import Generations, generations_from
 from ..paths import PROFILES_DIR
 from ..redaction import recorded_secrets
+from ..text import incus_command
 from .facts import instance_facts
 from .query import compiled
 
@@ -29,6 +30,7 @@ TIMED_OUT = 124
 # A store path is /nix/store/, 32 characters, a dash, and a name.
 _HASH = len("/nix/store/") + 33
 _OWN = "user.inx."
+_INSTANCES = "/1.0/instances?recursion=2&all-projects=true"
 
 
 def look(timeout: int) -> str:
@@ -36,12 +38,9 @@ def look(timeout: int) -> str:
 
     A profile that this user may not read is left out.
     """
-    query = f"timeout {timeout} incus query"
+    server, instances = (f"timeout {timeout} {incus_command(None, 'query', path)}" for path in ("/1.0", _INSTANCES))
     links = f"find {PROFILES_DIR} -mindepth 2 -maxdepth 2 -name 'system*' -type l -printf '\\0%P\\0%l'"
-    return (
-        f"set -e; {query} /1.0; printf '\\0'; {query} '/1.0/instances?recursion=2&all-projects=true'; "
-        f"{links} 2>/dev/null || :"
-    )
+    return f"set -e; {server}; printf '\\0'; {instances}; {links} 2>/dev/null || :"
 
 
 def containers_of(host: str, answer: str) -> list[Facts]:
@@ -70,7 +69,8 @@ def _parsed(answer: str) -> tuple[list[Instance], dict[str, dict[str, str]]]:
         found = [instance_from(entry) for entry in _listed(json.loads(instances))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FleetError(
-            "Its Incus answered something else than instances.", "See 'incus query /1.0/instances?recursion=1' there."
+            "Its Incus answered something else than instances.",
+            f"See there: {incus_command(None, 'query', _INSTANCES)}",
         ) from error
     return [instance for instance in found if instance.location == member], _profiles(links)
 

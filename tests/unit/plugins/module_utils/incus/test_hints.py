@@ -13,18 +13,19 @@ from ansible_collections.inx.fleet.plugins.module_utils.incus.hints import advic
 @pytest.mark.parametrize(
     ("said", "advice"),
     [
-        ("Project not found", "incus project list"),
-        ('Failed loading network "lan": Network not found', "incus network list"),
+        ("Project not found", "See 'incus project list'"),
+        ("Profile not found", "See 'incus --project shop profile list'"),
+        ('Failed loading network "lan": Network not found', "See 'incus --project shop network list'"),
         ("Failed to listen on 0.0.0.0:80: listen tcp 0.0.0.0:80: bind: address already in use", "ss -tulnp"),
         ("Unknown configuration key: limits.memori", "Fix that key"),
-        ("Container nesting is forbidden", "incus project show"),
+        ("Container nesting is forbidden", "'incus project show shop'"),
         ("Failed to run: zfs create: no space left on device", "Make room"),
         ("Something else", "journalctl -u incus"),
         ("mkdir /srv/a: permission denied", "journalctl -u incus"),
     ],
 )
 def test_the_message_tells_what_to_do(said: str, advice: str) -> None:
-    assert advice in advice_on(said)
+    assert advice in advice_on(said, "shop")
 
 
 def test_a_start_that_failed_has_a_log() -> None:
@@ -33,12 +34,12 @@ def test_a_start_that_failed_has_a_log() -> None:
         "description": "Starting instance",
         "resources": {"instances": ["/1.0/instances/web?project=shop"]},
     }
-    error = incus._refused(operation)
-    assert str(error) == "Incus says: exit status 1. See 'incus info --show-log web' on the host."
+    error = incus._refused(operation, "shop")
+    assert str(error) == "Incus says: exit status 1. See 'incus --project shop info --show-log web' on the host."
 
 
 def test_an_operation_about_no_instance() -> None:
-    assert str(incus._refused({"status": "Cancelled"})) == (
+    assert str(incus._refused({"status": "Cancelled"}, None)) == (
         "Incus says: Cancelled. See 'journalctl -u incus' on the host."
     )
 
