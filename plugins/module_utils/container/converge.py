@@ -23,6 +23,7 @@ from .builds import Builds
 from .declaration import Container, ContainerSet
 from .health import verify
 from .held_back import not_touched, with_held_back
+from .neighbours import with_refused_neighbours
 from .observation import observe
 from .observed import Observed
 from .outcome import Outcome
@@ -95,9 +96,8 @@ def _converge(
         if isinstance(system, System) and not _is_recorded(system, before[name].generations)
     ]
     systems = _with_validity(host, evaluated, unrecorded)
-    plans = with_held_back(
-        [_with_warnings(plan, systems.get(plan.container.name)) for plan in plan_set(declared, systems, before)]
-    )
+    planned = [_with_warnings(plan, systems.get(plan.container.name)) for plan in plan_set(declared, systems, before)]
+    plans = with_held_back(with_refused_neighbours(host, planned, before))
     if locks is None:
         outcomes = [_outcome(plan, before[plan.container.name], steps=plan.steps) for plan in plans]
     else:

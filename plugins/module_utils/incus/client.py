@@ -30,6 +30,7 @@ from .everywhere import Everywhere, link_by_api
 from .models import (
     Cluster,
     Instance,
+    Network,
     Profile,
     Volume,
     instance_from,
@@ -128,6 +129,16 @@ class Incus(Everywhere):
         with self._explained("look at the storage pools"):
             found = self._get(self._client.api["storage-pools"], recursion=1)
         return {entry["name"]: (entry.get("config") or {}).get("source", "") for entry in found}
+
+    def network(self, name: str) -> Network | None:
+        """Return a managed network, None if there is none of that name, or it is not shown to this user."""
+        with self._explained(f"look at the network {name}"):
+            try:
+                found = self._get(self._client.api.networks[name])
+            except LXDAPIException:
+                return None
+        managed = Network(name=name, type=found.get("type") or "", config=found.get("config") or {})
+        return managed if found.get("managed") else None
 
     def has_snapshots(self, name: str) -> bool:
         """Return whether an instance has snapshots."""

@@ -195,6 +195,15 @@ class Instance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network that Incus manages; ``type`` is bridge, ovn or another."""
+
+    name: str
+    type: str
+    config: Config = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Volume:
     """A custom storage volume; ``used_by`` holds API paths of instances and profiles.
 
