@@ -8,7 +8,7 @@ set -eux
 # shellcheck source=tests/integration/targets/setup_example/example.sh
 . ../setup_example/example.sh fleet inventory "$@"
 
-play "${example%/*}/build_host.yml"
+play "$example/cache.yml"
 lock
 play "$example/site.yml"
 nothing_changes "$example/site.yml"
