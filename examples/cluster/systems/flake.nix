@@ -15,7 +15,7 @@
         nixpkgs.lib.nixosSystem {
           system = "x86_64-linux";
           modules = [
-            # Of the collection: nix/container.nix.
+            # nix/container.nix of the collection.
             ./inx-container.nix
             ./common.nix
             module

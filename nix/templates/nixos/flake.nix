@@ -10,7 +10,7 @@
   outputs =
     { nixpkgs, ... }:
     let
-      # The collection, as "ansible-galaxy collection install -p ." puts it beside this file.
+      # The collection, which "ansible-galaxy collection install -p ." installs beside this file.
       inx = ./ansible_collections/inx/fleet/nix;
       container =
         name: module:

@@ -4,11 +4,11 @@
 
 { pkgs, ... }:
 {
-  # What this machine is already.
+  # The present configuration of this machine.
   imports = [ ./configuration.nix ];
 
   inx.host.enable = true;
-  # For a new Incus: a storage pool, a bridge, and the profile that shares the store.
+  # Set up a new Incus: a storage pool, a bridge, and the profile that shares the store.
   inx.host.preseed = true;
 
   environment.systemPackages = [ pkgs.ansible ];
