@@ -9,29 +9,29 @@ name: incus
 short_description: Run tasks in containers through their hosts
 version_added: 0.1.0
 description:
-  - Runs tasks inside the containers of a host, through the connection that Ansible has to that host, as C(incus exec)
-    does there. The container needs no address, no sshd and no user, and the control node no Incus.
-  - The inventory plugin P(inx.fleet.inx#inventory) sets the variables that it takes. Without it, set them by hand.
-  - A container without Python can be used with M(ansible.builtin.raw).
+  - Runs tasks inside the containers of a host, over Ansible's connection to that host, as C(incus exec) does on the host.
+    The container needs no address, no sshd and no user, and the control node needs no Incus.
+  - The inventory plugin P(inx.fleet.inx#inventory) sets its variables. Without that plugin, set them yourself.
+  - For a container without Python, use M(ansible.builtin.raw).
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
   - connection_pipelining
 notes:
-  - Commands run as root of the container. Use C(become_user) for another user of it.
-  - A container that does not run, and a host that cannot be reached, are unreachable.
-  - A file that is transferred is held in memory meanwhile, on the control node.
-  - C(incus exec) itself is not used, since it loses the output of short commands on busy hosts. A small program, sent
-    along with each command, speaks to Incus in its place.
+  - Commands run as root of the container. Use C(become_user) for another user.
+  - A stopped container is unreachable, and so are the containers of an unreachable host.
+  - A transferred file is held in memory on the control node.
+  - C(incus exec) itself is not used, because it can lose the output of short commands on busy hosts. A small program,
+    sent with each command, talks to Incus instead.
 requirements:
-  - On the host, Python 3.9 or newer, and Incus 6.0 or newer at C(/var/lib/incus/unix.socket).
+  - Python 3.9 or newer on the host, and Incus 6.0 or newer at C(/var/lib/incus/unix.socket).
 seealso:
   - plugin: inx.fleet.inx
     plugin_type: inventory
 options:
   host:
     description:
-      - Name of the inventory host that the container is on. It is reached as its own variables say, by the plugin
+      - Name of the inventory host that runs the container. Its own variables set the connection to it, which must be
         P(ansible.builtin.ssh#connection) or P(ansible.builtin.local#connection).
     type: str
     required: true
@@ -54,8 +54,8 @@ options:
       - name: ansible_incus_project
   sudo:
     description:
-      - Whether to become root on the host by C(sudo), without a password. It is needed when the host is reached as a
-        user that is neither root nor in the group C(incus-admin).
+      - Whether to use passwordless C(sudo) on the host. It is needed if the user on the host is neither root nor in the
+        group C(incus-admin).
     type: bool
     default: false
     vars:
@@ -76,7 +76,7 @@ options:
 """
 
 EXAMPLES = r"""
-# An inventory of one container, without the inventory plugin
+# Connect to one container, without the inventory plugin
 all:
   hosts:
     metal1:

@@ -12,41 +12,41 @@ class ModuleDocFragment:
 options:
   url:
     description:
-      - The Incus server, by its Unix socket on the host as C(unix:PATH), or as C(https://HOST:8443).
-      - It must be the server of the host that the module runs on, since what containers run is on that host's file
-        system. Any other is refused. Over https, a certificate can be restricted to some projects
-        (C(incus config trust add-certificate --restricted --projects shop)), which a socket cannot.
+      - URL of the Incus server, as C(unix:PATH) for its Unix socket on the host, or as C(https://HOST:8443).
+      - It must be the server of the host that the module runs on, because the systems of containers are on that host.
+        Any other server is refused. Over https, a certificate can be restricted to some projects
+        (C(incus config trust add-certificate --restricted --projects shop)).
     type: str
     default: unix:/var/lib/incus/unix.socket
   client_cert:
     description:
-      - Certificate of the client for https, a file on the host.
+      - Path of the client certificate for https, on the host.
     type: path
   client_key:
     description:
-      - Its key, a file on the host.
+      - Path of the client key for https, on the host.
     type: path
   server_cert:
     description:
-      - The certificate that the server at a https O(url) must have, a file on the host such as
-        C(/var/lib/incus/server.crt), or C(cluster.crt) there for a member of a cluster.
-      - If this is not given, its certificate must be of an authority that the host trusts, and be for the name in
-        O(url). A connection that is not verified is never used.
+      - Path of the certificate that the server must have, on the host, such as C(/var/lib/incus/server.crt), or
+        C(cluster.crt) in the same directory for a member of a cluster.
+      - If this is not given, the certificate must be signed by a CA that the host trusts, for the name in O(url). The
+        certificate is always verified.
     type: path
   project:
     description:
-      - The Incus project to work in.
+      - Name of the Incus project.
     type: str
     default: default
   request_timeout:
     description:
-      - Seconds that Incus may take to answer a request.
+      - Seconds to wait for Incus to answer a request.
     type: int
     default: 120
   operation_timeout:
     description:
-      - Seconds that Incus may take for each thing that it does in the background, such as creating, starting or
-        deleting an instance. What does not end in time may still be going on. The next run waits for it, for as long.
+      - Seconds to wait for each operation of Incus, such as creating, starting or deleting an instance. An operation
+        that does not end in time may still be running. The next run waits for it, for up to the same time.
     type: int
     default: 300
 requirements:

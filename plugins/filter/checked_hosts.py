@@ -6,29 +6,29 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: checked_hosts
-short_description: Refuse a host pattern of which a part matches no host
+short_description: Refuse a host pattern if a part of it matches no host
 version_added: 0.2.0
 description:
-  - Returns a host pattern as it is, or fails if a part of it matches no host of the inventory. Ansible itself warns and
-    goes on with the other parts. The playbooks of this collection use it for C(inx_target).
+  - Returns a host pattern unchanged, or fails if a part of it matches no host of the inventory. Ansible itself only warns
+    and continues with the other parts. The playbooks of this collection use it for C(inx_target).
 author:
   - inx.fleet contributors (@inx-fleet)
 positional: groups
 options:
   _input:
     description:
-      - Pattern of hosts, as the keyword C(hosts) of a play takes it, or a list of patterns.
+      - Host pattern, as in the keyword C(hosts) of a play, or a list of patterns.
     type: raw
     required: true
   groups:
     description:
-      - Hosts of each group, as the variable C(groups) has them.
+      - Hosts of each group, as in the variable C(groups).
     type: dict
     required: true
 """
 
 EXAMPLES = r"""
-- name: Ping the hosts that somebody asked for
+- name: Ping the selected hosts
   hosts: "{{ inx_target | inx.fleet.checked_hosts(groups) }}"
   tasks:
     - name: Ping

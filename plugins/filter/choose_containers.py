@@ -9,33 +9,33 @@ name: choose_containers
 short_description: Select declared containers by name or tag
 version_added: 0.1.0
 description:
-  - Returns the names of the containers of a list that have one of the names or one of the tags. The role
-    P(inx.fleet.containers#role) uses it to find out which hosts a run is about.
+  - Returns the names of the containers that have one of the names or one of the tags. The role
+    P(inx.fleet.containers#role) uses it to find the hosts of the selected containers.
 author:
   - inx.fleet contributors (@inx-fleet)
 positional: only, only_tags
 options:
   _input:
     description:
-      - Containers, as O(inx.fleet.inx_containers#module:containers) takes them.
+      - Containers, as in O(inx.fleet.inx_containers#module:containers).
     type: list
     elements: dict
     required: true
   only:
     description:
-      - Names, or patterns such as V(web-*). A text with commas is a list, too. An empty list selects nothing.
+      - Names, or patterns such as V(web-*), as a list or separated by commas. An empty list selects nothing.
       - If neither this nor O(only_tags) is given, all containers are selected.
     type: list
     elements: str
   only_tags:
     description:
-      - Tags, of which one is enough. With O(only) as well, either is enough.
+      - Tags. A container is selected if it has one of them, or if O(only) selects it.
     type: list
     elements: str
   defaults:
     description:
-      - Options that all containers share, as O(inx.fleet.inx_containers#module:defaults) takes them. They may have
-        C(tags), for the containers that have none of their own.
+      - Options that all containers share, as in O(inx.fleet.inx_containers#module:defaults). Their C(tags) are used for
+        containers without tags.
     type: dict
     default: {}
 seealso:
@@ -44,14 +44,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Show those that begin with web
+- name: Show the containers whose names begin with web
   ansible.builtin.debug:
     msg: "{{ inx_containers | inx.fleet.choose_containers(['web-*']) }}"
 """
 
 RETURN = r"""
 _value:
-  description: Their names, in the order of the list.
+  description: Names of the selected containers, in the order of the list.
   type: list
   elements: str
 """

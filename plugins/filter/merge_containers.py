@@ -6,28 +6,28 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: merge_containers
-short_description: Merge lists of containers, by their names
+short_description: Merge lists of containers by name
 version_added: 0.1.0
 description:
-  - Makes one list of several in which containers are declared, such as those of a host and of its groups. The role
+  - Merges several lists of declared containers into one, such as those of a host and its groups. The role
     P(inx.fleet.containers#role) uses it.
 author:
   - inx.fleet contributors (@inx-fleet)
 options:
   _input:
     description:
-      - The lists, each as O(inx.fleet.inx_containers#module:containers) takes it. Where two of them declare a container
-        of the same name, the later one is put on top of the earlier one. Dictionaries such as C(config) and C(devices)
-        are combined key by key, other values are replaced, and what excludes each other is one choice. See the table in
+      - Lists, each as in O(inx.fleet.inx_containers#module:containers). If two of them declare the same container, the
+        later declaration overrides the earlier one. Dictionaries such as C(config) and C(devices) are merged key by
+        key, other values are replaced, and options that exclude each other are one choice. See the table in
         C(roles/containers/README.md).
-      - An entry without a name, and a name that is twice in one list, are left for the module to refuse.
+      - An entry without a name, and a name that is twice in one list, are kept. The module refuses them.
     type: list
     elements: list
     required: true
 """
 
 EXAMPLES = r"""
-- name: The containers of all hosts, with what is particular to this one
+- name: Run the containers of all hosts, with settings of this host
   inx.fleet.inx_containers:
     containers: "{{ [everywhere, here] | inx.fleet.merge_containers }}"
   vars:

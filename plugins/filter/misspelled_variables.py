@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: misspelled_variables
-short_description: Find variables with almost the name of one of this collection
+short_description: Find misspelled variables of this collection
 version_added: 0.2.0
 description:
-  - Returns the names that no role, playbook or plugin of this collection knows, and that are almost one of theirs. The
-    roles use it to refuse C(inx_container) in the place of C(inx_containers), which would do nothing.
+  - Returns names that no role, playbook or plugin of this collection knows, but that are similar to one of theirs. The
+    roles use it to refuse C(inx_container) instead of C(inx_containers), which Ansible would ignore.
 author:
   - inx.fleet contributors (@inx-fleet)
 options:
@@ -30,7 +30,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The name that is meant, by the misspelled one.
+  description: The correct name, by the misspelled one.
   type: dict
 """
 

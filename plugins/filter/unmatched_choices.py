@@ -9,32 +9,32 @@ name: unmatched_choices
 short_description: Find names and tags that select no declared container
 version_added: 0.2.0
 description:
-  - Returns the names, patterns and tags that select none of the containers of a list. The role
-    P(inx.fleet.containers#role) uses it to refuse what no host of a play declares.
+  - Returns the names, patterns and tags that select no container of a list. The role
+    P(inx.fleet.containers#role) uses it to refuse a selection that no host of a play declares.
 author:
   - inx.fleet contributors (@inx-fleet)
 positional: only, only_tags
 options:
   _input:
     description:
-      - Containers, as O(inx.fleet.inx_containers#module:containers) takes them.
+      - Containers, as in O(inx.fleet.inx_containers#module:containers).
     type: list
     elements: dict
     required: true
   only:
     description:
-      - Names, or patterns such as V(web-*). A text with commas is a list, too.
+      - Names, or patterns such as V(web-*), as a list or separated by commas.
     type: list
     elements: str
   only_tags:
     description:
-      - Tags, of which one is enough. With O(only) as well, either is enough.
+      - Tags. A container is selected if it has one of them, or if O(only) selects it.
     type: list
     elements: str
   defaults:
     description:
-      - Options that all containers share, as O(inx.fleet.inx_containers#module:defaults) takes them. They may have
-        C(tags), for the containers that have none of their own.
+      - Options that all containers share, as in O(inx.fleet.inx_containers#module:defaults). Their C(tags) are used for
+        containers without tags.
     type: dict
     default: {}
 seealso:
@@ -43,14 +43,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Refuse a name that is misspelled
+- name: Refuse a misspelled name
   ansible.builtin.assert:
     that: inx_containers | inx.fleet.unmatched_choices(['web', 'bd']) == []
 """
 
 RETURN = r"""
 _value:
-  description: Each with the option that it is of, such as V(only bd), in their order.
+  description: The unmatched values in order, each after the name of its option, such as V(only bd).
   type: list
   elements: str
 """

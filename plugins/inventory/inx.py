@@ -6,89 +6,88 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: inx
-short_description: The NixOS containers of a fleet as hosts
+short_description: Add the NixOS containers of a fleet as hosts
 version_added: 0.1.0
 description:
-  - Adds the containers on the shared store of other inventory hosts, those that M(inx.fleet.inx_container_info) tells
-    of, as hosts of their own.
-  - The hosts are those of the inventory sources before this one. Each is asked once, over the connection that Ansible
-    has to it, side by side. Nothing of Incus is needed on the control node, and no port of it is opened.
-  - Its file is named C(inx.yml) or C(*.inx.yml), or ends in C(.yaml) instead.
+  - Adds the containers of other inventory hosts as hosts, the same containers that M(inx.fleet.inx_container_info) returns.
+  - Queries all hosts of earlier inventory sources in parallel, once each, over Ansible's own connections. The control node
+    needs no Incus, and Incus opens no port.
+  - The inventory file must be named C(inx.yml) or C(*.inx.yml), or end in C(.yaml) instead.
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
   - constructed
   - inventory_cache
 notes:
-  - In a directory of inventory files, the order is that of their names.
-  - 'The groups of a container are C(inx), which has all of them, C(inx_host_HOST), C(inx_project_PROJECT),
-    C(inx_state_STATE), such as C(inx_state_running), and C(inx_system_NAME), after the name of the system that it
-    boots, such as C(inx_system_nixos_system_web_25_11).'
-  - "Its variables are C(inx_name), C(inx_host) (the inventory host), C(inx_project), C(inx_location) (the member of a
-    cluster), C(inx_status), C(inx_description), C(inx_ephemeral), C(inx_profiles), C(inx_set), C(inx_tags),
-    C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (what it boots next, which
-    root alone may read), C(inx_generation), C(inx_restart_required), and C(inx_config) (its keys that begin with
+  - Ansible reads the files of an inventory directory in alphabetical order.
+  - 'A container is in the groups C(inx), C(inx_host_HOST), C(inx_project_PROJECT), C(inx_state_STATE), such as
+    C(inx_state_running), and C(inx_system_NAME), after the system that it boots, such as
+    C(inx_system_nixos_system_web_25_11).'
+  - "A container has the variables C(inx_name), C(inx_host) (the inventory host), C(inx_project), C(inx_location) (the
+    cluster member), C(inx_status), C(inx_description), C(inx_ephemeral), C(inx_profiles), C(inx_set), C(inx_tags),
+    C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (the system that it boots next,
+    which only root can read), C(inx_generation), C(inx_restart_required), and C(inx_config) (keys that begin with
     C(user.), without those that are or were secret, see O(inx.fleet.inx_container#module:secret_config))."
-  - What comes from Incus is data. It is never evaluated as a template, whatever somebody wrote into a description.
-  - The members of a cluster are asked one by one, and each tells of the containers that it runs. Name all of them.
+  - Values from Incus are never evaluated as templates.
+  - In a cluster, each member reports the containers that it runs. Name all members in O(hosts).
 requirements:
-  - jmespath on the control node, for O(query). Without it Ansible ends, rather than to go on without the containers.
-  - On the hosts, Incus 6.0 or newer
+  - jmespath on the control node, for O(query). Without it Ansible exits.
+  - Incus 6.0 or newer on the hosts
 seealso:
   - plugin: inx.fleet.incus
     plugin_type: connection
   - module: inx.fleet.inx_container_info
   - name: JMESPath
-    description: The language of O(query).
+    description: Language of O(query).
     link: https://jmespath.org/
 options:
   plugin:
     description:
-      - The name of this plugin.
+      - Name of this plugin.
     type: str
     required: true
     choices: [inx.fleet.inx]
   hosts:
     description:
-      - The hosts whose containers are wanted, by names of hosts and groups of the sources before this one, or by
-        patterns such as V(metal*).
+      - Hosts whose containers are added, as names of hosts and groups of earlier inventory sources, or as patterns such as
+        V(metal*).
     type: list
     elements: str
     default: [all]
   hostname:
     description:
-      - A Jinja2 expression for the name of a container in the inventory, over its variables.
-      - If this is not given, it is V(NAME.HOST), or V(NAME.PROJECT.HOST) in another project than V(default).
+      - Jinja2 expression for the name of a container in the inventory. It can use the container's variables.
+      - By default, the name is V(NAME.HOST), or V(NAME.PROJECT.HOST) in a project other than V(default).
     type: str
   query:
     description:
-      - A JMESPath expression that picks some of the list of containers. The keys of each are those of its variables,
-        without the prefix C(inx_).
+      - JMESPath expression that selects containers from the list of all containers. Each has its variables as keys, without
+        the prefix C(inx_).
     type: str
   connection:
     description:
-      - How plays reach into the containers.
-      - V(exec) is through the host, by P(inx.fleet.incus#connection).
-      - V(address) sets C(ansible_host) to C(inx_address), and leaves the rest to your variables.
+      - Connection of plays to the containers.
+      - V(exec) connects through the host, with P(inx.fleet.incus#connection).
+      - V(address) sets C(ansible_host) to C(inx_address). Your variables set the rest.
       - V(none) sets nothing.
     type: str
     choices: [exec, address, none]
     default: exec
   sudo:
     description:
-      - Whether to become root on the hosts by C(sudo), without a password, to ask Incus and to reach into containers.
+      - Whether to use passwordless C(sudo) on the hosts, to query Incus and to connect to containers.
     type: bool
     default: false
   timeout:
     description:
-      - Seconds that the connection to a host, and each answer of its Incus, may take.
+      - Seconds to wait for the connection to a host, and for each answer of its Incus.
     type: int
     default: 30
   unreachable:
     description:
-      - What to do about hosts that do not answer.
-      - V(warn) continues with the containers of the others, and with those that the cache remembers of this host.
-      - V(fail) refuses the whole source, which Ansible reports and goes on without, unless
+      - What to do if a host does not answer.
+      - V(warn) continues with the other hosts, and with the cached containers of this host.
+      - V(fail) rejects the inventory source. Ansible reports this and continues without the source, unless
         C(any_unparsed_is_failed=true) is set in the section C(inventory) of its configuration.
     type: str
     choices: [warn, fail]
@@ -96,11 +95,11 @@ options:
 """
 
 EXAMPLES = r"""
-# inx.yml, beside the inventory of the hosts: all containers of all of them
+# inx.yml, beside the inventory of the hosts: add all containers of all hosts
 plugin: inx.fleet.inx
 
 ---
-# Those of the group metal that run, with groups of your own
+# Add running containers of the group metal, and create groups
 plugin: inx.fleet.inx
 hosts: [metal]
 query: "[?status=='Running']"
@@ -113,7 +112,7 @@ keyed_groups:
     prefix: tag
 
 ---
-# By address, through the host, and remembered for ten minutes
+# Connect to addresses through the host, and cache the inventory for ten minutes
 plugin: inx.fleet.inx
 connection: address
 compose:

@@ -10,13 +10,13 @@ module: inx_container
 short_description: Manage one NixOS container under Incus on the host's Nix store
 version_added: 0.1.0
 description:
-  - Builds a NixOS system, records it as a generation of the container's own Nix profile on the host, creates an
+  - Builds a NixOS system, records it as a generation of the container's Nix profile on the host, creates an
     empty Incus instance that boots from that profile, and starts it or switches it to the new system.
   - The container shares the host's Nix store through an Incus profile, see M(inx.fleet.inx_store_mount), and has no
     copy of the system.
-  - Only what is declared is compared and changed. Keys under C(volatile.) never count, and what other tools set on
-    the instance stays.
-  - A container that the tool inx-container made is taken over as it is.
+  - Only declared settings are compared and changed. Keys below C(volatile.) are ignored, and settings of other tools are
+    kept.
+  - A container that the tool inx-container made is adopted as it is.
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
@@ -29,49 +29,48 @@ attributes:
   check_mode:
     support: partial
     details:
-      - Check mode evaluates the declared system, which lets nix copy sources and derivations into the store, and build
-        what the evaluation itself imports. It builds nothing else, and touches neither the container nor its profile.
-      - What only a build can tell, or Incus when it is asked to do it, is not predicted. That a system does not build,
-        or that a key of O(config) does not exist, only the run can tell.
+      - Check mode evaluates the declared system. Nix then copies sources and derivations into the store, and builds
+        what the evaluation itself imports. It builds nothing else, and changes neither the container nor its profile.
+      - Errors of a build, and errors that only Incus finds, are not predicted, such as an unknown key in O(config).
   idempotent:
     support: partial
     details:
       - O(state=restarted) restarts a container on every run.
   diff_mode:
     details:
-      - Shows the configuration, the devices and the system. When the old and the new system are both in the store,
-        the packages that come and go are listed as C(nix store diff-closures) has them.
+      - Shows the configuration, the devices and the system. If the old and the new system are both in the store,
+        changes of packages are listed as in C(nix store diff-closures).
 notes:
   - Runs on the host itself as root, or as a member of C(incus-admin) who may write the profile directory.
-  - The container's profile is C(/nix/var/nix/profiles/inx-container/NAME/system), and C(PROJECT_NAME) outside the
-    project V(default). It is what keeps the system from being garbage-collected.
+  - The container's profile is C(/nix/var/nix/profiles/inx-container/NAME/system), with C(PROJECT_NAME) outside the
+    project V(default). It protects the system from garbage collection.
 seealso:
   - module: inx.fleet.inx_store_mount
   - name: Incus instance options
-    description: The keys that O(config) takes.
+    description: Keys for O(config).
     link: https://linuxcontainers.org/incus/docs/main/reference/instance_options/
 options:
   build_timeout:
     description:
-      - Seconds that each call of nix may take.
+      - Seconds to wait for each call of nix.
     type: int
     default: 3600
   evaluation_memory:
     description:
-      - Memory that all processes of nix may take together while systems are evaluated, such as V(4GiB). As many systems
-        are evaluated at a time as it suffices for, and one at the least.
-      - If this is not given, the memory that the host has available then, less 1 GiB.
-      - A NixOS system takes about 850 MiB, and 450 MiB for each further one in the same process.
+      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many systems
+        are evaluated at a time, to one at least.
+      - By default, the available memory of the host less 1 GiB.
+      - A NixOS system needs about 850 MiB, and each further one in the same process 450 MiB.
     type: str
 """
 
 EXAMPLES = r"""
-- name: A container whose system is nixosConfigurations.web of the flake
+- name: Create a container that runs nixosConfigurations.web of the flake
   inx.fleet.inx_container:
     name: web
     flake: /etc/nixos
 
-- name: Another attribute, a limit, a published port and a bind mount
+- name: Use another attribute, and set a limit, an address, a port and a bind mount
   inx.fleet.inx_container:
     name: shop-1
     flake: github:example/systems#shop
@@ -79,30 +78,25 @@ EXAMPLES = r"""
     config:
       limits.memory: 2GiB
     devices:
-      http:
-        type: proxy
-        listen: tcp:0.0.0.0:8080
-        connect: tcp:127.0.0.1:80
-      data:
-        type: disk
-        source: /srv/shop
-        path: /var/lib/shop
-        shift: true
+      eth0: {ipv4.address: 10.55.0.20}
+    publish: ["8080:80/tcp"]
+    bind_mounts:
+      - {source: /srv/shop, path: /var/lib/shop, readonly: false}
 
-- name: A password in the environment of its first process, which nobody is shown
+- name: Set a secret environment variable that is never shown
   inx.fleet.inx_container:
     name: shop-1
     flake: github:example/systems#shop
     secret_config:
       environment.DB_PASSWORD: "{{ vault_db_password }}"
 
-- name: Without flakes
+- name: Use a Nix expression instead of a flake
   inx.fleet.inx_container:
     name: db
     file: /etc/nixos/containers.nix
     attribute: db.config.system.build.toplevel
 
-- name: A system that must answer, or else the one before it runs again
+- name: Require that the system answers, and roll back otherwise
   inx.fleet.inx_container:
     name: web
     flake: /etc/nixos
@@ -111,31 +105,31 @@ EXAMPLES = r"""
       timeout: 60
     keep_generations: 5
 
-- name: Back to the generation before
+- name: Roll back to the previous generation
   inx.fleet.inx_container:
     name: web
     generation: previous
 
-- name: Record the new system, and boot it whenever the container starts next
+- name: Boot the new system at the next start
   inx.fleet.inx_container:
     name: web
     flake: /etc/nixos
     activation: boot
 
-- name: A root that is emptied at every start, and what is kept
+- name: Empty the root disk at every start, except for some paths
   inx.fleet.inx_container:
     name: db
     flake: /etc/nixos
     volatile_root: rebuild
     persist:
-      # Where NixOS keeps which id each user has. Without it, files in volumes change their owners.
+      # NixOS stores the ids of users here. Without it, files in volumes may get another owner.
       - path: /var/lib/nixos
       - path: /var/lib/postgresql
         size: 20GiB
       - path: /root
         mode: "0700"
 
-- name: Memory over some paths
+- name: Mount a tmpfs on selected paths
   inx.fleet.inx_container:
     name: ci
     flake: /etc/nixos
@@ -153,20 +147,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 container:
-  description: The container after the run, or as it is now in check mode.
-  returned: always, but for an error before it was planned, such as a declaration that is refused
+  description: The container after the run. In check mode, the container as it is.
+  returned: always, unless validation fails
   type: dict
   contains:
     name:
-      description: Its name.
+      description: Name of the container.
       type: str
       sample: web
     status:
-      description: The instance's status as Incus has it, or V(Absent).
+      description: Status of the instance in Incus, or V(Absent).
       type: str
       sample: Running
     location:
-      description: The cluster member that it is at, V(null) without a cluster.
+      description: Name of the cluster member that has the container, V(null) without a cluster.
       type: str
       sample: metal1
     addresses:
@@ -174,11 +168,11 @@ container:
       type: dict
       sample: {"eth0": ["10.166.11.20"]}
     system:
-      description: Store path that the profile leads to, and that the next start boots.
+      description: Store path of the system in the profile, which the next start boots.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
     running_system:
-      description: Store path of the system that runs, V(null) if it does not run on this host.
+      description: Store path of the running system, V(null) if the container does not run on this host.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
     generation:
@@ -187,13 +181,13 @@ container:
       sample: 4
     previous_generation:
       description: >-
-        Number of the generation that this run replaced, or else of the one before the current one; V(null) if there is
-        none. In check mode, and after the way back to the one that it was, none was replaced.
+        Number of the generation that this run replaced. If it replaced none, as in check mode and after a rollback, the
+        one before the current one. V(null) if there is none.
       type: int
       sample: 3
 steps:
-  description: What was done in its order, on failure until then, or what would be done in check mode.
-  returned: always, but for an error before it was planned, such as a declaration that is refused
+  description: Steps that were taken, in order, or that would be taken in check mode. On failure, the steps until then.
+  returned: always, unless validation fails
   type: list
   elements: dict
   contains:
@@ -204,36 +198,34 @@ steps:
       type: str
       sample: activate
     summary:
-      description: The step in words.
+      description: Description of the step.
       type: str
     before:
-      description: The keys that the step changes, as they were.
+      description: Keys that the step changes, with their values before it.
       type: dict
     after:
-      description: The same keys, as they are then.
+      description: The same keys, with their values after it.
       type: dict
 packages:
   description: >-
-    What changes between the old and the new system, a line per package, in the words of nix. Empty without diff mode,
-    and on failure.
-  returned: always, but for an error before it was planned, such as a declaration that is refused
+    Changes of packages between the old and the new system, one line for each, in the format of nix. Empty without diff
+    mode, and on failure.
+  returned: always, unless validation fails
   type: list
   elements: str
   sample: ["hello: 2.10 → 2.12"]
 locked_inputs:
   description:
-    - Inputs of its flake that the lock file holds where they are. C(nix flake update), where the flake is kept, brings
-      newer ones.
-  returned: always, but for an error before it was planned, such as a declaration that is refused
+    - Inputs of the flake that its lock file pins. To update them, run C(nix flake update) where the flake is kept.
+  returned: always, unless validation fails
   type: list
   elements: str
   sample: [nixpkgs]
 restart_required:
   description:
-    - Whether it runs without a setting that takes effect only at its next start, its own or a profile's and
-      whoever changed it, or with another system than the one that is recorded for that. A warning names the
-      settings.
-  returned: always, but for an error before it was planned, such as a declaration that is refused
+    - Whether settings of the container or its profiles, or a recorded system, wait for the next start. A warning names
+      them.
+  returned: always, unless validation fails
   type: bool
 """
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: inx_container_info
-short_description: Tell what is known of the NixOS containers on the host's Nix store
+short_description: Gather information about NixOS containers
 version_added: 0.1.0
 description:
-  - Tells of the containers on the shared store, those that M(inx.fleet.inx_container) and M(inx.fleet.inx_containers)
-    manage and those that the tool inx-container made, their state and addresses, their systems and generations, what a
-    restart is due for, what has drifted, and their roots.
-  - Incus is asked once for all of them. Other instances are left out.
+  - Returns the state, addresses, systems, generations, health, drift and GC roots of the containers on the shared store,
+    and which of them need a restart. These are the containers of M(inx.fleet.inx_container) and
+    M(inx.fleet.inx_containers), and those that the tool inx-container made.
+  - Other instances are left out. Incus is queried once for all containers.
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
@@ -22,57 +22,57 @@ extends_documentation_fragment:
   - inx.fleet.attributes.actiongroup_inx
   - inx.fleet.incus
 notes:
-  - Runs on the host itself, as a user who may use the socket of Incus. Without root the systems that run are read
-    through Incus, which takes about 40 ms for each container. What this user may not read is V(null), with a warning.
+  - Runs on the host itself, as a user who may use the socket of Incus. For users other than root, running systems are read
+    through Incus, which takes about 40 ms for each container. Values that the user may not read are V(null), with a
+    warning.
 seealso:
   - module: inx.fleet.inx_container
   - module: inx.fleet.inx_containers
   - module: inx.fleet.inx_gcroot
   - name: JMESPath
-    description: The language of O(query).
+    description: Language of O(query).
     link: https://jmespath.org/
 requirements:
-  - jmespath, for O(query) (the role P(inx.fleet.host#role) installs it as well)
+  - jmespath on the host, for O(query) (the role P(inx.fleet.host#role) installs it under C(/opt/inx-fleet))
 options:
   all_projects:
     description:
-      - Tell of the containers of all projects. O(project) does not count then.
+      - Whether to return the containers of all projects. If so, O(project) is ignored.
     type: bool
     default: false
   names:
     description:
-      - Names of the containers, all by default. Unknown names are ignored.
+      - Names of the containers. By default, all containers are returned. Unknown names are ignored.
     type: list
     elements: str
   packages:
     description:
-      - Tell of each generation what changed since the one before it, in packages. This takes a process of nix for each
-        pair of systems.
+      - Whether to return the changes of packages for each generation. This runs nix once for each pair of systems.
     type: bool
     default: false
   query:
     description:
-      - A JMESPath expression over the list RV(containers), whose result is RV(result).
+      - JMESPath expression over the list RV(containers). Its result is returned as RV(result).
     type: str
 """
 
 EXAMPLES = r"""
-- name: All that is known of all containers
+- name: Gather information about all containers
   inx.fleet.inx_container_info:
     all_projects: true
   register: found
 
-- name: How web became what it is
+- name: List the generations of web and their changes
   inx.fleet.inx_container_info:
     names: [web]
     packages: true
     query: "[0].generations[].{number: number, date: date, system: system, packages: packages}"
 
-- name: Which containers wait for a restart, and since when
+- name: List the containers that wait for a restart
   inx.fleet.inx_container_info:
     query: "[?restart_required].{name: name, since: restart_required_since}"
 
-- name: Fail when anything has drifted
+- name: Fail if anything has drifted
   inx.fleet.inx_container_info:
     query: "[?drift].{name: name, drift: drift}"
   register: drifted
@@ -81,43 +81,43 @@ EXAMPLES = r"""
 
 RETURN = r"""
 containers:
-  description: The containers, in the order of their projects and names.
+  description: The containers, sorted by project and name.
   returned: success
   type: list
   elements: dict
   contains:
     name:
-      description: Its name.
+      description: Name of the container.
       type: str
       sample: web
     project:
-      description: Its project.
+      description: Incus project of the container.
       type: str
       sample: default
     location:
-      description: The member of the cluster that it is on, V(null) without a cluster.
+      description: Name of the cluster member that has the container, V(null) without a cluster.
       type: str
     status:
-      description: The instance's status as Incus has it.
+      description: Status of the instance in Incus.
       type: str
       sample: Running
     description:
-      description: Its description.
+      description: Description of the instance.
       type: str
     ephemeral:
-      description: Whether Incus deletes it when it stops.
+      description: Whether Incus deletes the instance when it stops.
       type: bool
     profiles:
-      description: Its Incus profiles in their order.
+      description: Incus profiles of the instance, in order.
       type: list
       elements: str
       sample: [default, inx-container]
     set:
-      description: The set that it belongs to, see O(inx.fleet.inx_containers#module:set), V(null) if it is in none.
+      description: Set of the container, see O(inx.fleet.inx_containers#module:set), V(null) without a set.
       type: str
       sample: main
     tags:
-      description: Its tags, see O(inx.fleet.inx_containers#module:containers[].tags).
+      description: Tags of the container, see O(inx.fleet.inx_containers#module:containers[].tags).
       type: list
       elements: str
       sample: [canary]
@@ -126,15 +126,15 @@ containers:
       type: dict
       sample: {"eth0": ["10.166.11.20"]}
     disk:
-      description: Bytes used on its disks by their devices' names, of those whose storage pool can tell.
+      description: Bytes used on each disk, by device name, if the storage pool reports it.
       type: dict
       sample: {"root": 1048576}
     system:
-      description: Store path that the profile leads to, and that the next start boots.
+      description: Store path of the system in the profile, which the next start boots.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
     running_system:
-      description: Store path of the system that runs, V(null) if it does not run, or does not say.
+      description: Store path of the running system, V(null) if the container does not run or does not report it.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
     generation:
@@ -142,79 +142,79 @@ containers:
       type: int
       sample: 4
     generations:
-      description: The generations of its profile, the oldest first. V(null) if they cannot be read on this host.
+      description: Generations of the profile, oldest first. V(null) if they cannot be read on this host.
       type: list
       elements: dict
       contains:
         number:
-          description: Its number.
+          description: Number of the generation.
           type: int
           sample: 4
         system:
-          description: Its store path.
+          description: Store path of the system.
           type: str
           sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
         date:
-          description: When it was recorded, in UTC.
+          description: Date when it was recorded, in UTC.
           type: str
           sample: "2026-11-23T10:15:00Z"
         current:
-          description: Whether the profile leads to it.
+          description: Whether it is the current generation of the profile.
           type: bool
         packages:
           description:
-            - What changed since the generation before it, a line per package, in the words of nix.
-            - V(null) for the oldest one, and without O(packages).
+            - Changes of packages since the generation before it, one line for each, in the format of nix.
+            - V(null) for the oldest generation, and without O(packages).
           type: list
           elements: str
           sample: ["hello: 2.10 → 2.12"]
     health:
-      description: What the modules know of its health. They look when they start or switch it.
+      description: Health of the container, as the modules found it when they last started or switched it.
       type: dict
       contains:
         state:
           description:
-            - V(healthy) is running a system that was healthy when it was started or switched to last.
-            - V(unhealthy) is running a system that was not.
-            - V(unfinished) is running, with an activation that did not end well, or goes on.
-            - V(unchecked) is running a system that was not looked at, because O(inx.fleet.inx_container#module:health)
-              is not declared for it.
-            - V(stopped) is not running.
+            - V(healthy) runs a system that was healthy.
+            - V(unhealthy) runs a system that was not healthy.
+            - V(unfinished) runs, with an activation that failed or is in progress.
+            - V(unchecked) runs a system that was not checked, because O(inx.fleet.inx_container#module:health) is not
+              declared.
+            - V(stopped) does not run.
           type: str
           sample: healthy
         healthy_system:
-          description: The last system that was found healthy.
+          description: Store path of the system that was last healthy.
           type: str
           sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
         failed_systems:
-          description: Systems that were found unhealthy, and that are not tried again.
+          description: Store paths of systems that were unhealthy, and that are not tried again.
           type: list
           elements: str
         activating:
-          description: The system of an activation that did not end well, or goes on.
+          description: Store path of the system of an activation that failed or is in progress.
           type: str
     restart_required:
-      description: Whether it runs without a changed setting that takes effect only at its next start.
+      description: Whether changed settings wait for the next start.
       type: bool
     restart_required_since:
-      description: When such a setting was changed last, in UTC.
+      description: Date of the last such change, in UTC.
       type: str
       sample: "2026-11-23T10:15:00.123456Z"
     drift:
-      description: What is not as the modules leave a container, in words.
+      description: Differences from the state in which the modules leave a container.
       type: list
       elements: str
       sample: ["the device 'nixprofiles' that shares /nix/var/nix/profiles/inx-container/web is missing"]
     roots:
-      description: Its roots on the host, see M(inx.fleet.inx_gcroot). V(null) if they cannot be read on this host.
+      description: GC roots of the container on the host, see M(inx.fleet.inx_gcroot). V(null) if they cannot be read.
       type: dict
       contains:
         number:
-          description: How many there are.
+          description: Number of GC roots.
           type: int
           sample: 1
         links:
-          description: The first 100 of them in the order of their paths.
+          description: The first 100 GC roots, sorted by path.
           type: list
           elements: dict
           contains:
@@ -223,11 +223,11 @@ containers:
               type: str
               sample: /root/project/result
             target:
-              description: The store path that it leads to.
+              description: Store path that the link points to.
               type: str
               sample: /nix/store/3pzlws8d96cd596i29yy8wnncc6q7xlh-hello-2.12
 result:
-  description: What O(query) finds.
+  description: Result of O(query).
   returned: success, with O(query)
   type: raw
 """

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: inx_containers
-short_description: Manage a declared set of NixOS containers under Incus in one step
+short_description: Manage a set of NixOS containers under Incus in one task
 version_added: 0.1.0
 description:
-  - Brings all containers of a set to what is declared, as M(inx.fleet.inx_container) does with one. All are looked at
-    in one request, all systems are evaluated and built together, and then the containers are worked on side
-    by side.
-  - A container that fails does not hold the others up. The task fails at the end, with a table of what went wrong
-    where.
+  - Manages all containers of a set, as M(inx.fleet.inx_container) manages one. It queries Incus once, evaluates and
+    builds all systems together, and works on the containers in parallel.
+  - A container that fails does not stop the others. The task fails at the end, with one line for each failure.
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
@@ -27,21 +25,21 @@ attributes:
   check_mode:
     support: partial
     details:
-      - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, and build
-        what the evaluation itself imports. It builds nothing else, and touches neither containers nor profiles.
-      - What only a build can tell, or Incus when it is asked to do it, is not predicted.
+      - Check mode evaluates the declared systems. Nix then copies sources and derivations into the store, and builds
+        what the evaluation itself imports. It builds nothing else, and changes neither containers nor profiles.
+      - Errors of a build, and errors that only Incus finds, are not predicted.
   idempotent:
     support: partial
     details:
       - O(containers[].state=restarted) restarts a container on every run.
   diff_mode:
     details:
-      - One difference for each container that changes, as M(inx.fleet.inx_container) shows it.
+      - Shows one difference for each container that changes, as M(inx.fleet.inx_container) does.
 notes:
   - Runs on the host itself as root, or as a member of C(incus-admin) who may write the profile directory.
-  - A container notes the set that it belongs to in its configuration, as C(user.inx.set). Nothing else is ever purged.
-  - In a cluster, O(containers[].after), O(parallel) and O(max_unavailable) hold among the containers of one member,
-    since each member has a run of its own. O(purge) removes containers of the member that the run is on.
+  - The set of a container is stored in its configuration, as C(user.inx.set). Only containers with it are purged.
+  - In a cluster, each member has a run of its own. O(containers[].after), O(parallel) and O(max_unavailable) apply to the
+    containers of that member, and O(purge) removes containers of that member only.
 seealso:
   - module: inx.fleet.inx_container
   - module: inx.fleet.inx_container_info
@@ -49,23 +47,23 @@ seealso:
 options:
   containers:
     description:
-      - The containers of the set. An entry has the options of M(inx.fleet.inx_container), with the same defaults, and
+      - Containers of the set. An entry has the options of M(inx.fleet.inx_container), with the same defaults, and
         O(containers[].after) and O(containers[].tags).
     type: list
     elements: dict
     required: true
   defaults:
     description:
-      - Options that all containers share, any of them but O(containers[].name). What a container says itself overrides
-        them per choice, so that its O(containers[].generation) takes the place of a default C(flake). Dictionaries are
-        combined key by key, lists are replaced, and a null takes a default away. See the table in
+      - Options that all containers share, except O(containers[].name). An entry overrides them, and default options about
+        the same choice, so that its O(containers[].generation) overrides a default C(flake). Dictionaries are
+        merged key by key, lists are replaced, and V(null) removes a default. See the table in
         C(roles/containers/README.md).
     type: dict
     default: {}
   secret_config:
     description:
-      - What holds for all containers besides their own O(containers[].secret_config). O(defaults) cannot have it, since
-        Ansible would show it there.
+      - Default of O(containers[].secret_config) for all containers. O(defaults) cannot have it, because Ansible would
+        show it there.
     type: dict
     default: {}
   set:
@@ -75,67 +73,66 @@ options:
     default: main
   only:
     description:
-      - Names of the containers to work on, or patterns such as V(web-*). The others are left as they are, whatever is
-        declared for them, and what is to come after one of them does not wait.
-      - A name or pattern that no declared container has is an error. An empty list selects nothing. If neither this nor
-        O(only_tags) is given, all containers are selected.
+      - Names of the containers to work on, or patterns such as V(web-*). The others are left as they are, and
+        O(containers[].after) ignores them.
+      - A name or pattern that matches no declared container is an error. An empty list selects nothing. If neither this
+        nor O(only_tags) is given, all containers are selected.
     type: list
     elements: str
   purge:
     description:
       - Whether to remove containers of the set that are no longer declared, with their root disks and profiles. The
-        profile of one that ended by itself, as an ephemeral one does, is removed as well, unless Incus may hide
-        instances of other projects from this user.
+        profiles of ephemeral containers that have ended are removed as well, unless Incus may hide instances of other
+        projects from this user.
     type: bool
     default: false
   purge_limit:
     description:
-      - How many containers may be purged in one run. If there are more, the task fails before anything is changed.
+      - Maximum number of containers to purge in one run. If there are more, the task fails before anything changes.
     type: int
     default: 3
   parallel:
     description:
-      - How many containers are worked on at the same time. If this is not given, twice the number of CPUs, and at
-        least 4.
+      - Number of containers to work on at the same time. By default twice the number of CPUs, and at least 4.
     type: int
   max_unavailable:
     description:
-      - How many running containers may be switched, restarted or stopped at the same time, as a number, or as a
+      - Maximum number of running containers to switch, restart or stop at the same time, as a number, or as a
         percentage of the set such as V(25%).
-      - A container that does not become healthy again keeps its place, unless it went back to a good system. When all
-        places are taken in this way, the remaining containers are left as they are.
-      - Nothing is changed of a container before its turn, not even the system that it would boot.
+      - A container that was rolled back to a good system frees its slot. One that is not healthy keeps its slot. If no
+        slot is left, the remaining containers are left as they are.
+      - Nothing of a container changes before its turn, not even the system that it boots next.
       - By default O(parallel) is the only limit.
     type: str
   rollback_limit:
     description:
-      - How many containers may go back from their update before the remaining ones are left as they are.
-      - Those that are worked on at that moment are brought to their end, which O(max_unavailable) limits.
+      - Maximum number of rollbacks in an update. After that the remaining containers are left as they are.
+      - Containers that are being worked on at that moment are finished. O(max_unavailable) limits their number.
     type: int
     default: 3
   build_failures:
     description:
-      - Containers whose systems could not be built on another host, with the reason, as
-        RV(inx.fleet.inx_system#module:build_failures) has them. They are left as they are, and so are those
-        that come after them. The task fails at its end.
+      - Containers whose systems could not be built on another host, with the reasons, as returned in
+        RV(inx.fleet.inx_system#module:build_failures). They are left as they are, and so are containers that come
+        after them. The task fails at the end.
     type: dict
     default: {}
   build_timeout:
     description:
-      - Seconds that each call of nix may take.
+      - Seconds to wait for each call of nix.
     type: int
     default: 3600
   evaluation_memory:
     description:
-      - Memory that all processes of nix may take together while systems are evaluated, such as V(4GiB). As many systems
-        are evaluated at a time as it suffices for, and one at the least.
-      - If this is not given, the memory that the host has available then, less 1 GiB.
-      - A NixOS system takes about 850 MiB, and 450 MiB for each further one in the same process.
+      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many systems
+        are evaluated at a time, to one at least.
+      - By default, the available memory of the host less 1 GiB.
+      - A NixOS system needs about 850 MiB, and each further one in the same process 450 MiB.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Three containers, the database first
+- name: Run three containers, the database first
   inx.fleet.inx_containers:
     defaults:
       flake: /etc/nixos
@@ -152,7 +149,7 @@ EXAMPLES = r"""
         after: [db]
     max_unavailable: "1"
 
-- name: These containers and no others of the set
+- name: Remove all other containers of the set
   inx.fleet.inx_containers:
     set: shop
     containers:
@@ -163,38 +160,38 @@ EXAMPLES = r"""
 
 RETURN = r"""
 containers:
-  description: Each container of the set after the run, or as it is now in check mode. Purged ones come first.
-  returned: always, but for an error before any container was planned, such as a declaration that is refused
+  description: The containers of the set after the run, in check mode as they are. Purged containers come first.
+  returned: always, unless validation fails
   type: list
   elements: dict
   contains:
     name:
-      description: Its name.
+      description: Name of the container.
       type: str
       sample: web-1
     changed:
-      description: Whether anything was done to it, or would be.
+      description: Whether the container was changed, or would be.
       type: bool
     failed:
-      description: Whether it is not as declared.
+      description: Whether the container failed.
       type: bool
     error:
-      description: Why it failed, V(null) if it did not.
+      description: The error, V(null) if there is none.
       type: str
     status:
-      description: The instance's status as Incus has it, or V(Absent).
+      description: Status of the instance in Incus, or V(Absent).
       type: str
       sample: Running
     location:
-      description: The cluster member that it is at, V(null) without a cluster.
+      description: Name of the cluster member that has the container, V(null) without a cluster.
       type: str
       sample: metal1
     system:
-      description: Store path that the profile leads to, and that the next start boots.
+      description: Store path of the system in the profile, which the next start boots.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
     running_system:
-      description: Store path of the system that runs, V(null) if it does not run on this host.
+      description: Store path of the running system, V(null) if the container does not run on this host.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
     generation:
@@ -203,31 +200,30 @@ containers:
       sample: 4
     previous_generation:
       description: >-
-        Number of the generation that this run replaced, or else of the one before the current one; V(null) if there is
-        none. In check mode, and after the way back to the one that it was, none was replaced.
+        Number of the generation that this run replaced. If it replaced none, as in check mode and after a rollback, the
+        one before the current one. V(null) if there is none.
       type: int
       sample: 3
     steps:
-      description: What was done, with a failure until then, as M(inx.fleet.inx_container) returns it.
+      description: Steps that were taken, as M(inx.fleet.inx_container) returns them. On failure, the steps until then.
       type: list
       elements: dict
     packages:
       description: >-
-        What changes between the old and the new system, a line per package, in the words of nix. Empty without diff
-        mode, and for a container that failed.
+        Changes of packages between the old and the new system, one line for each, in the format of nix. Empty without
+        diff mode, and for a container that failed.
       type: list
       elements: str
       sample: ["hello: 2.10 → 2.12"]
     locked_inputs:
-      description: Inputs of its flake that the lock file holds where they are.
+      description: Inputs of the flake that its lock file pins.
       type: list
       elements: str
       sample: [nixpkgs]
     restart_required:
       description:
-        - Whether it runs without a setting that takes effect only at its next start, its own or a profile's and
-          whoever changed it, or with another system than the one that is recorded for that. A warning names the
-          settings.
+        - Whether settings of the container or its profiles, or a recorded system, wait for the next start. A warning
+          names them.
       type: bool
 """
 

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: inx_gcroot
-short_description: Keep what containers build from the host's garbage collection
+short_description: Protect what containers build from the host's garbage collection
 version_added: 0.1.0
 description:
-  - A build that a container asks for leaves a link in C(/nix/var/nix/gcroots/auto) to a path that only the container
-    has. The next collection on the host takes it for stale, removes it, and deletes the build.
-  - This module looks such paths up inside the containers and keeps a root on the host for what they lead to, as
+  - A build in a container leaves a link in C(/nix/var/nix/gcroots/auto) to a path that exists only in the container.
+    The next garbage collection on the host treats the link as stale, removes it, and deletes the build.
+  - This module looks such paths up inside the containers and creates a GC root on the host for each store path, as
     C(/nix/var/nix/gcroots/inx-fleet/CONTAINER/PATH).
-  - The systems that a container has booted and runs now are rooted in the same way, whichever generation they are.
-  - The role P(inx.fleet.host#role) installs the same code as C(inx-gcroots) with systemd units, which do this by
-    themselves within a second of a build and before C(nix-gc.service).
+  - The systems that a container has booted and runs get GC roots too.
+  - The role P(inx.fleet.host#role) installs the same code as C(inx-gcroots) with systemd units, which run it within a
+    second of a build and before C(nix-gc.service).
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
@@ -25,77 +25,78 @@ extends_documentation_fragment:
   - inx.fleet.incus
 notes:
   - Runs on the host itself as root.
-  - Outside the project V(default) a container is called C(PROJECT_NAME), in results and on the disk.
+  - Outside the project V(default), a container is named C(PROJECT_NAME) in results and in paths.
 seealso:
   - module: inx.fleet.inx_container
 options:
   state:
     description:
-      - V(synced) brings the roots in line with the links in all containers, or in those of O(containers). A link that
-        is gone from a running container gives up its root, as do containers that are deleted. A stopped container
-        keeps its roots, and a renamed one takes them along.
-      - A container that Incus does not list counts as deleted only if Incus says so when it is asked for that one. With
-        a certificate that is restricted to some projects, the roots of all others stay, with a warning.
-      - V(present) roots what the link O(path) of one container leads to.
-      - V(absent) removes the root of the link O(path) of one container. If Nix still has the link in its
-        C(gcroots/auto), the next sync roots it again.
+      - V(synced) updates the GC roots from the links in all containers, or in O(containers). A root is dropped if its
+        link is gone from a running container, or if its container is deleted. A stopped or renamed container keeps its
+        roots.
+      - A container that Incus does not list is only treated as deleted if Incus reports that this very container does
+        not exist. With a certificate that is restricted to some projects, the roots of all others are kept, with a
+        warning.
+      - V(present) creates a GC root for the link O(path) of one container.
+      - V(absent) removes the GC root of the link O(path) of one container. If the link is still in C(gcroots/auto), the
+        next sync creates the root again.
     type: str
     choices: [synced, present, absent]
     default: synced
   containers:
     description:
-      - The containers of O(project) to look into. All containers of all projects if it is not given.
+      - Names of the containers in O(project). By default, all containers of all projects.
     type: list
     elements: str
   path:
     description:
-      - Absolute path of a link in the one container that O(containers) names.
+      - Absolute path of a link in the container that O(containers) names.
     type: str
   scan:
     description:
-      - Directories to search in each running container for links that lead to a whole store path, up to six levels and
-        50000 entries deep. This finds result links and profiles whose entry in C(gcroots/auto) a collection has
-        already taken.
+      - Directories to search in each running container for links to store paths, up to six levels deep and 50000 entries.
+        This finds result links and profiles whose link in C(gcroots/auto) a garbage collection has already removed.
     type: list
     elements: str
     default: []
   max_roots:
     description:
-      - How many roots a container can have. Links beyond that get none, with a warning.
+      - Maximum number of GC roots of a container. Further links get none, with a warning.
     type: int
     default: 10000
   grace_period:
     description:
-      - Seconds after a container's start in which a link that is missing does not count as gone, since its file
-        systems may not be mounted yet.
+      - Seconds after a container's start in which a missing link drops no GC root, because file systems may not be
+        mounted yet.
     type: int
     default: 60
   timeout:
     description:
-      - Seconds that the sync may take. What it has not come to is left for the next, with a warning.
+      - Seconds to wait for the sync. Links that were not looked up are left for the next sync, with a warning.
     type: int
     default: 120
   container_timeout:
     description:
-      - Seconds for looking into one container. One that does not answer keeps its roots, with a warning.
+      - Seconds to wait for the look-ups in one container. A container that does not answer keeps its GC roots, with a
+        warning.
     type: int
     default: 10
   stopped_timeout:
     description:
-      - Seconds for looking into all containers that do not run, which Incus has to do.
+      - Seconds to wait for the look-ups in all stopped containers, which go through Incus.
     type: int
     default: 60
 """
 
 EXAMPLES = r"""
-- name: Bring the roots of all containers in line with their links
+- name: Update the GC roots of all containers
   inx.fleet.inx_gcroot:
 
-- name: Find what a collection of the past has already forgotten
+- name: Find links that a past garbage collection has removed
   inx.fleet.inx_gcroot:
     scan: [/root, /home]
 
-- name: Root one build by hand
+- name: Create a GC root for one build
   inx.fleet.inx_gcroot:
     state: present
     containers: [dev]
@@ -104,7 +105,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: The roots that came, moved or went, or that would in check mode.
+  description: GC roots that were added, moved or dropped, or would be in check mode.
   returned: success
   type: list
   elements: dict
@@ -114,7 +115,7 @@ changes:
       type: str
       sample: add
     container:
-      description: The container.
+      description: Name of the container.
       type: str
       sample: dev
     path:
@@ -122,30 +123,30 @@ changes:
       type: str
       sample: /root/project/result
     before:
-      description: Store path that was rooted before, V(null) if none was.
+      description: Store path before, V(null) if there was no root.
       type: str
     after:
-      description: Store path that is rooted now, V(null) if none is.
+      description: Store path after, V(null) if there is no root.
       type: str
       sample: /nix/store/3pzlws8d96cd596i29yy8wnncc6q7xlh-hello-2.12
     reason:
-      description: Why.
+      description: Reason of the change.
       type: str
       sample: a link into the store
 links:
-  description: How many links of C(gcroots/auto) were looked up.
+  description: Number of links in C(gcroots/auto) that were looked up.
   returned: success
   type: int
   sample: 12
 containers:
-  description: How many running containers they were looked up in.
+  description: Number of running containers that they were looked up in.
   returned: success
   type: int
   sample: 3
 complete:
   description:
-    - Return whether every link of a container was looked up and has its root. Each warning says what is
-      missing. A garbage collection after an incomplete sync can delete what a container still holds.
+    - Whether every link of every container was looked up and has its GC root. The warnings say what is missing. A
+      garbage collection after an incomplete sync can delete what a container still uses.
   returned: success
   type: bool
   sample: true

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: inx_gcroots_command
-short_description: Install the command inx-gcroots, and what starts it
+short_description: Install the command inx-gcroots and its units
 version_added: 0.1.0
 description:
-  - Writes the Python files of the command C(inx-gcroots), which keeps what containers build from the garbage collection
-    of their host, into a directory of their own. They are files of this collection, and come along with this module.
-  - Writes the files that start the command beside it, in the same step.
-  - The role P(inx.fleet.host#role) uses it. There is little reason to use it elsewhere.
+  - Installs the Python files of the command C(inx-gcroots), which protects what containers build from the garbage
+    collection of their host. They are files of this collection.
+  - Installs the files that start the command in the same task.
+  - The role P(inx.fleet.host#role) uses this module. You rarely need it elsewhere.
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
@@ -25,40 +25,40 @@ seealso:
 options:
   path:
     description:
-      - The directory of the Python package, which is made if it is not there, and is root's alone to change. Python
-        files in it that are not of the command are removed.
+      - Directory of the Python package. It is created if it is missing, and only root may write to it. Other Python
+        files in it are removed.
     type: path
     required: true
   files:
     description:
-      - Other files that belong to it, such as a script that starts it and its units. They are root's.
+      - Other files to install, such as a script that starts the command, and its units. Root owns them.
     type: list
     elements: dict
     default: []
     suboptions:
       path:
         description:
-          - Where the file is. Its directory is made if it is not there.
+          - Path of the file. Its directory is created if it is missing.
         type: path
         required: true
       content:
         description:
-          - What is in it.
+          - Content of the file.
         type: str
         required: true
       mode:
         description:
-          - Its permissions, as an octal number with a zero before it, in quotes.
+          - Mode of the file, as four octal digits in quotes.
         type: str
         default: "0644"
 """
 
 EXAMPLES = r"""
-- name: Have the command's files in place
+- name: Install the files of the command
   inx.fleet.inx_gcroots_command:
     path: /opt/inx-fleet/lib/inx_fleet
 
-- name: Have a unit beside them
+- name: Install a unit with them
   inx.fleet.inx_gcroots_command:
     path: /opt/inx-fleet/lib/inx_fleet
     files:
@@ -71,13 +71,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 written:
-  description: The files that were written, or would be.
+  description: Files that were written, or would be.
   returned: success
   type: list
   elements: str
   sample: ["/opt/inx-fleet/lib/inx_fleet/gcroots/command.py"]
 removed:
-  description: The files of another version that were removed, or would be.
+  description: Files of another version that were removed, or would be.
   returned: success
   type: list
   elements: str

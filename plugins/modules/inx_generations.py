@@ -10,12 +10,12 @@ module: inx_generations
 short_description: Remove old generations of NixOS containers
 version_added: 0.2.0
 description:
-  - Removes old generations from the profiles of the containers on the host, so that a garbage collection can free what
-    they hold. The playbook C(inx.fleet.collect_garbage) does both.
-  - It never removes the generation that a container boots or runs, the system that was healthy last, or a generation
-    that an update in progress would go back to. Generations that are known to be bad are not counted in O(keep), and
-    the one that a rollback would choose stays, unless O(keep) is V(1).
-  - A container of which Incus does not tell enough keeps all of its generations, with a warning.
+  - Removes old generations from the profiles of the containers on the host, so that a garbage collection can delete
+    their systems. The playbook C(inx.fleet.collect_garbage) does both.
+  - Never removes the generation that a container boots or runs, the system that was last healthy, or the generation
+    to which an update in progress would roll back. Generations that are known to be bad are not counted in O(keep), and
+    the one that a rollback would choose is kept, unless O(keep) is V(1).
+  - If Incus does not report enough about a container, all of its generations are kept, with a warning.
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
@@ -42,7 +42,7 @@ options:
     default: 5
   older_than:
     description:
-      - Age from which generations are removed, such as V(30d). The units are V(s), V(m), V(h), V(d) and V(w).
+      - Minimum age of the generations to remove, such as V(30d). The units are V(s), V(m), V(h), V(d) and V(w).
     type: str
     default: 0d
 """
@@ -56,7 +56,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pruned:
-  description: The containers that lose generations, or that would in check mode.
+  description: Containers whose generations were removed, or would be in check mode.
   returned: success
   type: list
   elements: dict

@@ -10,9 +10,9 @@ module: inx_store_mount
 short_description: Manage the Incus profile that shares the host's Nix store
 version_added: 0.1.0
 description:
-  - Creates, corrects or removes the Incus profile through which containers see the host's C(/nix/store) and the socket
-    of its Nix daemon, both read-only and with shifted ids.
-  - Checks first that the host has what it shares.
+  - Creates, updates or removes the Incus profile that mounts the host's C(/nix/store) and the socket of its Nix daemon
+    into containers, both read-only and with shifted ids.
+  - Fails before it changes anything if the host lacks one of the shared paths.
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
@@ -29,44 +29,44 @@ options:
     default: inx-container
   state:
     description:
-      - V(present) holds the shares. V(absent) is refused while an instance uses the profile.
+      - V(present) creates or updates the profile.
+      - V(absent) removes it. This is refused while an instance uses the profile.
     type: str
     choices: [present, absent]
     default: present
   daemon:
     description:
-      - Share the socket of the Nix daemon, so that containers can build through it. Without it they see the store, and
-        have no way to the daemon.
+      - Whether to share the socket of the Nix daemon, so that containers can build. Without it they can only read the
+        store.
     type: bool
     default: true
   database:
     description:
-      - Share the database of the store as well. No client of the daemon needs it, and a container that can read it can
-        hold its locks, and so keep all of Nix on the host waiting for as long as it likes.
-      - By default a new profile does not share it. An existing profile that does, as inx-container made it, keeps
-        sharing it, with a warning.
+      - Whether to share the database of the store. No client of the daemon needs it, and a container that can read it can
+        lock it, and so block every nix command on the host.
+      - By default a new profile does not share it. An existing profile, such as one of inx-container, keeps sharing it,
+        with a warning.
     type: bool
   localtime:
     description:
-      - Share C(/etc/localtime) through the profile rather than through each container.
+      - Whether to share C(/etc/localtime) through the profile, instead of through each container.
     type: bool
     default: false
   self_update:
     description:
-      - What holds for new containers on this profile that do not say O(inx.fleet.inx_container#module:self_update)
-        themselves.
+      - Default of O(inx.fleet.inx_container#module:self_update) for new containers with this profile.
     type: bool
     default: false
   shared_paths:
     description:
-      - More absolute paths of the host to share read-only, each at the same path in the container.
+      - Additional absolute paths of the host to share read-only, each at the same path in the container.
     type: list
     elements: path
     default: []
   exclusive:
     description:
-      - Remove devices from the profile that this module did not put there, and keys from its own devices that it does
-        not set.
+      - Whether to remove devices that this module did not create from the profile, and keys that it does not set from its
+        own devices.
     type: bool
     default: false
   description:
@@ -79,7 +79,7 @@ EXAMPLES = r"""
 - name: Share the store and the daemon
   inx.fleet.inx_store_mount:
 
-- name: A profile for containers that build nothing
+- name: Create a profile for containers that build nothing
   inx.fleet.inx_store_mount:
     name: inx-store-only
     daemon: false
@@ -92,22 +92,22 @@ EXAMPLES = r"""
 
 RETURN = r"""
 profile:
-  description: The profile after the run, or as it would be in check mode. Empty if it is absent.
+  description: The profile after the run, in check mode as it would be. Empty if it is absent.
   returned: success
   type: dict
   contains:
     name:
-      description: Its name.
+      description: Name of the profile.
       type: str
       sample: inx-container
     description:
-      description: Its description.
+      description: Description of the profile.
       type: str
     config:
-      description: Its configuration.
+      description: Configuration of the profile.
       type: dict
     devices:
-      description: Its devices.
+      description: Devices of the profile.
       type: dict
 """
 

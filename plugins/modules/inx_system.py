@@ -7,13 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: inx_system
-short_description: Build the NixOS systems of containers, without touching any container
+short_description: Build the NixOS systems of containers
 version_added: 0.1.0
 description:
-  - Evaluates and builds the systems that a list of containers declares, and keeps them from the
-    garbage collection of the host that it runs on.
-  - Run it on the host that is to build for others, and give what it returns to M(inx.fleet.inx_containers) on those,
-    with O(inx.fleet.inx_containers#module:containers[].copy_from). The role P(inx.fleet.containers#role) does so when
+  - Evaluates and builds the systems that a list of containers declares, and creates GC roots for them on the host that it
+    runs on. It changes no container.
+  - Run it on a build host, and pass the result to M(inx.fleet.inx_containers) on the other hosts, with
+    O(inx.fleet.inx_containers#module:containers[].copy_from). The role P(inx.fleet.containers#role) does this if
     C(inx_containers_build_host) is set.
 author:
   - inx.fleet contributors (@inx-fleet)
@@ -24,85 +24,85 @@ attributes:
   check_mode:
     support: partial
     details:
-      - Check mode evaluates the declared systems, which lets nix copy sources and derivations into the store, and build
+      - Check mode evaluates the declared systems. Nix then copies sources and derivations into the store, and builds
         what the evaluation itself imports. It builds nothing else.
 notes:
-  - The roots are links in C(/nix/var/nix/gcroots/inx-systems/NAME), or in C(NAME:PROJECT:SET) there with O(set), one
-    for each container. A new system of a container takes the place of the one before.
-  - Roots of a host that is gone stay. The playbook C(inx.fleet.collect_garbage) reports them, and removes those that
-    C(inx_forget_hosts) names.
+  - The GC roots are links in C(/nix/var/nix/gcroots/inx-systems/NAME), or C(.../NAME:PROJECT:SET) with O(set), one
+    for each container. A new system of a container replaces the one before.
+  - The GC roots for a host that is gone are kept. The playbook C(inx.fleet.collect_garbage) reports them, and removes those
+    of hosts in C(inx_forget_hosts).
   - Needs no Incus, and no pylxd.
 seealso:
   - module: inx.fleet.inx_containers
 options:
   name:
     description:
-      - Name under which the systems are kept, such as that of the host that they are for. Roots of this name, and of
-        this O(set) in this O(project), that are for no container in O(containers) are removed.
+      - Name for the GC roots, such as the name of the host that the systems are for. GC roots of this name, O(set) and
+        O(project) that belong to no container in O(containers) are removed.
     type: str
     required: true
   set:
     description:
-      - Name of the set of containers, if the host has several. Each set of each O(project) has roots of its own.
+      - Name of the set of containers, if the host has several. Each set of each O(project) has its own GC roots.
     type: str
   project:
     description:
-      - Incus project of the containers. It matters only with O(set).
+      - Incus project of the containers. It is only used with O(set).
     type: str
     default: default
   containers:
     description:
-      - The containers. Only the options count that say which system it is and how nix is called. Those without
-        O(containers[].flake) and O(containers[].file) have nothing to be built.
+      - Containers, as in O(inx.fleet.inx_containers#module:containers). Only the options that select the system and
+        configure nix are used. Containers without O(containers[].flake) and O(containers[].file) need no build.
     type: list
     elements: dict
     required: true
   defaults:
     description:
-      - What the containers share, as in O(inx.fleet.inx_containers#module:defaults).
+      - Options that all containers share, as in O(inx.fleet.inx_containers#module:defaults).
     type: dict
     default: {}
   keep_going:
     description:
-      - Do not fail for systems that cannot be built, but return them in RV(build_failures), to be given to
-        O(inx.fleet.inx_containers#module:build_failures). All others are built in any case.
+      - Whether to succeed if systems cannot be built, and return them in RV(build_failures) for
+        O(inx.fleet.inx_containers#module:build_failures). The others are built in any case.
     type: bool
     default: false
   only:
     description:
-      - Build for those that are called so, or that a pattern such as V(web-*) matches. Roots of others stay, and
+      - Names of the containers to build for, or patterns such as V(web-*). The GC roots of others are kept, and
         RV(containers) has them without a system, for O(inx.fleet.inx_containers#module:only).
     type: list
     elements: str
   copy_to:
     description:
-      - URL of a Nix store that gets what was built, with all that it needs, such as V(ssh-ng://root@cache.example.org),
-        V(s3://bucket?region=eu-west-1) or V(file:///srv/cache). What is there already is not copied again.
-      - The hosts can name it, or where it is served, with
+      - URL of a Nix store to copy the systems to, with their closures, such as V(ssh-ng://root@cache.example.org),
+        V(s3://bucket?region=eu-west-1) or V(file:///srv/cache). Paths that are there already are not copied again.
+      - Hosts copy from this store, or the address that serves it, with
         O(inx.fleet.inx_containers#module:containers[].copy_from).
     type: str
   signing_key:
     description:
-      - Path of a secret key on the host that builds. What O(copy_to) gets is signed with it. Hosts take it if the
-        public key is among their C(trusted-public-keys).
-      - C(nix-store --generate-binary-cache-key NAME SECRET_FILE PUBLIC_FILE) makes one.
+      - Path of a secret key on the build host, to sign what is copied to O(copy_to). Hosts accept it if the
+        public key is in their C(trusted-public-keys).
+      - C(nix-store --generate-binary-cache-key NAME SECRET_FILE PUBLIC_FILE) creates a key.
     type: path
   build_timeout:
     description:
-      - Seconds that each call of nix may take.
+      - Seconds to wait for each call of nix.
     type: int
     default: 3600
   evaluation_memory:
     description:
-      - Memory that all processes of nix may take together while systems are evaluated, such as V(4GiB). As many systems
-        are evaluated at a time as it suffices for, and one at the least.
-      - If this is not given, the memory that the host has available then, less 1 GiB.
-      - A NixOS system takes about 850 MiB, and 450 MiB for each further one in the same process.
+      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many systems
+        are evaluated at a time, to one at least.
+      - By default, the available memory of the host less 1 GiB.
+      - A NixOS system needs about 850 MiB, and each further one in the same process 450 MiB.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Build for this host on another one
+- name: Build for this host on a build host
   inx.fleet.inx_system:
     name: "{{ inventory_hostname }}"
     containers: "{{ my_containers }}"
@@ -112,14 +112,14 @@ EXAMPLES = r"""
   delegate_to: builder.example.org
   register: built
 
-- name: Run what was built there
+- name: Run the systems from the build host
   inx.fleet.inx_containers:
     containers: "{{ built.containers }}"
     build_failures: "{{ built.build_failures }}"
     defaults:
       copy_from: ssh-ng://root@builder.example.org
 
-- name: Build, sign, and fill a cache
+- name: Build and sign systems, and copy them to a cache
   inx.fleet.inx_system:
     name: "{{ inventory_hostname }}"
     containers: "{{ my_containers }}"
@@ -132,31 +132,31 @@ EXAMPLES = r"""
 
 RETURN = r"""
 systems:
-  description: The store path of each container's system, by the container's name.
+  description: Store path of each container's system, by the name of the container.
   returned: always
   type: dict
   sample: {"web": "/nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11"}
 copied:
-  description: The store paths that O(copy_to) lacked, and got.
+  description: Store paths that were copied to O(copy_to), or would be in check mode.
   returned: always
   type: list
   elements: str
   sample: []
 locked_inputs:
-  description: Inputs that the lock file of each container's flake holds where they are, by the container's name.
+  description: Inputs that the lock file of each container's flake pins, by the name of the container.
   returned: always
   type: dict
   sample: {"web": ["nixpkgs"]}
 build_failures:
-  description: Why the systems of some containers could not be built, by the container's name.
+  description: Errors of systems that could not be built, by the name of the container.
   returned: always
   type: dict
   sample: {}
 containers:
   description:
-    - O(containers) as it was given, with C(system) in the place of what it was built from, and without
-      O(containers[].secret_config). Those that failed, are absent or are not chosen have neither. Ansible hides
-      passwords and tokens in them, such as those in C(nix_options).
+    - O(containers) with C(system) instead of its sources, and without O(containers[].secret_config). Containers that
+      failed, are absent or are not selected have neither sources nor C(system). Ansible hides passwords and tokens in
+      them, such as those in C(nix_options).
   returned: always
   type: list
   elements: dict
