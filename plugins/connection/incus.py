@@ -9,8 +9,8 @@ name: incus
 short_description: Run tasks in containers through their hosts
 version_added: 0.1.0
 description:
-  - Runs tasks inside the containers of a host, over Ansible's connection to that host, as C(incus exec) does on the host.
-    The container needs no address, no sshd and no user, and the control node needs no Incus.
+  - Runs tasks inside the containers of a host, over Ansible's connection to that host, as C(incus exec) does on the
+    host. The container needs no address, no sshd and no user, and the control node needs no Incus.
   - The inventory plugin P(inx.fleet.inx#inventory) sets its variables. Without that plugin, set them yourself.
   - For a container without Python, use M(ansible.builtin.raw).
 author:

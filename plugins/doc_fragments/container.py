@@ -24,8 +24,8 @@ tags:
 _BESIDE_THE_SET = """
   only_tags:
     description:
-      - Tags of the containers to work on. A container is selected if it has one of them, or if O(only) selects it. A tag
-        that no declared container has is an error.
+      - Tags of the containers to work on. A container is selected if it has one of them, or if O(only) selects it. A
+        tag that no declared container has is an error.
     type: list
     elements: str
 """
@@ -88,8 +88,8 @@ options:
     description:
       - URL of the Nix store that has O(system), such as C(ssh-ng://root@builder.example.org) or
         C(https://cache.example.org). Missing paths are copied from there with C(nix copy). Nothing is built.
-      - Over ssh the host's user logs in with its own keys and known hosts, and paths need no signature. Paths from a cache
-        need a signature by a key in C(trusted-public-keys).
+      - Over ssh the host's user logs in with its own keys and known hosts, and paths need no signature. Paths from a
+        cache need a signature by a key in C(trusted-public-keys).
     type: str
   generation:
     description:
@@ -100,8 +100,8 @@ options:
   keep_generations:
     description:
       - Number of generations of the profile to keep, at least 2. Older ones are removed when the container is as
-        declared. The generations that the container runs and boots, and the one that was healthy last, are never removed.
-        Generations that are known to be bad are not counted, so that a rollback finds a good one.
+        declared. The generations that the container runs and boots, and the one that was healthy last, are never
+        removed. Generations that are known to be bad are not counted, so that a rollback finds a good one.
     type: int
   override_inputs:
     description:
@@ -132,12 +132,12 @@ options:
     type: str
   target:
     description:
-      - Name of the cluster member that runs the container. An instance on another member is moved with its root disk once
-        its system is on the new member. The move stops and starts it.
+      - Name of the cluster member that runs the container. An instance on another member is moved with its root disk
+        once its system is on the new member. The move stops and starts it.
       - If this is not given, or V(auto), an existing instance stays where it is. A new one is created by one of the
         online members, which follows from its name.
-      - Run the module on every member, with the same declaration. Each run works on the containers of its own member and
-        leaves the others alone.
+      - Run the module on every member, with the same declaration. Each run works on the containers of its own member
+        and leaves the others alone.
       - Without a cluster this option is refused.
     type: str
   move_timeout:
@@ -151,8 +151,8 @@ options:
       - V(boot) boots the system at the next start, and leaves the running system alone.
       - V(test) switches the running container only. The next start boots the recorded generation.
       - If C(switch-to-configuration) refuses to switch, because a check fails, because the switch needs a reboot, or
-        because another switch runs for longer than O(wait_timeout), the task fails. The system was not tried, so it is not
-        remembered as bad, and it stays recorded for the next start.
+        because another switch runs for longer than O(wait_timeout), the task fails. The system was not tried, so it
+        is not remembered as bad, and it stays recorded for the next start.
     type: str
     choices: [switch, boot, test]
     default: switch
@@ -164,8 +164,9 @@ options:
     default: {}
   secret_config:
     description:
-      - Configuration as in O(config), with values that are never shown, not in results, diffs, errors and check mode, nor
-        in logs of the control node and the host. Additions, changes and removals are reported, without the values.
+      - Configuration as in O(config), with values that are never shown, not in results, diffs, errors and check mode,
+        nor in logs of the control node and the host. Additions, changes and removals are reported, without the
+        values.
       - The names of the keys are stored on the instance, as C(user.inx.secret). A key stays secret as long as the
         instance has it, even if O(config) names it. To show it again, remove it first, with the value V(null).
       - Ansible hides the values everywhere in a result, so a short value such as V(1) hides much.
@@ -174,8 +175,8 @@ options:
     default: {}
   devices:
     description:
-      - Devices of the instance, as a dictionary of names and keys. Only the keys that are named are compared. A key with
-        the value V(null) is removed.
+      - Devices of the instance, as a dictionary of names and keys. Only the keys that are named are compared. A key
+        with the value V(null) is removed.
       - A device with the value V(null) is removed. A device of a profile is hidden with a device of the type C(none).
         V({}) removes any device of that name from the instance, so that the device of the profile is used again.
       - A device without C(type) overrides keys of the device with that name in the profiles, as C(incus config device
@@ -195,10 +196,12 @@ options:
     elements: str
   bind_mounts:
     description:
-      - Files and directories of the host to mount in the container. Ids of owners are the same numbers on both sides, so
-        root of the container owns files of the host's root there.
-      - The source must exist. A mount that is no longer declared is removed. If this is not given, existing ones are kept.
-      - All mounts of a container form one tree, see C(docs/concepts.md). A mount that another one would cover is refused.
+      - Files and directories of the host to mount in the container. Ids of owners are the same numbers on both sides,
+        so root of the container owns files of the host's root there.
+      - The source must exist. A mount that is no longer declared is removed. If this is not given, existing ones are
+        kept.
+      - All mounts of a container form one tree, see C(docs/concepts.md). A mount that another one would cover is
+        refused.
     type: list
     elements: dict
     suboptions:
@@ -264,30 +267,30 @@ options:
     description:
       - What happens to the root disk at a start. The system is in the shared store and boots from an empty root disk.
       - V(keep) keeps it.
-      - V(rebuild) empties it at every start and restart by this collection, also in a rollback, with C(incus rebuild) and
-        an empty source. Only O(persist) and O(devices) are kept. O(persist) should contain C(/var/lib/nixos), where NixOS
-        stores the ids of users. Otherwise files may get another owner, and a warning says so.
+      - V(rebuild) empties it at every start and restart by this collection, also in a rollback, with C(incus rebuild)
+        and an empty source. Only O(persist) and O(devices) are kept. O(persist) should contain C(/var/lib/nixos),
+        where NixOS stores the ids of users. Otherwise files may get another owner, and a warning says so.
       - V(rebuild) does not affect starts outside of this collection, such as C(incus start), C(incus restart), a reboot
         from inside, and the start with the host. The next run warns about them, and O(state=restarted) empties the
         root disk.
       - V(rebuild) is refused for an ephemeral container. A container with snapshots, or with a file system of the host
         mounted in its root disk, is not rebuilt and keeps running.
       - V(tmpfs) keeps the root disk, and mounts a tmpfs on the paths in O(tmpfs) at every start, whoever triggers it.
-      - An alternative is V(rebuild) with a storage pool in memory, which is a pool with the driver C(dir) on a tmpfs that
-        is mounted before Incus starts. After a reboot of the host such a pool is empty, Incus cannot start the
+      - An alternative is V(rebuild) with a storage pool in memory, which is a pool with the driver C(dir) on a tmpfs
+        that is mounted before Incus starts. After a reboot of the host such a pool is empty, Incus cannot start the
         container, and the next run rebuilds and starts it.
       - If this is not given, the present setting is kept.
     type: str
     choices: [keep, rebuild, tmpfs]
   tmpfs:
     description:
-      - Paths on which to mount a tmpfs, with O(volatile_root=tmpfs) or O(volatile_root=rebuild). A tmpfs that is no longer
-        declared is removed.
+      - Paths on which to mount a tmpfs, with O(volatile_root=tmpfs) or O(volatile_root=rebuild). A tmpfs that is no
+        longer declared is removed.
       - Changes take effect at the next start. Until then C(restart_required) is returned as true.
-      - Incus 6.16 and newer use devices for them. Older versions use lines of C(raw.lxc). There a path cannot have volumes
-        below it, because they would be covered.
-      - For an overlay of memory and root disk, declare a device with the source C(tmpfs-overlay:) in O(devices). Its path
-        must exist on the root disk, and it needs liblxc 6.0.5, which Debian 13 does not have.
+      - Incus 6.16 and newer use devices for them. Older versions use lines of C(raw.lxc). There a path cannot have
+        volumes below it, because they would be covered.
+      - For an overlay of memory and root disk, declare a device with the source C(tmpfs-overlay:) in O(devices). Its
+        path must exist on the root disk, and it needs liblxc 6.0.5, which Debian 13 does not have.
     type: list
     elements: dict
     suboptions:
@@ -308,8 +311,8 @@ options:
   persist:
     description:
       - Paths to keep on custom storage volumes, independent of the root disk.
-      - A volume is named after the container and the path, such as C(web_var-lib-db). It is created if it is missing, and
-        used again if the container is created again.
+      - A volume is named after the container and the path, such as C(web_var-lib-db). It is created if it is missing,
+        and used again if the container is created again.
       - If a path is no longer declared, its volume is detached and kept. It is also kept when the container is
         removed. See O(delete_volumes).
       - A path that has files on the root disk already is refused, because the volume would hide them.
@@ -343,8 +346,8 @@ options:
     default: false
   allow_privileged:
     description:
-      - Whether to allow a privileged container with the socket of the Nix daemon. The container's root is then a trusted
-        user of the daemon, which is equivalent to root on the host.
+      - Whether to allow a privileged container with the socket of the Nix daemon. The container's root is then a
+        trusted user of the daemon, which is equivalent to root on the host.
     type: bool
     default: false
   wait:

@@ -9,8 +9,8 @@ name: checked_hosts
 short_description: Refuse a host pattern if a part of it matches no host
 version_added: 0.2.0
 description:
-  - Returns a host pattern unchanged, or fails if a part of it matches no host of the inventory. Ansible itself only warns
-    and continues with the other parts. The playbooks of this collection use it for C(inx_target).
+  - Returns a host pattern unchanged, or fails if a part of it matches no host of the inventory. Ansible itself only
+    warns and continues with the other parts. The playbooks of this collection use it for C(inx_target).
 author:
   - inx.fleet contributors (@inx-fleet)
 positional: groups

@@ -9,9 +9,10 @@ name: inx
 short_description: Add the NixOS containers of a fleet as hosts
 version_added: 0.1.0
 description:
-  - Adds the containers of other inventory hosts as hosts, the same containers that M(inx.fleet.inx_container_info) returns.
-  - Queries all hosts of earlier inventory sources in parallel, once each, over Ansible's own connections. The control node
-    needs no Incus, and Incus opens no port.
+  - Adds the containers of other inventory hosts as hosts, the same containers that M(inx.fleet.inx_container_info)
+    returns.
+  - Queries all hosts of earlier inventory sources in parallel, once each, over Ansible's own connections. The control
+    node needs no Incus, and Incus opens no port.
   - The inventory file must be named C(inx.yml) or C(*.inx.yml), or end in C(.yaml) instead.
 author:
   - inx.fleet contributors (@inx-fleet)
@@ -25,9 +26,9 @@ notes:
     C(inx_system_nixos_system_web_25_11).'
   - "A container has the variables C(inx_name), C(inx_host) (the inventory host), C(inx_project), C(inx_location) (the
     cluster member), C(inx_status), C(inx_description), C(inx_ephemeral), C(inx_profiles), C(inx_set), C(inx_tags),
-    C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (the system that it boots next,
-    which only root can read), C(inx_generation), C(inx_restart_required), and C(inx_config) (keys that begin with
-    C(user.), without those that are or were secret, see O(inx.fleet.inx_container#module:secret_config))."
+    C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (the system that it boots
+    next, which only root can read), C(inx_generation), C(inx_restart_required), and C(inx_config) (keys that begin
+    with C(user.), without those that are or were secret, see O(inx.fleet.inx_container#module:secret_config))."
   - Values from Incus are never evaluated as templates.
   - In a cluster, each member reports the containers that it runs. Name all members in O(hosts).
 requirements:
@@ -49,8 +50,8 @@ options:
     choices: [inx.fleet.inx]
   hosts:
     description:
-      - Hosts whose containers are added, as names of hosts and groups of earlier inventory sources, or as patterns such as
-        V(metal*).
+      - Hosts whose containers are added, as names of hosts and groups of earlier inventory sources, or as patterns
+        such as V(metal*).
     type: list
     elements: str
     default: [all]
@@ -61,8 +62,8 @@ options:
     type: str
   query:
     description:
-      - JMESPath expression that selects containers from the list of all containers. Each has its variables as keys, without
-        the prefix C(inx_).
+      - JMESPath expression that selects containers from the list of all containers. Each has its variables as keys,
+        without the prefix C(inx_).
     type: str
   connection:
     description:
@@ -216,7 +217,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if wish == "all" and not every:
             raise FleetError(
                 "hosts: the inventory has no host before this file.",
-                "The source that has them must come first: name it first, or so that its name sorts before this one.",
+                "The source that defines them must come first: name it before this one, or so that it sorts first.",
             )
         if wish == "all":
             return set(every)
@@ -226,7 +227,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if not found:
             raise FleetError(
                 f"hosts: {wish!r} is neither a host nor a group of the inventory sources before this file.",
-                "The source that has it must come first: name it first, or so that its name sorts before this one.",
+                "The source that defines it must come first: name it before this one, or so that it sorts first.",
             )
         return found
 
@@ -282,7 +283,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             raise AnsibleError(f"Its Incus has not answered after {timeout} s.")
         if code != 0:
             said = stderr.decode(errors="replace").strip()
-            raise AnsibleError(f"Its Incus cannot be asked: {said} (For a user who may not use Incus, set 'sudo'.)")
+            raise AnsibleError(f"Its Incus cannot be queried: {said} (For a user who may not use Incus, set 'sudo'.)")
         return str(stdout.decode(errors="replace"))
 
     def _tell(self, problems: Mapping[str, str], remembered: Collection[str]) -> None:
@@ -294,7 +295,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             raise FleetError(problem, "Fix that, or set 'unreachable: warn' to continue without them.")
         for host, line in told.items():
             if host in remembered:
-                self.display.warning(f"The containers of a host are those that are remembered. {line}")
+                self.display.warning(f"The containers of a host come from the cache. {line}")
             else:
                 self.display.warning(f"The containers of a host are missing from the inventory. {line}")
 

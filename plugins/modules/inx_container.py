@@ -14,8 +14,8 @@ description:
     empty Incus instance that boots from that profile, and starts it or switches it to the new system.
   - The container shares the host's Nix store through an Incus profile, see M(inx.fleet.inx_store_mount), and has no
     copy of the system.
-  - Only declared settings are compared and changed. Keys below C(volatile.) are ignored, and settings of other tools are
-    kept.
+  - Only declared settings are compared and changed. Keys below C(volatile.) are ignored, and settings of other tools
+    are kept.
   - A container that the tool inx-container made is adopted as it is.
 author:
   - inx.fleet contributors (@inx-fleet)
@@ -57,8 +57,8 @@ options:
     default: 3600
   evaluation_memory:
     description:
-      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many systems
-        are evaluated at a time, to one at least.
+      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many
+        systems are evaluated at a time, to one at least.
       - By default, the available memory of the host less 1 GiB.
       - A NixOS system needs about 850 MiB, and each further one in the same process 450 MiB.
     type: str

@@ -10,8 +10,8 @@ module: inx_container_info
 short_description: Gather information about NixOS containers
 version_added: 0.1.0
 description:
-  - Returns the state, addresses, systems, generations, health, drift and GC roots of the containers on the shared store,
-    and which of them need a restart. These are the containers of M(inx.fleet.inx_container) and
+  - Returns the state, addresses, systems, generations, health, drift and GC roots of the containers on the shared
+    store, and which of them need a restart. These are the containers of M(inx.fleet.inx_container) and
     M(inx.fleet.inx_containers), and those that the tool inx-container made.
   - Other instances are left out. Incus is queried once for all containers.
 author:
@@ -22,9 +22,9 @@ extends_documentation_fragment:
   - inx.fleet.attributes.actiongroup_inx
   - inx.fleet.incus
 notes:
-  - Runs on the host itself, as a user who may use the socket of Incus. For users other than root, running systems are read
-    through Incus, which takes about 40 ms for each container. Values that the user may not read are V(null), with a
-    warning.
+  - Runs on the host itself, as a user who may use the socket of Incus. For users other than root, running systems are
+    read through Incus, which takes about 40 ms for each container. Values that the user may not read are V(null),
+    with a warning.
 seealso:
   - module: inx.fleet.inx_container
   - module: inx.fleet.inx_containers

@@ -38,8 +38,8 @@ attributes:
 notes:
   - Runs on the host itself as root, or as a member of C(incus-admin) who may write the profile directory.
   - The set of a container is stored in its configuration, as C(user.inx.set). Only containers with it are purged.
-  - In a cluster, each member has a run of its own. O(containers[].after), O(parallel) and O(max_unavailable) apply to the
-    containers of that member, and O(purge) removes containers of that member only.
+  - In a cluster, each member has a run of its own. O(containers[].after), O(parallel) and O(max_unavailable) apply to
+    the containers of that member, and O(purge) removes containers of that member only.
 seealso:
   - module: inx.fleet.inx_container
   - module: inx.fleet.inx_container_info
@@ -54,8 +54,8 @@ options:
     required: true
   defaults:
     description:
-      - Options that all containers share, except O(containers[].name). An entry overrides them, and default options about
-        the same choice, so that its O(containers[].generation) overrides a default C(flake). Dictionaries are
+      - Options that all containers share, except O(containers[].name). An entry overrides them, and default options
+        about the same choice, so that its O(containers[].generation) overrides a default C(flake). Dictionaries are
         merged key by key, lists are replaced, and V(null) removes a default. See the table in
         C(roles/containers/README.md).
     type: dict
@@ -124,8 +124,8 @@ options:
     default: 3600
   evaluation_memory:
     description:
-      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many systems
-        are evaluated at a time, to one at least.
+      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many
+        systems are evaluated at a time, to one at least.
       - By default, the available memory of the host less 1 GiB.
       - A NixOS system needs about 850 MiB, and each further one in the same process 450 MiB.
     type: str

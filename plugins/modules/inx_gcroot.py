@@ -54,8 +54,9 @@ options:
     type: str
   scan:
     description:
-      - Directories to search in each running container for links to store paths, up to six levels deep and 50000 entries.
-        This finds result links and profiles whose link in C(gcroots/auto) a garbage collection has already removed.
+      - Directories to search in each running container for links to store paths, up to six levels deep and 50000
+        entries. This finds result links and profiles whose link in C(gcroots/auto) a garbage collection has already
+        removed.
     type: list
     elements: str
     default: []

@@ -128,7 +128,7 @@ def main() -> None:
 
 def _file(entry: Mapping[str, str]) -> File:
     if not re.fullmatch("0[0-7]{3}", entry["mode"]):
-        raise FleetError(f"The mode {entry['mode']!r} of {entry['path']} is none.", 'Write it as "0644".')
+        raise FleetError(f"The mode {entry['mode']!r} of {entry['path']} is not valid.", 'Write it as "0644".')
     return File(content=entry["content"].encode(), mode=int(entry["mode"], 8))
 
 

@@ -42,8 +42,8 @@ options:
     default: true
   database:
     description:
-      - Whether to share the database of the store. No client of the daemon needs it, and a container that can read it can
-        lock it, and so block every nix command on the host.
+      - Whether to share the database of the store. No client of the daemon needs it, and a container that can read it
+        can lock it, and so block every nix command on the host.
       - By default a new profile does not share it. An existing profile, such as one of inx-container, keeps sharing it,
         with a warning.
     type: bool
@@ -65,8 +65,8 @@ options:
     default: []
   exclusive:
     description:
-      - Whether to remove devices that this module did not create from the profile, and keys that it does not set from its
-        own devices.
+      - Whether to remove devices that this module did not create from the profile, and keys that it does not set from
+        its own devices.
     type: bool
     default: false
   description:

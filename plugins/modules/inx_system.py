@@ -10,8 +10,8 @@ module: inx_system
 short_description: Build the NixOS systems of containers
 version_added: 0.1.0
 description:
-  - Evaluates and builds the systems that a list of containers declares, and creates GC roots for them on the host that it
-    runs on. It changes no container.
+  - Evaluates and builds the systems that a list of containers declares, and creates GC roots for them on the host
+    that it runs on. It changes no container.
   - Run it on a build host, and pass the result to M(inx.fleet.inx_containers) on the other hosts, with
     O(inx.fleet.inx_containers#module:containers[].copy_from). The role P(inx.fleet.containers#role) does this if
     C(inx_containers_build_host) is set.
@@ -29,8 +29,8 @@ attributes:
 notes:
   - The GC roots are links in C(/nix/var/nix/gcroots/inx-systems/NAME), or C(.../NAME:PROJECT:SET) with O(set), one
     for each container. A new system of a container replaces the one before.
-  - The GC roots for a host that is gone are kept. The playbook C(inx.fleet.collect_garbage) reports them, and removes those
-    of hosts in C(inx_forget_hosts).
+  - The GC roots for a host that is gone are kept. The playbook C(inx.fleet.collect_garbage) reports them, and removes
+    those of hosts in C(inx_forget_hosts).
   - Needs no Incus, and no pylxd.
 seealso:
   - module: inx.fleet.inx_containers
@@ -94,8 +94,8 @@ options:
     default: 3600
   evaluation_memory:
     description:
-      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many systems
-        are evaluated at a time, to one at least.
+      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many
+        systems are evaluated at a time, to one at least.
       - By default, the available memory of the host less 1 GiB.
       - A NixOS system needs about 850 MiB, and each further one in the same process 450 MiB.
     type: str

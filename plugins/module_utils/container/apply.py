@@ -156,7 +156,7 @@ def patched(body: dict[str, Any], before: Mapping[str, Any], after: Mapping[str,
         if part in ("config", "devices"):
             result[part] = _patched_entries(part, dict(body[part]), old, new)
         elif body[part] != old:
-            raise ConflictError(f"{part} was changed by somebody else meanwhile.", "Run again.")
+            raise ConflictError(f"{part} was changed by something else in the meantime.", "Run again.")
         else:
             result[part] = new
     return result
@@ -165,7 +165,7 @@ def patched(body: dict[str, Any], before: Mapping[str, Any], after: Mapping[str,
 def _patched_entries(part: str, entries: dict[str, Any], old: Mapping[str, Any], new: Mapping[str, Any]) -> Any:
     for key, value in new.items():
         if entries.get(key) != old[key]:
-            raise ConflictError(f"{part} {key} was changed by somebody else meanwhile.", "Run again.")
+            raise ConflictError(f"{part} {key} was changed by something else in the meantime.", "Run again.")
         if value is None:
             entries.pop(key, None)
         else:
@@ -327,9 +327,9 @@ def _forget(host: Host, plan: Plan, step: Step) -> None:
     if plan.container.target != member:
         instance = host.incus.instance(plan.container.name)
         if instance is None or instance.location == member:
-            raise ConflictError(f"{plan.container.name} is not elsewhere any more.", "Run again.")
+            raise ConflictError(f"{plan.container.name} is no longer on another member.", "Run again.")
     elif not any(one.action == "delete" for one in plan.steps) and host.incus.instance(plan.container.name) is not None:
-        raise ConflictError(f"{plan.container.name} was made by somebody else meanwhile.", "Run again.")
+        raise ConflictError(f"{plan.container.name} was created by something else in the meantime.", "Run again.")
     else:
         check_root_now(host, plan.container)
     remove_profile(plan.container.profile_dir)

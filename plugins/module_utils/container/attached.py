@@ -157,6 +157,6 @@ def _source_from(text: str, name: str) -> str:
     path = text.rstrip("/")
     if not path.startswith("/") or ".." in path.split("/") or UNPRINTABLE.search(path):
         raise FleetError(
-            f"{name}: bind_mounts: the source {text!r} is not a path below /.", "Write it absolute, as the host has it."
+            f"{name}: bind_mounts: the source {text!r} is not a path below /.", "Write its absolute path on the host."
         )
     return path

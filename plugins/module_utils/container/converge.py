@@ -153,7 +153,7 @@ def _placed(host: Host, declared: ContainerSet) -> tuple[ContainerSet, dict[str,
 def _moved(located: Mapping[str, str | None], before: Mapping[str, Observed]) -> dict[str, FleetError]:
     """Return errors for containers that were moved by somebody else since they were placed."""
     return {
-        name: ConflictError(f"{name} was moved from {located[name]} meanwhile.", "Run again.")
+        name: ConflictError(f"{name} was moved from {located[name]} in the meantime.", "Run again.")
         for name, seen in before.items()
         if seen.instance is not None and located.get(name) not in (None, seen.instance.location)
     }
@@ -170,14 +170,14 @@ def _unseen(host: Host, declared: ContainerSet, before: Mapping[str, Observed]) 
     for container in here:
         seen = before[container.name]
         if seen.instance is not None and seen.instance.is_unreadable:
-            problem = f"Incus cannot look at {container.name}, and tells nothing of it."
+            problem = f"Incus cannot look at {container.name}, so nothing is known about it."
             unseen[container.name] = FleetError(
                 problem, f"See '{incus_command(container.project, 'info', container.name)}' on the host."
             )
         elif seen.instance is None and container.state == "absent" and _has_left(container, seen):
             try:
                 if host.incus.instance(container.name) is not None:
-                    raise ConflictError(f"{container.name} was created meanwhile.", "Run again.")
+                    raise ConflictError(f"{container.name} was created in the meantime.", "Run again.")
             except FleetError as error:
                 unseen[container.name] = error
     return unseen
@@ -358,13 +358,13 @@ class _Work:
             return True
         if (takes_slot or actions & PROVING) and self._slots.is_over:
             raise FleetError(
-                f"{name} was not touched: {self._rollback_limit} containers went back from their update, which is "
+                f"{name} was not touched: {self._rollback_limit} containers were rolled back, which is "
                 "the 'rollback_limit'.",
                 "Fix their systems first, or raise it.",
             )
         if takes_slot:
             raise FleetError(
-                f"{name} was not interrupted: as many containers did not come back from their update as "
+                f"{name} was not interrupted: as many containers are unavailable after their update as "
                 "'max_unavailable' allows.",
                 "Fix those first.",
             )
@@ -378,7 +378,7 @@ class _Work:
         instance = self._before[name].instance
         if instance is None or instance.running_system is None:
             look = incus_command(plan.container.project, "exec", name, "--", "ls", "-l", "/run")
-            raise FleetError(f"{name} does not say which system it runs.", f"See '{look}'.")
+            raise FleetError(f"{name} does not report which system it runs.", f"See '{look}'.")
         return verify(self._host.incus, plan.container, instance.running_system)
 
 

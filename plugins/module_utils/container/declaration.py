@@ -243,7 +243,7 @@ def _purging(shared: Container | None) -> Container:
 def _chosen(params: Mapping[str, Any], containers: Sequence[Container]) -> list[Container]:
     """Return those that 'only' and 'only_tags' select, which come after no other then."""
     if params["purge"] and (params["only"] is not None or params["only_tags"] is not None):
-        raise FleetError("'purge' looks at the whole set, and 'only' at a part of it.", "Keep one of them.")
+        raise FleetError("'purge' needs the whole set, and 'only' selects a part of it.", "Keep one of them.")
     chosen = chosen_containers(params, containers)
     names = {container.name for container in chosen}
     return [replace(container, after=tuple(name for name in container.after if name in names)) for container in chosen]
@@ -282,7 +282,9 @@ def _check_order(containers: Sequence[Container]) -> None:
     try:
         TopologicalSorter({container.name: container.after for container in containers}).prepare()
     except CycleError as error:
-        raise FleetError(f"after: a circle: {' after '.join(error.args[1])}.", "Cut it somewhere.") from error
+        raise FleetError(
+            f"after: a dependency cycle: {' after '.join(error.args[1])}.", "Remove one of the entries."
+        ) from error
 
 
 def _check_ports(containers: Sequence[Container]) -> None:
@@ -315,7 +317,7 @@ def _generation_from(params: Mapping[str, Any], name: str) -> GenerationChoice |
     if text is None:
         return None
     if params["activation"] == "test":
-        raise FleetError(f"{name}: 'generation' does not go with 'activation: test'.", "Use 'switch' or 'boot'.")
+        raise FleetError(f"{name}: 'generation' cannot be used with 'activation: test'.", "Use 'switch' or 'boot'.")
     if text == "previous":
         return "previous"
     if not re.fullmatch(r"[1-9]\d{0,8}", text):
@@ -392,7 +394,9 @@ def _devices_from(params: Mapping[str, Any], name: str) -> Mapping[str, Device |
             raise FleetError(f"{name}: the device 'nixprofiles' is made by this module.", "Use 'self_update' for it.")
         if device.startswith(tuple(_OWN_DEVICES)):
             option = next(option for prefix, option in _OWN_DEVICES.items() if device.startswith(prefix))
-            raise FleetError(f"{name}: the device {device!r} is named as this module's.", f"Use {option!r} for it.")
+            raise FleetError(
+                f"{name}: the device {device!r} has a name that this module reserves.", f"Use {option!r} for it."
+            )
         if keys is not None and not isinstance(keys, Mapping):
             raise FleetError(
                 f"{name}: device {device!r} must be a dictionary of its keys, or null to remove it.",
@@ -431,7 +435,7 @@ def _health_from(params: Mapping[str, Any]) -> Health | None:
     if given is None:
         return None
     if not params["wait"]:
-        raise FleetError(f"{name}: 'health' cannot be told without waiting.", "Remove 'wait: false', or 'health'.")
+        raise FleetError(f"{name}: 'health' requires 'wait: true'.", "Remove 'wait: false', or 'health'.")
     command = command_from(given["command"], name)
     if given["command_only"] and not command:
         raise FleetError(f"{name}: health: 'command_only' is given without a command.", "Add 'command' to 'health'.")

@@ -211,7 +211,7 @@ def _wanted_devices(declared: Container, instance: Instance | None, observed: Ob
 def _check_sources(declared: Container, observed: Observed) -> None:
     for source in sorted(observed.missing):
         raise FleetError(
-            f"{declared.name}: the host has no {source} to mount.", "Make it first, with the owner that is right."
+            f"{declared.name}: the host has no {source} to mount.", "Create it first, with the right owner."
         )
 
 

@@ -139,7 +139,7 @@ def _misplaced(mount: Mount) -> Iterator[Problem]:
         return
     for shared in _SHARED:
         if mount.path != shared and (is_below(shared, mount.path) or is_below(mount.path, shared)):
-            text = f"{mount.label} hides {shared} or a part of it, which the container lives on."
+            text = f"{mount.label} hides {shared} or a part of it, which the container needs."
             yield Problem(text=text, advice=beside, devices=devices)
             return
 

@@ -202,7 +202,7 @@ def _check_volume(
     if others:
         raise FleetError(
             f"{declared.name}: the volume {where} of {entry.path} is in use by {', '.join(others)}.",
-            "It is one container's own. Detach it there.",
+            "A volume belongs to one container. Detach it there.",
         )
 
 
@@ -247,7 +247,7 @@ def _refuse_far(declared: Container, place: tuple[str, str], member: str, observ
         if observed.instance is not None and observed.instance.is_running:
             commands.insert(0, ("stop", name))
     raise FleetError(
-        f"{name}: its volume {volume} is at {member}, and Incus moves no volumes along with a container.",
+        f"{name}: its volume {volume} is at {member}, and Incus does not move volumes with a container.",
         f"Move it by hand: {' && '.join(incus_command(declared.project, *words) for words in commands)}",
     )
 

@@ -150,7 +150,7 @@ def _looks_at_storage(
     storage = nothing
     if stored and pools is None:
         raise FleetError(
-            f"{stored[0].name}: 'persist' needs a look at the storage pools, which Incus does not give this user.",
+            f"{stored[0].name}: 'persist' needs access to the storage pools, which Incus denies this user.",
             "Use the socket, or a certificate that is not restricted.",
         )
     if stored and pools is not None:

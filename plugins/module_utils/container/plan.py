@@ -116,7 +116,7 @@ def _absent_steps(declared: Container, observed: Observed) -> Iterator[Step]:
             raise FleetError(
                 f"{name} is protected against deletion by security.protection.delete.",
                 # Its own value wins over a profile's.
-                "If it is to go: "
+                "To allow it: "
                 + incus_command(declared.project, "config", "set", name, "security.protection.delete=false"),
             )
         check_root(name, lxc_name(declared.project, name), observed.host_mounts)
@@ -281,7 +281,7 @@ def _activate_step(declared: Container, wanted: System, instance: Instance, runs
         return
     summary = f"{declared.activation} to {wanted.path}"
     if unfinished:
-        summary += " again: the last activation did not end well"
+        summary += " again: the last activation did not finish"
     if not wanted.switches:
         raise cannot_switch(declared.name, wanted.path)
     after = {"running_system": wanted.path, "activation": declared.activation}
@@ -405,7 +405,7 @@ def _warnings(declared: Container, instance: Instance, observed: Observed, waits
     if not is_said and own is not None and not same_value(True, own.get("readonly", "")):
         yield (
             f"{declared.name} can write its profile directory on the host. "
-            "Say 'self_update: true' to keep it so, or false to end it."
+            "Declare 'self_update: true' to keep this, or false to end it."
         )
 
 
@@ -419,9 +419,9 @@ def _root_warnings(declared: Container, instance: Instance) -> Iterator[str]:
     if not rebuilds(declared, instance) or is_rebuilt(declared, instance):
         return
     if instance.config.get(VOLATILE_ROOT) != "rebuild":
-        yield f"{declared.name}: its next start empties its root, but for what 'persist' and 'devices' name."
+        yield f"{declared.name}: its next start empties its root disk, except for 'persist' and 'devices'."
     elif instance.is_running and instance.config.get(EMPTIED) not in (None, instance.last_started):
         yield (
-            f"{declared.name} was started by something else than this collection: its root was not emptied. "
+            f"{declared.name} was not started by this collection, so its root disk was not emptied. "
             "'state: restarted' does it."
         )

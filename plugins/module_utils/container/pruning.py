@@ -47,7 +47,7 @@ class Rule:
 def rule_from(keep: int, older_than: str, now: float) -> Rule:
     """Return the rule that a module's parameters state. Raises FleetError if they are not valid."""
     if keep < 1:
-        raise FleetError(f"keep is {keep}, and the current generation always stays.", "Give a number from 1.")
+        raise FleetError(f"keep is {keep}, but the current generation is always kept.", "Give a number from 1.")
     age = _AGE.match(older_than)
     if age is None:
         raise FleetError(f"older_than: {older_than!r} is not a valid age.", "Write a number and s, m, h, d or w: 30d.")
@@ -118,5 +118,5 @@ def _known(incus: Incus, lxc: str, instance: Instance | None) -> Instance:
         return replace(instance, status="Stopped")
     runs = incus.running_system(instance)
     if runs is None:
-        raise FleetError(f"{instance.name} does not say which system it runs.", "Run again when it is up.")
+        raise FleetError(f"{instance.name} does not report which system it runs.", "Run again when it is up.")
     return replace(instance, running_system=runs)

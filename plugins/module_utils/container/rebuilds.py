@@ -51,7 +51,7 @@ def check_rebuild(declared: Container, instance: Instance, observed: Observed) -
     check_root(declared.name, lxc_name(declared.project, declared.name), observed.host_mounts)
     if observed.has_snapshots:
         raise FleetError(
-            f"{declared.name} has snapshots, and Incus rebuilds no instance that has: its root cannot be emptied.",
+            f"{declared.name} has snapshots, with which Incus does not rebuild it: its root disk cannot be emptied.",
             f"Delete them ('{incus_command(declared.project, 'snapshot', 'list', declared.name)}'), "
             "or declare 'volatile_root: keep'.",
         )

@@ -31,7 +31,7 @@ def plan_set(
         raise FleetError(
             f"{len(purged)} containers of the set {declared.name!r} are no longer declared, and 'purge_limit' is "
             f"{declared.purge_limit}: {', '.join(container.name for container in purged)}. Nothing was changed.",
-            "Raise 'purge_limit' if they are to go with all that they hold.",
+            "Raise 'purge_limit' to remove them with their data.",
         )
     return [
         _plan_or_error(container, systems.get(container.name), observed[container.name])

@@ -124,7 +124,7 @@ def _advice_on_untried(code: int, container: Container) -> str:
     if code == _LOCKED:
         return "Another switch holds its lock. Run again when that has ended, or raise 'wait_timeout'."
     if code in (_REFUSED, _INIT_CHANGED):
-        return "It takes a boot: run with 'state: restarted', or declare 'activation: boot' and restart it later."
+        return "It needs a restart: run with 'state: restarted', or declare 'activation: boot' and restart it later."
     return f"See '{_journal(container)}', fix the cause, and run again, or with 'state: restarted'."
 
 

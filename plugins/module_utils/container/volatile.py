@@ -139,7 +139,7 @@ def volatile_from(params: Mapping[str, Any], name: str) -> Volatile:
     if tmpfs and root not in ("rebuild", "tmpfs"):
         raise FleetError(f"{name}: 'tmpfs' is given without 'volatile_root'.", "Declare 'volatile_root: tmpfs'.")
     if root == "tmpfs" and not tmpfs:
-        raise FleetError(f"{name}: 'volatile_root: tmpfs' says no paths.", "Name them in 'tmpfs'.")
+        raise FleetError(f"{name}: 'volatile_root: tmpfs' has no paths.", "Name them in 'tmpfs'.")
     if root == "rebuild" and params["ephemeral"]:
         raise FleetError(
             f"{name}: an ephemeral container is deleted by its stop, so its root is never rebuilt.",

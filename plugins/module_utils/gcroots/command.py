@@ -79,7 +79,7 @@ def _sync_once(limits: Limits, scan: Sequence[str], *, check: bool) -> int:
     report = sync(ask, limits, Scope(scan=scan), check=check)
     _print(report)
     if report.unknown and None in fleets:
-        _tell(f"{report.unknown} links may be those of stopped containers, which Incus was not there to read.")
+        _tell(f"{report.unknown} links may be those of stopped containers, which could not be read without Incus.")
         return 1
     return 0
 
@@ -87,10 +87,10 @@ def _sync_once(limits: Limits, scan: Sequence[str], *, check: bool) -> int:
 def _parser() -> argparse.ArgumentParser:
     defaults = Limits()
     parser = argparse.ArgumentParser(
-        prog="inx-gcroots", description="Root on the host what links inside its containers lead to."
+        prog="inx-gcroots", description="Create GC roots on the host for links inside its containers."
     )
     parser.add_argument("command", choices=["sync", "watch"])
-    parser.add_argument("--check", action="store_true", help="only say what 'sync' would change")
+    parser.add_argument("--check", action="store_true", help="only report what 'sync' would change")
     parser.add_argument(
         "--scan",
         action="append",

@@ -89,7 +89,7 @@ def _removed(what: str, remove: Callable[[str], None], name: str, check: bool) -
         except OSError as error:
             problem = f", and could not be: {error.strerror}"
     done = "would be removed" if check else "was removed" if not problem else f"is to be removed{problem}"
-    return f"{what}, would stop the collection: it {done}."
+    return f"{what}, would stop garbage collection: it {done}."
 
 
 def _leads_to_an_error(directory: str, name: str, descriptor: int | None = None) -> bool:

@@ -92,7 +92,7 @@ def look_into(questions: Sequence[Questions], bounds: Bounds) -> Answers:
     remaining = list(questions)
     while remaining:
         if time.monotonic() >= bounds.deadline:
-            limits.append(f"The time was up before {len(remaining)} containers were looked at.")
+            limits.append(f"The time limit was reached before {len(remaining)} containers were looked at.")
             break
         for asked, answer in _ask_child(tuple(remaining), bounds):
             del remaining[0]

@@ -65,7 +65,7 @@ def search_stopped(
             not_there.append((name, path))
         elif time.monotonic() >= deadline:
             left = len(questions) - number
-            limits.append(f"The time was up before {left} links were looked up in stopped containers.")
+            limits.append(f"The time limit was reached before {left} links were looked up in stopped containers.")
             break
         elif name not in failed:
             try:

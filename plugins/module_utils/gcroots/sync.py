@@ -137,11 +137,11 @@ def _sync_all(ask_incus: AskIncus, limits: Limits, scope: Scope, *, deadline: fl
 
 def _left_undone(report: Report, filtered: str | None) -> Iterator[str]:
     """Yield what the administrator should know of containers that could not be looked at, or looked for."""
-    yield from (f"{name} keeps its roots and gets no new ones: it stopped meanwhile." for name in report.ended)
+    yield from (f"{name} keeps its roots and gets no new ones: it stopped in the meantime." for name in report.ended)
     names = ", ".join(sorted(report.doubted))
     if filtered is not None:
         some = f" (here: {names})" if names else ""
-        kept = f"What is not listed keeps its roots{some}, and gets no new ones while it is stopped."
+        kept = f"Containers that are not listed keep their roots{some}, and gets no new ones while it is stopped."
         yield f"{filtered} {kept} {FULL_VIEW}"
     elif names:
         yield f"{names}: the roots stay, since Incus neither lists this nor says that it is deleted. Run again."
@@ -228,7 +228,7 @@ def _look_at(fleet: Fleet, limits: Limits, name: str, path: str) -> Look:
     deadline = time.monotonic() + limits.timeout
     answers = look_into([Questions(container=container, kept=[path])], _bounds(limits, deadline))
     if name in answers.ended:
-        raise FleetError(f"{name} stopped meanwhile.", "Run again.")
+        raise FleetError(f"{name} stopped in the meantime.", "Run again.")
     if name not in answers.looks:
         raise FleetError(" ".join((*answers.problems, *answers.limits)), "Run again, with more time if it is slow.")
     return answers.looks[name]

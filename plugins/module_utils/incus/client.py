@@ -375,7 +375,7 @@ class Incus(Everywhere):
         def changed(found: dict[str, Any]) -> dict[str, Any]:
             for key in config:
                 if found["config"].get(key) != before.get(key):
-                    raise ConflictError(f"{key} was changed by somebody else meanwhile.", "Run again.")
+                    raise ConflictError(f"{key} was changed by something else in the meantime.", "Run again.")
             return {"description": found["description"], "config": {**found["config"], **config}}
 
         with self._explained(f"set {', '.join(config)} of the volume {pool}/{name}"):
@@ -407,7 +407,9 @@ class Incus(Everywhere):
         with self._explained(f"update the profile {found.name}"):
             answer = node.get()
             if profile_body(profile_from(answer.json()["metadata"])) != profile_body(found):
-                raise ConflictError(f"The profile {found.name} was changed by somebody else meanwhile.", "Run again.")
+                raise ConflictError(
+                    f"The profile {found.name} was changed by something else in the meantime.", "Run again."
+                )
             node.put(json=profile_body(wanted), headers={"If-Match": answer.headers["ETag"]})
 
     def delete_profile(self, name: str) -> None:

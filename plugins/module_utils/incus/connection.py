@@ -111,7 +111,7 @@ class Connection:
             local = _identity(self._connect(local_endpoint(), None, self._endpoint.request_timeout).host_info)
         except FleetError as error:
             raise FleetError(
-                f"Whether Incus at {where} is the one of this host cannot be told: {error.problem}", error.advice
+                f"It is not known whether Incus at {where} is the one of this host: {error.problem}", error.advice
             ) from error
         if local != _identity(info):
             raise FleetError(
@@ -144,7 +144,7 @@ class Connection:
         Meanwhile an instance looks neither as before nor as after.
         """
         deadline, busy = time.monotonic() + self._endpoint.operation_timeout, dict[str, FleetError]()
-        with self._explained("wait for what is going on with the instances"):
+        with self._explained("wait for running operations of the instances"):
             for operation in self._operations():
                 about = [name for name in instances_of(operation) if names is None or name in names]
                 if about and operation["description"] in _TRANSITIONS:
@@ -177,7 +177,7 @@ class Connection:
             if time.monotonic() >= deadline:
                 raise LateError(
                     f"Incus is busy with {', '.join(sorted(instances_of(operation)))}: "
-                    f"{operation['description']!r} goes on since {operation['created_at']}.",
+                    f"{operation['description']!r} is running since {operation['created_at']}.",
                     f"See '{incus_command(self.project, 'operation', 'show', operation['id'])}' on the host, "
                     "and run again when it has ended.",
                 )
@@ -240,13 +240,13 @@ class Connection:
                 raise _refused(operation, self.project)
             if is_enough is not None and is_enough():
                 raise LateError(
-                    f"it goes on after {round(time.monotonic() - started)} s ({operation.get('description')}).",
+                    f"it still runs after {round(time.monotonic() - started)} s ({operation.get('description')}).",
                     f"See '{operations}' on the host.",
                 )
             if time.monotonic() >= deadline:
                 raise LateError(
                     f"it is not done after {timeout} s ({operation.get('description')}).",
-                    f"See '{operations}' on the host; a later run goes on from where it is.",
+                    f"See '{operations}' on the host; a later run continues.",
                 )
 
     def _wait_slice(self, identifier: str, deadline: float) -> dict[str, Any]:
@@ -271,7 +271,7 @@ def explained(action: str, project: str | None) -> Iterator[None]:
     except pylxd.exceptions.LXDAPIException as error:
         if error.response.status_code == _PRECONDITION_FAILED:
             raise ConflictError(
-                f"Could not {action}: it was changed by somebody else at the same moment.", "Run again."
+                f"Could not {action}: something else changed it at the same time.", "Run again."
             ) from error
         raise FleetError(f"Could not {action}: Incus says: {error}.", advice_on(str(error), project)) from error
     except (pylxd.exceptions.ClientConnectionFailed, requests.exceptions.RequestException) as error:

@@ -60,7 +60,7 @@ def endpoint_from(params: Mapping[str, Any]) -> Endpoint:
         return replace(local_endpoint(url), **timeouts)
     for name in ("client_cert", "client_key"):
         if name not in given:
-            raise FleetError(f"The url {url!r} needs {name!r}.", "It is what Incus knows this user by.")
+            raise FleetError(f"The url {url!r} needs {name!r}.", "Incus identifies this user by it.")
     for name, path in given.items():
         _check_pem(name, path)
     return replace(Endpoint(address=url.rstrip("/"), **given), **timeouts)

@@ -78,8 +78,8 @@ def warnings(declared: StoreMount, wanted: Profile) -> list[str]:
     if declared.database is not None or _DATABASE.keys().isdisjoint(wanted.devices):
         return []
     return [
-        f"The profile {declared.name!r} shares the database of the store, with which a container can hold up all of "
-        "Nix on the host. Say 'database: false' to end it, or true to keep it so."
+        f"The profile {declared.name!r} shares the database of the store, with which a container can block "
+        "every nix command on the host. Declare 'database: false' to end this, or true to keep it."
     ]
 
 
@@ -89,7 +89,7 @@ def check_removal(found: Profile) -> None:
     if users:
         raise FleetError(
             f"The profile {found.name!r} is in use by {', '.join(sorted(users))}.",
-            "Remove these containers first, or take the profile from them.",
+            "Remove these containers first, or remove the profile from them.",
         )
 
 

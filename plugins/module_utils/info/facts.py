@@ -169,8 +169,8 @@ def _drift_of_running_system(seen: Seen) -> Iterator[str]:
     if not instance.is_running:
         return
     if runs is None:
-        yield "it does not say which system it runs"
+        yield "it does not report which system it runs"
     elif seen.system not in (None, runs):
         yield f"it runs {runs}, and its profile leads to {seen.system}"
     if ACTIVATING in instance.config:
-        yield f"the activation of {instance.config[ACTIVATING]} did not end well, or goes on"
+        yield f"the activation of {instance.config[ACTIVATING]} failed or is in progress"

@@ -28,7 +28,7 @@ def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[
     chosen = [instance for instance in found if shares_store(instance)]
     looker = _Looker(incus)
     looker.warnings += [
-        f"Incus cannot look at {instance.name}, and tells nothing of it."
+        f"Incus cannot look at {instance.name}, so nothing is known about it."
         for instance in found
         if instance.is_unreadable
     ]

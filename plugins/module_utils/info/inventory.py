@@ -69,7 +69,7 @@ def _parsed(answer: str) -> tuple[list[Instance], dict[str, dict[str, str]]]:
         found = [instance_from(entry) for entry in _listed(json.loads(instances))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise FleetError(
-            "Its Incus answered something else than instances.",
+            "Its Incus did not return a list of instances.",
             f"See there: {incus_command(None, 'query', _INSTANCES)}",
         ) from error
     return [instance for instance in found if instance.location == member], _profiles(links)
@@ -118,7 +118,9 @@ def chosen_by(query: str, containers: Sequence[Facts]) -> list[Facts]:
     """Return the containers that a JMESPath expression selects. Raises FleetError when it returns anything else."""
     found = compiled(query)(list(containers))
     if not isinstance(found, list) or any(entry not in containers for entry in found):
-        raise FleetError(f"query: {query!r} does not choose among the containers.", "Write it as [?status=='Running'].")
+        raise FleetError(
+            f"query: {query!r} does not select from the list of containers.", "Write it as [?status=='Running']."
+        )
     return found
 
 

@@ -24,7 +24,7 @@ _NO_QUESTIONS = "nix asks no questions here."
 def _safe_directory(found: re.Match[str]) -> str:
     tree = next(text for text in found.groups() if text is not None)
     return (
-        f"git reads no tree of another user. On {{host}}, trust it with "
+        f"git does not read the tree of another user. On {{host}}, trust it with "
         f"'git config --system --add safe.directory {tree}', or write path:{tree}, which is read without git."
     )
 

@@ -25,7 +25,7 @@ from .temporary_roots import kept, lost
 Wanted: TypeAlias = tuple[System, NixOptions]
 
 _NAME_A_STORE = "Name a store that has it with 'copy_from', or a cache in 'nix_options: {substituters: ...}'."
-_STORE = "See with 'nix store info --store {store}' on {{host}} whether its root reaches that store."
+_STORE = "See with 'nix store info --store {store}' on {{host}} whether root reaches that store."
 # How often a garbage collection may be quicker than the root.
 _EVALUATIONS = 3
 _UNREADABLE = "The store cannot be read"

@@ -96,7 +96,7 @@ def add_generation(profile_dir: str, number: int, system: str) -> None:
         except FileExistsError:
             if _link(link) != system:
                 raise FleetError(
-                    f"{profile_dir} got a generation {number} from somebody else meanwhile.", "Run again."
+                    f"{profile_dir} got a generation {number} from something else in the meantime.", "Run again."
                 ) from None
     select_generation(profile_dir, number)
 

@@ -17,7 +17,7 @@ from .formats import valid_paths_from
 from .process import NixCommand
 from .sources import NixOptions, is_store_url
 
-_REACH = "See with 'nix store info --store {store}' on {{host}} whether its root reaches and may write that store."
+_REACH = "See with 'nix store info --store {store}' on {{host}} whether root can write to that store."
 
 
 @dataclass(frozen=True, kw_only=True)

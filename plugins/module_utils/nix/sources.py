@@ -135,7 +135,7 @@ def nix_options_from(params: Mapping[str, Any]) -> NixOptions:
         if not _NIX_SETTING.match(key) or UNPRINTABLE.search(value):
             raise FleetError(f"nix_options: {key!r} is not a setting of nix.conf.", "See 'nix config show' for them.")
         if key.removeprefix("extra-") in _OF_THE_DAEMON:
-            raise FleetError(f"nix_options: {key!r} is the daemon's to know.", "Set it in nix.conf on the host.")
+            raise FleetError(f"nix_options: {key!r} is a setting of the daemon.", "Set it in nix.conf on the host.")
     for key, value in params["override_inputs"].items():
         if not (_is_plain_word(key) and isinstance(value, str) and _is_plain_word(value)):
             raise FleetError(

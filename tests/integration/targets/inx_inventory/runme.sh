@@ -84,7 +84,7 @@ inventory some "hosts: [gone, odd, here, metal1]" "timeout: 5"
 says "missing from the inventory. gone: " "$work/fleet.yml" hosts.yml "$work/some.inx.yml"
 told "gone: Failed to connect to the host via ssh"
 told "odd: The host odd is reached by the connection plugin 'winrm'"
-told "here: Its Incus cannot be asked: "
+told "here: Its Incus cannot be queried: "
 told "web.metal1"
 inventory none "hosts: [gone, metal1]" "timeout: 5" "unreachable: fail"
 ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true \
@@ -106,7 +106,7 @@ refused() {
 }
 refused "hosts: 'nobody' is neither a host nor a group of the inventory sources before this file" "hosts: [nobody]"
 refused "query: '[?status=' is not a JMESPath expression" 'query: "[?status="'
-refused "query: '[].name' does not choose among the containers" 'query: "[].name"'
+refused "query: '[].name' does not select from the list of containers" 'query: "[].name"'
 refused "hostname: default/web of metal1 and shop/web of metal1 would both be called 'web'" "hostname: inx_name"
 refused "A name has letters, digits, dots, dashes and underscores" "hostname: inx_name ~ ' ' ~ inx_host"
 refused "Could not set nothing for host" "strict: true" "compose: {nothing: inx_nothing}"

@@ -21,7 +21,7 @@ import host
 import modules
 import rest
 
-_CONFLICT = "was changed by somebody else"
+_CONFLICT = "was changed by something else"
 
 
 def main() -> int:

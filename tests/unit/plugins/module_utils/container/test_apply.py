@@ -51,7 +51,7 @@ def test_only_the_changed_keys_are_touched() -> None:
     ],
 )
 def test_what_somebody_else_changed_meanwhile_is_not_overwritten(before: dict[str, Any], after: dict[str, Any]) -> None:
-    with pytest.raises(ConflictError, match="changed by somebody else"):
+    with pytest.raises(ConflictError, match="changed by something else"):
         patched(BODY, before, after)
 
 

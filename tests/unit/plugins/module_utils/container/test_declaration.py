@@ -208,7 +208,7 @@ def test_those_that_are_chosen_come_after_no_other() -> None:
 
 def test_a_circle_of_containers_is_told() -> None:
     containers = [Container(name="a", after=("b",)), Container(name="b", after=("a",))]
-    with pytest.raises(FleetError, match="a circle"):
+    with pytest.raises(FleetError, match="a dependency cycle"):
         container_set_from(SET, containers)
 
 
@@ -245,7 +245,7 @@ def test_health_of_all_is_not_that_of_one_that_is_not_waited_for() -> None:
     given = {"defaults": {"health": {"timeout": 9}}, "project": "default"}
     found = declared_containers({**given, "containers": entries[:2]})
     assert [one.health for one in found] == [None, Health(timeout=9)]
-    with pytest.raises(FleetError, match="own: 'health' cannot be told without waiting"):
+    with pytest.raises(FleetError, match="own: 'health' requires 'wait: true'"):
         declared_containers({**given, "containers": entries})
     found = declared_containers({**given, "defaults": {"health": {}, "wait": False}, "containers": [{"name": "db"}]})
     assert found[0].health is None

@@ -114,7 +114,7 @@ def test_projects_are_told_apart(profiles: Path) -> None:
     [
         (StandIn([], hidden=frozenset({"web"})), "No permission."),
         (StandIn([Instance(name="web", status="Error")]), "cannot look at web"),
-        (StandIn([Instance(name="web", status="Running")]), "does not say which system it runs"),
+        (StandIn([Instance(name="web", status="Running")]), "does not report which system it runs"),
     ],
 )
 def test_one_of_which_too_little_is_known_keeps_all(profiles: Path, incus: StandIn, why: str) -> None:

@@ -50,7 +50,7 @@ def test_what_incus_does_not_show_keeps_all() -> None:
 
 
 def test_what_was_not_listed_and_exists_keeps_all() -> None:
-    assert refused(GONE, LEFT, Instance(name="web")) == ["web was created meanwhile."]
+    assert refused(GONE, LEFT, Instance(name="web")) == ["web was created in the meantime."]
 
 
 def test_nobody_is_asked_about_what_has_left_nothing() -> None:
@@ -60,7 +60,7 @@ def test_nobody_is_asked_about_what_has_left_nothing() -> None:
 @pytest.mark.parametrize("state", ["absent", "started", "restarted", "present", "stopped"])
 def test_what_incus_cannot_look_at_is_left_alone(state: Any) -> None:
     told = refused(replace(GONE, state=state), replace(LEFT, instance=UNREADABLE))
-    assert told == ["Incus cannot look at web, and tells nothing of it."]
+    assert told == ["Incus cannot look at web, so nothing is known about it."]
 
 
 def test_what_belongs_to_another_member_is_not_refused_here() -> None:

@@ -79,7 +79,7 @@ def actions(plan: Plan) -> list[str]:
         ({"persist": [{"path": "/a", "size": "0"}]}, "not a size"),
         ({"persist": [{"path": "/a", "mode": "457"}]}, "not a mode"),
         ({"persist": [{"path": "/a", "mode": "0789"}]}, "not a mode"),
-        ({"devices": {"inx-persist-a": None}}, "named as this module's"),
+        ({"devices": {"inx-persist-a": None}}, "that this module reserves"),
     ],
 )
 def test_what_is_refused(options: dict[str, Any], message: str) -> None:

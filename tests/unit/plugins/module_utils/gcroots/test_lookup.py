@@ -28,7 +28,7 @@ def test_each_container_gets_its_own_answer() -> None:
 def test_what_is_not_looked_at_in_time_is_told() -> None:
     question = Questions(container=Running(name="one", pid=os.getpid(), age=100), kept=["/root/result"])
     answers = look_into([question], Bounds(timeout=10, deadline=time.monotonic(), max_new=10, grace_period=60))
-    assert answers.limits == ("The time was up before 1 containers were looked at.",)
+    assert answers.limits == ("The time limit was reached before 1 containers were looked at.",)
 
 
 def test_an_init_has_ended_before_anybody_has_waited_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_what_incus_calls_running_a_moment_longer_is_read_when_it_has_stopped() 
 def test_what_does_not_come_to_its_end_is_told() -> None:
     report = synced([fleet(running=TWO)])
     assert not report.changes
-    assert report.problems == ("two keeps its roots and gets no new ones: it stopped meanwhile.",)
+    assert report.problems == ("two keeps its roots and gets no new ones: it stopped in the meantime.",)
 
 
 def test_what_has_been_deleted_meanwhile_is_no_problem() -> None:
@@ -105,7 +105,7 @@ def test_what_is_hidden_keeps_its_roots_and_that_is_told(monkeypatch: pytest.Mon
     assert changes_of(report) == [("drop", "shop_web", LINK)]
     assert not report.is_complete
     (told,) = report.problems
-    assert told.startswith("Something is hidden. What is not listed keeps its roots (here: two), and")
+    assert told.startswith("Something is hidden. Containers that are not listed keep their roots (here: two), and")
     assert "at the host's own socket" in told
 
 

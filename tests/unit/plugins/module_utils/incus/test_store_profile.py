@@ -57,7 +57,7 @@ def test_the_database_is_shared_on_demand_and_stays_until_that_is_ended() -> Non
 
 def test_a_database_that_nobody_asked_for_is_warned_of() -> None:
     made = wanted_profile(StoreMount(database=True), None)
-    assert "hold up all of Nix" in " ".join(warnings(StoreMount(), made))
+    assert "block every nix command" in " ".join(warnings(StoreMount(), made))
     assert warnings(StoreMount(database=True), made) == []
     assert warnings(StoreMount(), wanted_profile(StoreMount(), None)) == []
 

@@ -70,8 +70,8 @@ def test_what_is_as_it_should_be_has_no_drift(fine: Seen) -> None:
     ("found", "text"),
     [
         (seen(running_system=OLD), f"it runs {OLD}, and its profile leads to {NEW}"),
-        (seen(running_system=None), "it does not say which system it runs"),
-        (noted(activating=NEW), f"the activation of {NEW} did not end well, or goes on"),
+        (seen(running_system=None), "it does not report which system it runs"),
+        (noted(activating=NEW), f"the activation of {NEW} failed or is in progress"),
         (noted(failed=f"{OLD} {NEW}"), f"its profile leads to {NEW}, which was found unhealthy"),
         (replace(SEEN, generations=Generations(paths={1: NEW})), "its profile leads to no system"),
         (replace(SEEN, generations=Generations(directory=False)), "its profile leads to no system"),
