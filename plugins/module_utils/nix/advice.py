@@ -29,6 +29,16 @@ def _safe_directory(found: re.Match[str]) -> str:
     )
 
 
+def _builder(found: re.Match[str]) -> str:
+    system = next(text for text in found.groups() if text is not None)
+    if system.endswith("-darwin"):
+        return "That is for macOS, which no container runs. Name a system that nixpkgs.lib.nixosSystem makes."
+    return (
+        f"That is for {system}, or needs a feature that {{host}} does not have. Set nixpkgs.hostPlatform to this "
+        "host's, name a machine that builds it with 'builders', or see 'system-features' in nix.conf."
+    )
+
+
 def _plainly(advice: str) -> Callable[[re.Match[str]], str]:
     return lambda found: advice
 
@@ -80,6 +90,13 @@ _HINTS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (
         re.compile(r"is not tracked by Git|does not exist in Git repository"),
         _plainly("A flake in a git tree has only the files that git knows. Add the file with 'git add'."),
+    ),
+    (
+        # Nix up to 2.30, and later.
+        re.compile(
+            r"a '([a-z0-9_]+-[a-z]+)' with features .* is required to build|Required system: '([a-z0-9_]+-[a-z]+)'"
+        ),
+        _builder,
     ),
     (
         re.compile(r"does not provide attribute"),

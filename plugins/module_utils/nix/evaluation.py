@@ -26,6 +26,7 @@ from .eval_jobs import FEWEST, eval_jobs_command, evaluate_jobs
 from .evaluation_cache import EvaluationCache, key_of, surroundings_of
 from .flakes import Sources, lock_warnings, metadata_arguments, sources_from, without_links
 from .formats import system_from
+from .not_systems import explained
 from .process import NixCommand, NixError
 from .sources import File, Flake, NixOptions, Source, StorePath, System
 from .temporary_roots import lost
@@ -58,6 +59,7 @@ def evaluate(
     pure = [entry for entry in rest if isinstance(entry[0], Flake) and not entry[1].impure]
     found.update(work.of_flakes(pure))
     found.update(work.in_chunks([entry for entry in rest if entry not in pure], {}))
+    found.update(explained(nix, {entry: one for entry, one in found.items() if isinstance(one, FleetError)}))
     return {entry: found[entry] for entry in entries}
 
 
@@ -210,7 +212,8 @@ def _installable(entry: Declared, looks: Mapping[_Place, Sources | FleetError]) 
     """Return the argument for nix: a flake by its revision, if it has one."""
     source = entry[0]
     if not isinstance(source, Flake):
-        return _name(entry)
+        # Of a set in a file, nix would build all, and of an empty one nothing: which of them is whose is not told.
+        return f"{_name(entry)}.outPath"
     look = looks.get(_place(entry))
     reference = look.reference if isinstance(look, Sources) else without_links(source.reference)
     return replace(source, reference=reference).installable

@@ -13,6 +13,9 @@ from ..errors import FleetError
 from ..paths import STORE_DIR
 from .sources import System
 
+# A hash in base 32, and a dash.
+_HASH_LENGTH = 33
+
 
 def valid_paths_from(answer: Any) -> set[str]:
     """Return the valid paths of ``nix path-info --json``.
@@ -36,6 +39,12 @@ def system_from(entry: Mapping[str, Any], installable: str) -> System:
         raise FleetError(
             f"{installable}: nix does not know its store path before it is built.",
             "Content-addressed systems are not supported. Turn contentAddressedByDefault off.",
+        )
+    # nix-darwin: modules/system/default.nix
+    if _path(path).removeprefix(f"{STORE_DIR}/")[_HASH_LENGTH:].startswith("darwin-system-"):
+        raise FleetError(
+            f"{installable} is a system of macOS, made by nix-darwin.",
+            "A container runs NixOS. Name a system that nixpkgs.lib.nixosSystem makes.",
         )
     return System(path=_path(path), derivation=_path(entry["drvPath"]))
 

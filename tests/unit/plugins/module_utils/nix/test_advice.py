@@ -41,6 +41,20 @@ SAID = [
     ),
     ("error: writing to file: No space left on device", "df -h"),
     ("error: path '/srv/a/x.nix' does not exist in Git repository \"/srv/a\"", "git add"),
+    # Nix 2.26.3, then 2.31
+    (
+        "error: a 'aarch64-darwin' with features {} is required to build "
+        "'/nix/store/ihq201pbz8s5avn8mx3c0k10bsanavh5-d.drv', "
+        "but I am a 'x86_64-linux' with features {benchmark, big-parallel, nixos-test, uid-range}",
+        "macOS",
+    ),
+    (
+        "error: Cannot build '/nix/store/ihq201pbz8s5avn8mx3c0k10bsanavh5-d.drv'.\n"
+        "       Reason: required system or feature not available\n"
+        "       Required system: 'aarch64-linux' with features {}\n"
+        "       Current system: 'x86_64-linux' with features {benchmark, big-parallel, kvm, nixos-test}",
+        "nixpkgs.hostPlatform",
+    ),
     ("error: flake 'path:/srv/a' does not provide attribute 'nixosConfigurations.\"w\"'", "builtins.attrNames"),
 ]
 

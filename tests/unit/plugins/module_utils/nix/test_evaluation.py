@@ -39,7 +39,7 @@ if "metadata" in words:
     path = "/nix/store/" + state["version"] * 32 + "-source"
     print(json.dumps({"locked": locked, "locks": {}, "url": url, "path": path}))
     sys.exit(0)
-names = [re.findall('"(.*)"', one)[0] if "#" in one else one for one in operands]
+names = [re.findall('"(.*)"', one)[0] if "#" in one else one.removesuffix(".outPath") for one in operands]
 for name in names:
     if name in state.get("bad", []):
         sys.exit(f"error: {name} is bad")

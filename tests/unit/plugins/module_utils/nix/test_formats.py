@@ -58,3 +58,9 @@ def test_which_system_it_is(entry: dict[str, Any]) -> None:
 def test_a_system_without_a_path_before_its_build(outputs: Any) -> None:
     with pytest.raises(FleetError, match="web: nix does not know its store path"):
         system_from({"drvPath": f"{THERE}.drv", "outputs": outputs}, "web")
+
+
+def test_a_system_of_another_kind() -> None:
+    path = THERE.replace("source", "darwin-system-25.05.abcdef")
+    with pytest.raises(FleetError, match="web is a system of macOS"):
+        system_from({"drvPath": f"{path}.drv", "outputs": {"out": path}}, "web")
