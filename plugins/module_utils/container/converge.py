@@ -14,9 +14,8 @@ from functools import partial
 from ..errors import ConflictError, FleetError, NotTriedError
 from ..names import lxc_name
 from ..nix.bootable import can_switch, check_boots_here
-from ..nix.evaluation import Declared
 from ..nix.profiles import Generations, read_generations
-from ..nix.sources import System
+from ..nix.sources import Declared, System
 from ..text import incus_command
 from .apply import apply_step
 from .builds import Builds

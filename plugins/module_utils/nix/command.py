@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ..errors import FleetError
-from .evaluation import Declared, build_arguments, evaluate
+from .evaluation import build_arguments, evaluate
 from .formats import valid_paths_from
 from .process import NixCommand, NixError
-from .sources import NixOptions, System
+from .sources import Declared, NixOptions, System
 from .temporary_roots import kept, lost
 
 #: A system, and how nix is called for it.

@@ -28,10 +28,9 @@ from .flakes import Sources, lock_warnings, metadata_arguments, sources_from, wi
 from .formats import system_from
 from .not_systems import explained
 from .process import NixCommand, NixError
-from .sources import File, Flake, NixOptions, Source, StorePath, System
+from .sources import Declared, File, Flake, NixOptions, StorePath, System
 from .temporary_roots import lost
 
-Declared: TypeAlias = tuple[Source, NixOptions]
 Found: TypeAlias = dict[Declared, "System | FleetError"]
 # A flake, and how nix is called for it: of what is equal here, nix is asked once.
 _Place: TypeAlias = tuple[str, NixOptions]

@@ -16,8 +16,9 @@ from ..errors import FleetError
 from .advice import CODE
 from .flakes import without_links
 from .process import NixCommand, NixError
-from .sources import File, Flake, NixOptions, Source, StorePath
+from .sources import Declared, File, Flake, NixOptions, StorePath
 
+# One that is evaluated.
 Failed: TypeAlias = "tuple[Flake | File, NixOptions]"
 
 # A file that is a function is called without arguments, which a NixOS module does not take.
@@ -77,14 +78,14 @@ _WORDS = {
 }
 
 
-def explained(nix: NixCommand, failed: Mapping[tuple[Source, NixOptions], FleetError]) -> dict[Failed, FleetError]:
+def explained(nix: NixCommand, failed: Mapping[Declared, FleetError]) -> dict[Declared, FleetError]:
     """Return better errors for those of ``failed`` that are about what an attribute is. It asks once for a source."""
     by_place: dict[tuple[str, NixOptions, bool], list[Failed]] = {}
     for (source, options), error in failed.items():
         if not isinstance(source, StorePath) and _is_of_an_attribute(error, source):
             place = source.path if isinstance(source, File) else without_links(source.reference)
             by_place.setdefault((place, options, isinstance(source, File)), []).append((source, options))
-    found: dict[Failed, FleetError] = {}
+    found: dict[Declared, FleetError] = {}
     for (place, options, is_file), entries in by_place.items():
         paths = [_path(source) for source, _options in entries]
         try:
@@ -94,9 +95,9 @@ def explained(nix: NixCommand, failed: Mapping[tuple[Source, NixOptions], FleetE
             # Then nix's own words have to do.
             continue
         for entry, kind in zip(entries, kinds, strict=True):
-            error = _thrown(nix, entry) if kind is None else error_of(entry[0], kind)
-            if error is not None:
-                found[entry] = error
+            better = _thrown(nix, entry) if kind is None else error_of(entry[0], kind)
+            if better is not None:
+                found[entry] = better
     return found
 
 

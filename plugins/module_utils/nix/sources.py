@@ -73,6 +73,8 @@ class StorePath:
 
 
 Source: TypeAlias = Flake | File | StorePath
+#: A source, and how nix is called for it.
+Declared: TypeAlias = tuple[Source, NixOptions]
 
 
 def source_from(params: Mapping[str, Any], name: str) -> Source | None:

@@ -15,10 +15,9 @@ from ..names import project_name, word
 from ..paths import store_object
 from .bootable import check_system
 from .command import Nix
-from .evaluation import Declared
 from .profiles import explained, make_profile, remove_half_made, replace_link
 from .push import Push, missing_there, push_to
-from .sources import NixOptions, System
+from .sources import Declared, NixOptions, System
 
 _ROOTS_DIR = "/nix/var/nix/gcroots/inx-systems"
 

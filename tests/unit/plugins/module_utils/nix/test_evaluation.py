@@ -15,10 +15,17 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix import evaluation
-from ansible_collections.inx.fleet.plugins.module_utils.nix.evaluation import Declared, evaluate
+from ansible_collections.inx.fleet.plugins.module_utils.nix.evaluation import evaluate
 from ansible_collections.inx.fleet.plugins.module_utils.nix.evaluation_cache import EvaluationCache
 from ansible_collections.inx.fleet.plugins.module_utils.nix.process import NixCommand
-from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import File, Flake, NixOptions, StorePath, System
+from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import (
+    Declared,
+    File,
+    Flake,
+    NixOptions,
+    StorePath,
+    System,
+)
 
 # The state is a file: the version of the sources, the names of bad systems, and what happens meanwhile.
 NIX = """#!/usr/bin/env python3

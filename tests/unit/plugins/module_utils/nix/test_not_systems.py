@@ -14,9 +14,13 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.advice import CODE
-from ansible_collections.inx.fleet.plugins.module_utils.nix.not_systems import error_of, explained, look_arguments
+from ansible_collections.inx.fleet.plugins.module_utils.nix.not_systems import (
+    error_of,
+    explained,
+    look_arguments,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.nix.process import NixCommand, NixError
-from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import File, Flake, NixOptions
+from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import Declared, File, Flake, NixOptions
 
 WEB = Flake(reference="/srv/a", attribute="web")
 SAID = [
@@ -91,13 +95,13 @@ def test_other_errors_stay_as_they_are(said: str, tmp_path: Path) -> None:
 
 def test_one_look_for_all_of_a_flake(tmp_path: Path) -> None:
     db = Flake(reference="/srv/a", attribute="db")
-    failed = {(one, NixOptions()): NixError("No.", SAID[0], CODE) for one in (WEB, db)}
+    failed: dict[Declared, FleetError] = {(one, NixOptions()): NixError("No.", SAID[0], CODE) for one in (WEB, db)}
     found = explained(_nix(tmp_path, [{"is": "app"}, {"is": "int"}]), failed)
     assert ["an app" in str(found[WEB, NixOptions()]), "an integer" in str(found[db, NixOptions()])] == [True, True]
 
 
 def test_what_throws_says_it_though_nix_remembers_only_that_it_failed(tmp_path: Path) -> None:
-    failed = {(WEB, NixOptions()): NixError("No.", SAID[1], CODE)}
+    failed: dict[Declared, FleetError] = {(WEB, NixOptions()): NixError("No.", SAID[1], CODE)}
     assert "no such machine" in str(explained(_nix(tmp_path, [None]), failed)[WEB, NixOptions()])
 
 
