@@ -279,8 +279,6 @@ def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
         raise cannot_switch(name, system)
     _await_commands(host, container)
     await_boot(host.incus, container, system)
-    instance = host.incus.instance(name)
-    on_trial = "" if instance is None else instance.config.get(ACTIVATING, "")
     host.incus.note(name, {ACTIVATING: system})
     if action == "test":
         link_test(container.profile_dir, system)
@@ -290,7 +288,7 @@ def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
         # One that goes on may make it the current one yet, and the next run is to know that it is not proven then.
         if not error.goes_on:
             with cleaning_up(error, "Noting that it was not tried"):
-                host.incus.note(name, {ACTIVATING: on_trial})
+                host.incus.note(name, {ACTIVATING: step.before.get("activating", "")})
         raise
     if container.health is None:
         host.incus.note(name, {ACTIVATING: ""})

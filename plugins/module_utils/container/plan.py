@@ -285,7 +285,7 @@ def _activate_step(declared: Container, wanted: System, instance: Instance, runs
     if not wanted.switches:
         raise cannot_switch(declared.name, wanted.path)
     after = {"running_system": wanted.path, "activation": declared.activation}
-    yield new_step("activate", declared.name, summary, {"running_system": runs}, after)
+    yield new_step("activate", declared.name, summary, {"running_system": runs, **_on_trial(instance)}, after)
 
 
 def _update_step(name: str, differs: Change) -> Iterator[Step]:

@@ -202,8 +202,10 @@ def test_only_a_switch_that_goes_on_keeps_its_system_on_trial(
     monkeypatch.setattr(apply, "can_switch", lambda _system: True)
     monkeypatch.setattr(apply, "await_boot", lambda *_arguments: None)
     monkeypatch.setattr(apply, "switch_and_verify", refused)
-    incus = SwitchingIncus({ACTIVATING: OLD})
-    step = Step(action="activate", container="web", summary="", after={"running_system": NEW, "activation": "switch"})
+    # The step before has put it on trial, and this is what the plan found.
+    incus = SwitchingIncus({ACTIVATING: NEW})
+    after = {"running_system": NEW, "activation": "switch"}
+    step = Step(action="activate", container="web", summary="", before={"activating": OLD}, after=after)
     plan = Plan(container=Container(name="web", health=Health()), steps=(step,))
     with pytest.raises(NotTriedError):
         apply_step(Host(incus=incus, nix=None), plan, step)  # type: ignore[arg-type]
