@@ -14,6 +14,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
+from ansible.module_utils.errors import UnsupportedError
 
 from .container.declaration import Container, ContainerSet, container_from, container_set_from
 from .container.precedence import laid_over, without_nulls
@@ -254,10 +255,17 @@ def _validated(name: str, declared: Mapping[str, Any], options: Mapping[str, Any
     """
     result = ArgumentSpecValidator(options, **rules).validate(declared)
     if result.error_messages:
-        problems = ". ".join(message.rstrip(".") for message in result.error_messages)
+        problems = ". ".join(_refusal(error) for error in result.errors.errors)
         raise FleetError(f"{name}: {problems}.", "See 'ansible-doc inx.fleet.inx_container'.")
     validated: dict[str, Any] = result.validated_parameters
     return validated
+
+
+def _refusal(error: Exception) -> str:
+    """Return Ansible's words without those that say nothing here: the list of all forty options."""
+    if isinstance(error, UnsupportedError):
+        return f"unsupported parameters: {str(error).partition('. Supported parameters')[0]}"
+    return str(error).rstrip(".")
 
 
 def _refused_entries(raw: Mapping[str, Any]) -> list[str]:

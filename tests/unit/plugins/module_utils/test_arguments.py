@@ -61,7 +61,7 @@ def test_entries_are_as_they_were_given(given: Given) -> None:
     ("options", "parameters", "words"),
     [
         (SET_OPTIONS, {"containers": [{"name": "db"}, {"name": "web", "force": "maybe"}]}, ["web: ", "'force'"]),
-        (SET_OPTIONS, {"containers": [{"name": "web", "flakes": "."}]}, ["web: flakes. Supported parameters"]),
+        (SET_OPTIONS, {"containers": [{"name": "web", "flakes": "."}]}, ["web: unsupported parameters: flakes"]),
         (
             SET_OPTIONS,
             {"containers": [{"name": "db", "persist": [{}]}, {"name": "ok"}, {"name": "web", "state": "up"}]},
