@@ -401,6 +401,8 @@ options:
       degraded:
         description:
           - Whether a system with failed units is healthy.
+          - Without it, failed units make a system unhealthy. Units that had failed before the switch to it cause no
+            rollback.
         type: bool
         default: false
       rollback:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from .redaction import redacted
@@ -69,7 +69,30 @@ class RefusedError(FleetError):
 
 
 class UnhealthyError(FleetError):
-    """A system runs, or was to run, and does not do what its container's ``health`` asks for."""
+    """A system runs, or was to run, and does not do what its container's ``health`` asks for.
+
+    ``failed_before`` are the units that had failed before a switch to it.
+    """
+
+    def __init__(self, problem: str, advice: str, failed_before: Collection[str] = ()) -> None:
+        super().__init__(problem, advice)
+        self.failed_before = frozenset(failed_before)
+
+
+class DegradedError(UnhealthyError):
+    """A system is up, and ``units`` are failed there, which its container's ``health`` does not allow."""
+
+    def __init__(self, problem: str, advice: str, units: Collection[str]) -> None:
+        super().__init__(problem, advice)
+        self.units = frozenset(units)
+
+    def had_failed(self, before: Collection[str]) -> bool:
+        """Return whether all of these units had failed before, so that no switch is to blame."""
+        return bool(self.units) and self.units <= set(before)
+
+
+class NoWorseError(FleetError):
+    """After a switch the units are failed that had failed before it. To go back would mend nothing."""
 
 
 class NotTriedError(FleetError):

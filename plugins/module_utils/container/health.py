@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from ..errors import FleetError, LateError, NotTriedError, UnhealthyError
+from ..errors import DegradedError, FleetError, LateError, NotTriedError, UnhealthyError
 from ..incus.client import Execution, Incus
 from ..incus.models import Instance
 from ..text import incus_command, quoted, tail
@@ -49,7 +49,7 @@ def wait_until_up(incus: Incus, container: Container, system: str) -> list[str]:
     if "system" in wait.conditions:
         state = _poll(incus, name, wait.timeout, "its system is not up", lambda: _booted(incus, name, system))
         if state == "degraded":
-            warnings.append(f"{name} is degraded: {_failed_units_text(incus, name, system)}")
+            warnings.append(f"{name} is degraded: {_units_text(failed_units(incus, name, system))}")
     _wait_for_addresses(incus, container)
     return warnings
 
@@ -77,9 +77,11 @@ def verify(incus: Incus, container: Container, system: str) -> list[str]:
     look = _is_current if health.command_only else _settled
     state = _poll(incus, name, health.timeout, "its system is not up", lambda: look(incus, name, system))
     if state == "degraded" and not health.degraded:
-        raise UnhealthyError(
-            f"units failed: {_failed_units_text(incus, name, system)}.",
+        units = failed_units(incus, name, system)
+        raise DegradedError(
+            f"units failed: {_units_text(units)}.",
             f"See '{_journal_command(incus, name)}', or declare 'degraded: true' in 'health' to let it be.",
+            units,
         )
     _run_command(incus, name, health, deadline)
     _wait_for_addresses(incus, container)
@@ -262,8 +264,8 @@ def failed_units(incus: Incus, name: str, system: str) -> list[str]:
     return [line.split()[0] for line in lines if line.split()]
 
 
-def _failed_units_text(incus: Incus, name: str, system: str) -> str:
-    return ", ".join(failed_units(incus, name, system)) or "(none is listed)"
+def _units_text(units: Sequence[str]) -> str:
+    return ", ".join(units) or "(none is listed)"
 
 
 def journal(incus: Incus, name: str, system: str) -> list[str]:

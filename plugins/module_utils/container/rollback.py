@@ -6,11 +6,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import FleetError, LateError, NotTriedError, RefusedError, UnhealthyError, cleaning_up
+from ..errors import (
+    DegradedError,
+    FleetError,
+    LateError,
+    NotTriedError,
+    NoWorseError,
+    RefusedError,
+    UnhealthyError,
+    cleaning_up,
+)
 from ..incus.client import Incus
 from ..incus.host_mounts import check_root, host_mount_points
 from ..names import lxc_name
@@ -154,6 +163,10 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], list[str]
         warnings = bring_up()
     except (UnhealthyError, RefusedError) as error:
         raise _gone_back(host, plan, system, error) from error
+    except NoWorseError as error:
+        with cleaning_up(error, "Noting that it is not on trial"):
+            host.incus.note(container.name, {ACTIVATING: ""})
+        raise
     _note_good(host, container, system)
     return warnings
 
@@ -187,7 +200,8 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
         known = [path for path in failed_systems(host.incus.instance(name)) if path != bad]
         # Remembered before anything else: a run that is killed now is finished by the next one.
         host.incus.note(name, {FAILED: " ".join([*known, bad][-_FAILED_KEPT:])})
-        return_to(host, container, fallback)
+        failed_before = why.failed_before if isinstance(why, UnhealthyError) else frozenset()
+        still_failed = return_to(host, container, fallback, failed_before)
     except FleetError as error:
         now = None
         with suppress(FleetError):
@@ -202,9 +216,9 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
             f"{text}{name} runs {now or 'nothing'} now.",
             f"See '{incus_command(container.project, 'info', '--show-log', name)}', and run again.",
         )
+    state = f"where {', '.join(sorted(still_failed))} had failed before" if still_failed else "and is healthy with it"
     return RolledBackError(
-        f"{problem}\n{name} went back to generation {number}, {good}, and is healthy with it. "
-        f"{bad} is remembered as bad.",
+        f"{problem}\n{name} went back to generation {number}, {good}, {state}. {bad} is remembered as bad.",
         "Declare another system, or 'health: {retry_failed: true}' to try this one again.",
         step,
     )
@@ -229,17 +243,29 @@ def _way_back(host: Host, plan: Plan, bad: str) -> Generation | str:
     return fallback
 
 
-def return_to(host: Host, container: Container, fallback: Generation) -> None:
-    """Make a generation current, and run its system; by a new boot if it cannot be switched to."""
+def return_to(
+    host: Host, container: Container, fallback: Generation, failed_before: Collection[str] = ()
+) -> Collection[str]:
+    """Make a generation current, and run its system; by a new boot if it cannot be switched to.
+
+    Return the units that are failed there as they were before, which does not make it a healthy one.
+    """
     select_generation(container.profile_dir, fallback.number)
-    if not _switches_back(host, container, fallback.system):
+    if not _switches_back(host, container, fallback.system, failed_before):
         reboot(host, container, force=True)
-    verify(host.incus, container, fallback.system)
+    try:
+        verify(host.incus, container, fallback.system)
+    except DegradedError as error:
+        if not error.had_failed(failed_before):
+            raise
+        host.incus.note(container.name, {ACTIVATING: ""})
+        return error.units
     _note_good(host, container, fallback.system)
+    return ()
 
 
-def _switches_back(host: Host, container: Container, good: str) -> bool:
-    """Switch to ``good`` and return whether it is healthy then. A half-started system cannot switch."""
+def _switches_back(host: Host, container: Container, good: str, failed_before: Collection[str]) -> bool:
+    """Switch to ``good`` and return whether it is as healthy as before. A half-started system cannot switch."""
     name = container.name
     if running_system(host, name) is None:
         return False
@@ -251,12 +277,12 @@ def _switches_back(host: Host, container: Container, good: str) -> bool:
         # If it has never been left it goes on, unless a switch that hangs may leave it yet.
         if running_system(host, name) != good or host.incus.runs_commands(name):
             return False
-    return _is_healthy(host, container, good)
+    return _is_healthy(host, container, good, failed_before)
 
 
-def _is_healthy(host: Host, container: Container, system: str) -> bool:
+def _is_healthy(host: Host, container: Container, system: str, failed_before: Collection[str]) -> bool:
     try:
         verify(host.incus, container, system)
-    except UnhealthyError:
-        return False
+    except UnhealthyError as error:
+        return isinstance(error, DegradedError) and error.had_failed(failed_before)
     return True

@@ -15,7 +15,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from ..errors import FleetError, LateError, NotTriedError, RefusedError, UnhealthyError, cleaning_up
+from ..errors import (
+    DegradedError,
+    FleetError,
+    LateError,
+    NotTriedError,
+    NoWorseError,
+    RefusedError,
+    UnhealthyError,
+    cleaning_up,
+)
 from ..incus.client import Execution, Incus
 from ..nix.bootable import can_switch, cannot_switch
 from ..text import incus_command, quoted
@@ -59,7 +68,8 @@ class Switched:
 def switch_and_verify(incus: Incus, container: Container, system: str, action: str) -> list[str]:
     """Switch to ``system``, and return warnings once it is up and does what ``health`` asks for.
 
-    Raises NotTriedError when it did not become the current one, and UnhealthyError when it did and is not well.
+    Raises NotTriedError when it did not become the current one, UnhealthyError when it did and is not well, and
+    NoWorseError when that is for what had failed before.
     """
     switched = switch(incus, container, system, action, container.wait.timeout)
     if not switched.complaint:
@@ -71,7 +81,13 @@ def switch_and_verify(incus: Incus, container: Container, system: str, action: s
     try:
         warnings = verify(incus, container, system)
     except UnhealthyError as error:
-        raise UnhealthyError(f"{switched.complaint}\n{error.problem}", error.advice) from error
+        problem = f"{switched.complaint}\n{error.problem}"
+        if isinstance(error, DegradedError) and error.had_failed(switched.before):
+            raise NoWorseError(
+                f"{problem} They had failed before, so {container.name} keeps the new system.",
+                "Fix them and run again, or declare 'degraded: true' in 'health' to let them be.",
+            ) from error
+        raise UnhealthyError(problem, error.advice, switched.before) from error
     if health is not None:
         return warnings
     units = failed_units(incus, container.name, system)
@@ -89,7 +105,8 @@ def switch(incus: Incus, container: Container, system: str, action: str, patienc
     if not can_switch(system):
         raise cannot_switch(name, system)
     was = _current(incus, name)
-    before = failed_units(incus, name, was) if was is not None else []
+    # Of one that ran before, as after a run that was killed, nobody knows what had failed before it.
+    before = failed_units(incus, name, was) if was is not None and was != system else []
     try:
         done = _run(incus, container, system, action, patience)
     except LateError as error:

@@ -11,14 +11,20 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from ansible_collections.inx.fleet.plugins.module_utils.container import rollback
 from ansible_collections.inx.fleet.plugins.module_utils.container.apply import apply_step
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
 from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
-from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError, RefusedError, cleaning_up
+from ansible_collections.inx.fleet.plugins.module_utils.errors import (
+    DegradedError,
+    FleetError,
+    RefusedError,
+    cleaning_up,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generation
-from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import FAILED, HEALTHY
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, FAILED, HEALTHY
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD
 
 GONE = FleetError("Could not update web: Incus says: not found.", "See the log.")
@@ -92,3 +98,27 @@ def test_there_is_no_way_back_from_a_system_to_itself() -> None:
 def test_a_bad_system_is_left_for_another_one() -> None:
     error = failed_start(FailingIncus(), Generation(number=1, system=NEW))
     assert "Going back to generation 1" in error.problem
+
+
+@pytest.mark.parametrize(("failed", "is_back"), [({"legacy.service"}, True), ({"legacy.service", "x.service"}, False)])
+def test_a_container_is_back_when_no_more_is_failed_than_before(
+    monkeypatch: pytest.MonkeyPatch, *, failed: set[str], is_back: bool
+) -> None:
+    def degraded(*_arguments: object) -> list[str]:
+        raise DegradedError("units failed.", "See the journal.", failed)
+
+    boots: list[str] = []
+    monkeypatch.setattr(rollback, "select_generation", lambda *_arguments: None)
+    monkeypatch.setattr(rollback, "running_system", lambda *_arguments: NEW)
+    monkeypatch.setattr(rollback, "switch", lambda *_arguments: None)
+    monkeypatch.setattr(rollback, "verify", degraded)
+    monkeypatch.setattr(rollback, "reboot", lambda *_arguments, force: boots.append("web"))
+    incus = FailingIncus(instances={"web": Instance(name="web", config={ACTIVATING: NEW})})
+    arguments = (Host(incus=incus, nix=None), Container(name="web", health=Health()), Generation(number=1, system=OLD))  # type: ignore[arg-type]
+    if is_back:
+        assert rollback.return_to(*arguments, ["legacy.service"]) == {"legacy.service"}
+        assert incus.instances["web"].config[ACTIVATING] == ""
+    else:
+        with pytest.raises(DegradedError):
+            rollback.return_to(*arguments, ["legacy.service"])
+    assert boots == ([] if is_back else ["web"])

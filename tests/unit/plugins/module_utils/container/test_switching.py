@@ -9,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.inx.fleet.plugins.module_utils.container import switching
 from ansible_collections.inx.fleet.plugins.module_utils.container.booting import started_at, with_running_systems
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
 from ansible_collections.inx.fleet.plugins.module_utils.container.switching import Meaning, meaning
-from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.errors import (
+    DegradedError,
+    FleetError,
+    NoWorseError,
+    UnhealthyError,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Execution
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Server
 from ansible_collections.inx.fleet.plugins.module_utils.nix import bootable
 from ansible_collections.inx.fleet.plugins.module_utils.nix.bootable import can_switch, check_boots_here, check_system
@@ -46,6 +54,42 @@ from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import 
 )
 def test_what_is_current_says_whether_it_was_tried(code: int, was: str, now: str, right: Meaning) -> None:
     assert meaning(code, was=was, now=now, system=NEW) == right
+
+
+LEGACY, HELLO = "legacy.service", "hello.service"
+
+
+@pytest.mark.parametrize(
+    ("was", "before", "after", "error"),
+    [
+        (OLD, [LEGACY], [LEGACY], NoWorseError),
+        (OLD, [LEGACY, HELLO], [LEGACY], NoWorseError),
+        (OLD, [LEGACY], [LEGACY, HELLO], UnhealthyError),
+        (OLD, [], [LEGACY], UnhealthyError),
+        # A run that was killed has switched to it: what has failed is of this system.
+        (NEW, [LEGACY], [LEGACY], UnhealthyError),
+        # Nobody could say which units.
+        (OLD, [LEGACY], [], UnhealthyError),
+    ],
+)
+def test_a_system_is_not_left_for_what_had_failed_before_it(
+    monkeypatch: pytest.MonkeyPatch, was: str, before: list[str], after: list[str], error: type[FleetError]
+) -> None:
+    def degraded(*_arguments: object) -> list[str]:
+        raise DegradedError("units failed.", "See the journal.", after)
+
+    runs = iter([was, NEW])
+    done = Execution(code=4, stdout="", stderr="the following units failed")
+    monkeypatch.setattr(switching, "can_switch", lambda _system: True)
+    monkeypatch.setattr(switching, "asks_systemd", lambda _system: True)
+    monkeypatch.setattr(switching, "failed_units", lambda *_arguments: before)
+    monkeypatch.setattr(switching, "verify", degraded)
+    monkeypatch.setattr(switching, "_current", lambda *_arguments: next(runs))
+    monkeypatch.setattr(switching, "_run", lambda *_arguments: done)
+    with pytest.raises(FleetError) as raised:
+        switching.switch_and_verify(None, Container(name="web", health=Health()), NEW, "switch")  # type: ignore[arg-type]
+    assert type(raised.value) is error
+    assert getattr(raised.value, "failed_before", set()) <= set(before)
 
 
 def made(directory: Path, *parts: str) -> str:
