@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Locks on directories. The kernel ends them with the process that holds them, so that none is ever stale."""
+"""Locks on directories. The kernel releases them with their process, so that none is ever stale."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Paths on the host that several parts share, and the store paths among them."""
+"""Paths on the host that several packages use, and store paths."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Carrying out the steps of a plan, each of which can be repeated after a run that was killed."""
+"""Apply the steps of a plan. Each step can be repeated after a run that was killed."""
 
 from __future__ import annotations
 

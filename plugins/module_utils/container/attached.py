@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ports of the host that lead into a container, and directories of the host in it, as they are declared."""
+"""Published ports and bind mounts, as they are declared."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which systems run, when some of the containers have only just been started by somebody else."""
+"""Which systems run, if other programs have just started some of the containers."""
 
 from __future__ import annotations
 

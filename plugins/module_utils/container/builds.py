@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The builds of a run, as jobs that containers come after: what hangs holds up none that does not need it."""
+"""Builds of a run, as jobs that containers wait for. A build that hangs delays no container that does not need it."""
 
 from __future__ import annotations
 

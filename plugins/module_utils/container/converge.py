@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Evaluate, observe, plan, build, apply: the one way in which the modules change containers, one or a hundred."""
+"""Evaluate, observe, plan, build and apply: how the modules change containers, one or a hundred."""
 
 from __future__ import annotations
 

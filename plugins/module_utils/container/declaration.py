@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the user asked for, validated.
+"""Declarations of containers, validated.
 
 Nothing here looks at a server or at the file system: what can be refused from
 the declaration alone is refused here, before anything else happens.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What an instance should be: its config, devices and profiles, and what of them is refused.
+"""Desired config, devices and profiles of an instance. Refuses what is not possible.
 
 Pure, as the plan that it serves.
 """

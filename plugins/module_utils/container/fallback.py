@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Generations to choose and to fall back to, and what is remembered of systems. Pure."""
+"""Generations to choose and to fall back to, and systems that are remembered as good or bad. Pure."""
 
 from __future__ import annotations
 

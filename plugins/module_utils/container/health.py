@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Waiting for a container that was started or switched, and telling whether it does what it should.
+"""Wait for a container after a start or a switch, and check its health.
 
 What a container says is not trusted: it is cut, and made fit for a message.
 """

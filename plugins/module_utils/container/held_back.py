@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a plan that cannot be carried out means for those that come after it. Pure."""
+"""Containers that wait for one whose plan has failed. Pure."""
 
 from __future__ import annotations
 

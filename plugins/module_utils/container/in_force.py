@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a running container runs with, beside what it is to have: the settings that wait for its next start. Pure."""
+"""Settings of a running container that wait for its next start. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The mount tree of a container: all that is mounted in it, in the order of a start, and what would hide what. Pure."""
+"""The mount tree of a container: all mounts in the order of a start, and which ones would hide others. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The tmpfs and the volumes that a container should have, and what of them is refused.
+"""Desired tmpfs and volumes of a container. Refuses what is not possible.
 
 Pure, as the plan that it serves.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Observe all that the plan for containers depends on."""
+"""Observe everything that the plan for containers depends on."""
 
 from __future__ import annotations
 

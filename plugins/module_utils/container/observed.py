@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What was seen on the host: plain data, made by the two files that do I/O."""
+"""Observations of the host, as plain data."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""On which member of a cluster a container belongs.
+"""The cluster member that a container belongs to.
 
 A container's Nix profile has to be on the member that runs it, so the same declaration is
 given to every member, and each takes what belongs to it. Pure: members that see the same

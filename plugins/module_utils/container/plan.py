@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From what is declared and what was observed to the steps between them.
+"""Plan the steps from what was observed to what is declared.
 
 Pure: no server, no file system, no clock. Check mode shows these steps, a
 normal run applies the same ones, so the two cannot disagree.

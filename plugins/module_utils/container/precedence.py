@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Precedence of declarations: a container's own over what it shares with others, per choice and not per key. Pure.
+"""Precedence of declarations: an entry overrides defaults per choice, not per key. Pure.
 
 The table for users is in roles/containers/README.md.
 """

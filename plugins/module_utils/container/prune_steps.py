@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Steps that remove what no container needs any more of its profile. Pure."""
+"""Steps that remove generations that a container no longer needs. Pure."""
 
 from __future__ import annotations
 

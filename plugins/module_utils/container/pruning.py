@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Removal of old generations of all containers of a host, before a garbage collection."""
+"""Remove old generations of all containers of a host, before a garbage collection."""
 
 from __future__ import annotations
 

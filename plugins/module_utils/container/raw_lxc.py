@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lines of raw.lxc that an instance has: its profiles', its own, and ours. Pure."""
+"""Lines of raw.lxc of an instance: those of its profiles, its own, and the one of this collection. Pure."""
 
 from __future__ import annotations
 

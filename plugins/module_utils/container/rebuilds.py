@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether a plan starts a container, and with a root that is emptied. Pure."""
+"""Whether a plan starts a container with an emptied root disk. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Outcomes as the modules return them, and as Ansible shows them."""
+"""Results of the modules: outcomes, and diffs as Ansible shows them."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Prove a system healthy, and roll back from one that is not."""
+"""Check the health of a system, and roll back if it is not healthy."""
 
 from __future__ import annotations
 

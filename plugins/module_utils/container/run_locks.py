@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One run at a time for each container of a host, in the order of their arrival.
+"""Locks of containers: one run at a time works on a container, in order of arrival.
 
 A lock is a flock on a file beside the profiles, and so is a place in the queue for it. The kernel frees either with the
 process that has it, however that ends: a file that is left means nothing, and the next run removes it. What is written

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which work goes on side by side, and which waits."""
+"""Schedule of a set: which containers are worked on in parallel, and which wait."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From a declared set, and what was observed of its containers, to a plan for each. Pure."""
+"""Plan each container of a set, and its purge. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Steps of a plan, and the plan that they make. Pure."""
+"""Steps of a plan, and the plan that they form. Pure."""
 
 from __future__ import annotations
 

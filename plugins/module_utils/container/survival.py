@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The order of changes around what ends an instance: what lets it survive comes before, what does not, after.
+"""Order of changes around the stop of an ephemeral instance, so that it survives. Pure.
 
 Pure, as the plan that it serves.
 """

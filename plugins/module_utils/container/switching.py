@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Running switch-to-configuration in a container, and telling what became of it.
+"""Run switch-to-configuration in a container, and interpret its result.
 
 What it ends with is not a verdict on the system (nixpkgs: switch-to-configuration.pl, switch-to-configuration-ng).
 Whether the system became the current one says whether it was tried, and health says whether it is good.

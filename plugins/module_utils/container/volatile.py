@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is volatile of a container's root, and what persists: as declared, and under which names Incus has it."""
+"""Volatile root disks, tmpfs and persistent volumes, as they are declared, and the names that Incus has for them."""
 
 from __future__ import annotations
 

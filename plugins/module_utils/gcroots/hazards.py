@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a container can leave where Nix looks for roots, and that ends a collection with an error before it begins.
+"""Remove what a container can leave among GC roots that would make a garbage collection fail.
 
 Nix passes over a root that is not there (ENOENT, ENOTDIR) or not to be read (EACCES), and gives up at any other error
 (src/libstore/gc.cc, findRoots). The daemon makes a link in gcroots/auto with any text that a client sends, and a

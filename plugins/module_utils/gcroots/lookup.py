@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looking paths up inside running containers, in a process of its own that can be ended.
+"""Look up paths inside running containers, in a process that can be killed.
 
 A container's file systems may answer slowly or never. What looks into them is a
 forked child with a time limit for each container; the parent goes on without it.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Look at containers that do not run, as far as Incus tells of them."""
+"""Look up links in stopped containers, and check whether containers still exist, through Incus."""
 
 from __future__ import annotations
 

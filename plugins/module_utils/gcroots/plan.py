@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which roots the host keeps for its containers: from what was seen to what changes. Pure.
+"""Plan which GC roots to add, move and drop. Pure.
 
 A container is named as liblxc names it: the instance's name, with ``PROJECT_``
 before it outside the default project. A root is a link's path inside the

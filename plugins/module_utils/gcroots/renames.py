@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Roots of containers that get another name, and the record of which container roots were made for.
+"""GC roots of renamed containers, and the record of which container they belong to.
 
 A container is known by what Incus keeps when it is renamed. The record is a file beside Nix's own state, written in one
 step under the lock of the roots. Without it, as after a restore of the roots alone, a renamed container looks like one

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The roots of containers on the host's disk, beside Nix's own.
+"""Directories of GC roots on the host, and locks on them.
 
 A root for the link PATH of a container is the symlink
 ``/nix/var/nix/gcroots/inx-fleet/CONTAINER/PATH``, straight into the store. Its

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The sync: roots on the host for what the links inside containers lead to."""
+"""Sync GC roots on the host with the links inside containers."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Look at instances, profiles, pools and volumes, and change them.
+"""Query and change instances, profiles, storage pools and volumes.
 
 pylxd's models are not used: they ask once per object, and the plan wants one
 request for all of them.

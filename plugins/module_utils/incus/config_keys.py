@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Config keys that a running container gets at its next start, as Incus itself says. Pure."""
+"""Config keys that Incus applies at the next start only. Pure."""
 
 from __future__ import annotations
 

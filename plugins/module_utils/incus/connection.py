@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The connection to Incus: requests, waiting for operations, and errors that say what to do.
+"""Connection to Incus: requests, waiting for operations, and errors with hints.
 
 pylxd gives access to the REST API of https://linuxcontainers.org/incus/docs/main/rest-api/.
 """

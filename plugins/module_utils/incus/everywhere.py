@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Look at the instances of all projects, and at whether those that are not listed exist."""
+"""Query the instances of all projects, and whether unlisted ones exist."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What to do about what Incus refuses, by its words for it. Pure."""
+"""Hints for errors that Incus returns. Pure."""
 
 from __future__ import annotations
 

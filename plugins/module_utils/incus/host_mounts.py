@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Mounts that somebody made on the host below a root disk or a volume: Incus deletes what is in them, too."""
+"""Mounts of the host below a root disk or a volume. Incus would delete their contents."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Incus objects as plain data, and how they are read from its answers. Pure."""
+"""Incus objects as plain data, read from its answers. Pure."""
 
 from __future__ import annotations
 

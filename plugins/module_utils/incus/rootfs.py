@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reading links inside a running container's root from the host, and nothing but links.
+"""Read links inside a running container's root file system, and nothing else.
 
 The container's root controls every path in there. openat2(2) with
 RESOLVE_IN_ROOT makes the kernel keep ".." and absolute symlinks inside the

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The Incus profile that shares the store: what it takes, what it should hold, and what differs. Pure."""
+"""The Incus profile that shares the store: requirements, desired devices, and differences. Pure."""
 
 from __future__ import annotations
 

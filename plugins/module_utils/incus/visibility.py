@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether a list from Incus may lack what this user is not shown.
+"""Whether Incus may hide instances from this user.
 
 Incus leaves out of a list what the user has no permission for, and says nothing. Asked for one instance it answers 403
 to those who may not know, and 404 only when there is none. So a list never proves that something is gone; a 404 does.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What an inventory tells of the containers of a host, out of the answer of one command there. Pure."""
+"""Containers of a host for the inventory, from the output of one command. Pure."""
 
 from __future__ import annotations
 

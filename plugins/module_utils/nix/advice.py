@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Hints for errors that nix reports, by nix's words for them."""
+"""Hints for errors of nix."""
 
 from __future__ import annotations
 

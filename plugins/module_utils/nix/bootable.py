@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a store path must have to boot in a container (nixpkgs: nixos/modules/system/activation/top-level.nix)."""
+"""Check that a store path can boot in a container (nixpkgs: nixos/modules/system/activation/top-level.nix)."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Evaluate many systems within a limit of memory: in chunks, side by side where there is room.
+"""Evaluate many systems within a memory limit: in chunks, in parallel where memory allows.
 
 What one system needs is learned from the chunks that are done. A chunk that fails is halved until the bad systems are
 alone, and one that was killed for memory is done again in smaller ones.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""All that is asked of nix: evaluate, look, build, copy, compare; with JSON wherever nix has it."""
+"""Call nix to evaluate, query, build, copy and compare, with JSON where nix supports it."""
 
 from __future__ import annotations
 

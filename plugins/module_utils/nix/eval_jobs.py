@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""nix-eval-jobs, where the host has it: many systems of a flake in workers that are started again when they grow.
+"""Evaluate with nix-eval-jobs, if the host has it.
 
 What it cannot evaluate, or a version that does not know an option, is left to nix itself, in chunks: only what it did
 evaluate counts.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Evaluate declared systems: which store path each of them is, without building it.
+"""Evaluate declared systems to store paths, without building them.
 
 What was evaluated before is not evaluated again while its sources are the same. Nothing is written into what is read:
 what a flake's lock file lacks is resolved in memory.

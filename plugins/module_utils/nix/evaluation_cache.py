@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What was evaluated before: systems by all that their evaluation depends on.
+"""Cache of evaluations, by everything that they depend on.
 
 A file for each state of a flake, below a directory of root alone; which of them are used last, is seen by their times.
 All of it can be removed at any time. What it names may have been collected: who uses it sees whether it is there.

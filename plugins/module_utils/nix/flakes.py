@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a flake reference leads to now, and all that the evaluation of its systems depends on."""
+"""Resolve flake references, and identify everything that the evaluation depends on."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What nix prints as JSON, in the format of every version from 2.18 on."""
+"""Parse the JSON of nix, in the formats of all versions from 2.18 on."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The command line of nix: one call, in a session of its own.
+"""Run one nix command, in a session of its own.
 
 Commands are run without a shell. What the user declared comes after ``--`` or as the value of an option, so that it is
 never taken for an option. nix, and the ssh and git that it starts, have no terminal to ask at: what they would ask is

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sources of systems, and how nix is called for them, as the user declares them."""
+"""Sources of systems and options of nix, as they are declared."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Systems that are built on one host for the containers of others, and what keeps them in its store."""
+"""Build the systems of containers on other hosts, and create GC roots for them."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Temporary roots: what a run has evaluated is kept from the garbage collector while it waits, builds and applies.
+"""Temporary GC roots for what a run has evaluated, while it waits, builds and applies.
 
 A directory with links for each run that goes on: all below /nix/var/nix/profiles is a root.
 """
