@@ -14,7 +14,7 @@ NAME ?= dev
 IMAGE ?= incus-6.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-faults unit static sanity integration build docs changelog release nixos-eval images lab-up lab-ssh lab-down lab-list bench bench-evaluation demo demo-down demo-picture clean
+.PHONY: help setup test test-faults unit static sanity nox integration build docs changelog release nixos-eval images lab-up lab-ssh lab-down lab-list bench bench-evaluation demo demo-down demo-picture clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -37,6 +37,10 @@ static: ## run ansible-test sanity, the linters, the type checker, and a build o
 
 sanity: ## run ansible-test sanity alone
 	@$(IN_TREE) pytest -v tests/static -k sanity
+
+nox: ## run the checks of antsibull-nox that tests/static lacks
+	@$(IN_TREE) sh -c 'python -m venv "$$INX_FLEET_CACHE/nox" && . "$$INX_FLEET_CACHE/nox/bin/activate" && \
+	pip install --quiet nox==2026.10.20 antsibull-nox==1.10.0 && nox --no-venv --session extra-checks'
 
 integration: ## run integration targets: make integration TARGET=inx_container INCUS=6.0 EXTRA='{"parts": ["drift"]}'
 	@INX_FLEET_TARGET='$(TARGET)' INX_FLEET_INCUS='$(INCUS)' INX_FLEET_EXTRA='$(EXTRA)' $(PYTEST) -v tests/integration

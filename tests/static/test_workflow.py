@@ -28,7 +28,7 @@ def jobs() -> dict[str, Any]:
 def test_it_runs_what_the_makefile_has(jobs: dict[str, Any]) -> None:
     makefile = (COLLECTION / "Makefile").read_text(encoding="utf-8")
     called = re.findall(r"\bmake ([a-z-]+)", yaml.safe_dump(jobs, width=1000))
-    assert {"unit", "static", "integration", "nixos-eval", "release"} <= set(called)
+    assert {"unit", "static", "nox", "integration", "nixos-eval", "release"} <= set(called)
     assert not [target for target in called if not re.search(rf"^{target}:", makefile, re.MULTILINE)]
 
 
