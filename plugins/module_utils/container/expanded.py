@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Config and devices of an instance with those of its profiles, as Incus expands them: later ones override. Pure.
+"""Config and devices of an instance with those of its profiles, as Incus expands them: later ones override. Pure."""
 
 from __future__ import annotations
 
