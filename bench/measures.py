@@ -95,6 +95,7 @@ def clean(size: int) -> None:
 def _remove(name: str) -> None:
     subprocess.run(["incus", "delete", "--quiet", "--force", name], stderr=subprocess.DEVNULL, check=False)
     shutil.rmtree(f"{PROFILES}/{name}", ignore_errors=True)
+    Path(f"{PROFILES}/.notes/{name}.json").unlink(missing_ok=True)
 
 
 def end() -> None:

@@ -27,8 +27,9 @@ notes:
   - "A container has the variables C(inx_name), C(inx_host) (the inventory host), C(inx_project), C(inx_location) (the
     cluster member), C(inx_status), C(inx_description), C(inx_ephemeral), C(inx_profiles), C(inx_set), C(inx_tags),
     C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (the system that it boots
-    next, which only root can read), C(inx_generation), C(inx_restart_required), and C(inx_config) (keys that begin
-    with C(user.), without those that are or were secret, see O(inx.fleet.inx_container#module:secret_config))."
+    next, which only root can read), C(inx_generation), C(inx_restart_required) (null for users who may not read the
+    profiles), and C(inx_config) (keys that begin with C(user.), without those that are or were secret, see
+    O(inx.fleet.inx_container#module:secret_config))."
   - Values from Incus are never evaluated as templates.
   - In a cluster, each member reports the containers that it runs. Name all members in O(hosts).
 requirements:

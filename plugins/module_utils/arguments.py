@@ -17,6 +17,7 @@ from ansible.module_utils.common.respawn import has_respawned, respawn_module
 from ansible.module_utils.errors import UnsupportedError
 
 from .container.declaration import Container, ContainerSet, container_from, container_set_from
+from .container.notes import Notes
 from .container.precedence import laid_over, without_nulls
 from .container.rollback import Host
 from .errors import FleetError
@@ -340,7 +341,8 @@ def connect(module: AnsibleModule, all_projects: bool = False) -> Incus:
 
 def open_host(module: AnsibleModule) -> Host:
     """Incus and nix of the host; FleetError says what it lacks."""
-    return Host(incus=connect(module), nix=open_nix(module))
+    incus = connect(module)
+    return Host(incus=incus, nix=open_nix(module), notes=Notes(incus))
 
 
 def open_nix(module: AnsibleModule) -> Nix:

@@ -9,21 +9,25 @@ from __future__ import annotations
 #: On a volume: the container that it was made for, as liblxc names it, and its path there.
 VOLUME_CONTAINER = "user.inx.container"
 VOLUME_PATH = "user.inx.path"
-# What the collection notes on an instance.
+# What the host remembers of an instance, see container/notes.py.
 #: A system while it is activated; found later, it tells of an activation that did not end well.
-ACTIVATING = "user.inx.activating"
+ACTIVATING = "activating"
 #: The last system that was found healthy.
-HEALTHY = "user.inx.healthy"
+HEALTHY = "healthy"
 #: Systems that were not, and that are not tried again; the last ones, with spaces between.
-FAILED = "user.inx.failed"
+FAILED = "failed"
 #: When a setting was changed last that takes effect at the next start, as Incus writes its own time stamps.
-RESTART = "user.inx.restart_since"
+RESTART = "restart_since"
 #: The start that those settings wait for the end of, and marks of the values that were in force at it.
-RESTART_KEYS = "user.inx.restart_keys"
-#: Set on an instance that ran, while it is moved to another member: it is to be started there.
-MOVING = "user.inx.moving"
+RESTART_KEYS = "restart_keys"
 #: Of a volatile root: the time of the start that it was last emptied for.
-EMPTIED = "user.inx.emptied"
+EMPTIED = "emptied"
+#: The same on an instance, by its config key: 0.1.0 kept all of it there.
+STORED_NOTES = {f"user.inx.{note}": note for note in (ACTIVATING, HEALTHY, FAILED, RESTART, RESTART_KEYS, EMPTIED)}
+#: In a cluster an instance has this one on it, so that it comes along when it moves.
+STORED_FAILED = f"user.inx.{FAILED}"
+#: On an instance that ran, while it is moved to another member: it is to be started there.
+MOVING = "user.inx.moving"
 #: Set on an Incus profile by inx_store_mount: what containers do that do not say self_update themselves.
 SELF_UPDATE = "user.inx.self_update"
 #: On an instance: the declared set that it belongs to, which alone may purge it.

@@ -169,7 +169,10 @@ containers:
           elements: str
           sample: ["hello: 2.10 → 2.12"]
     health:
-      description: Health of the container, as the modules found it when they last started or switched it.
+      description:
+        - Health of the container, as the modules found it when they last started or switched it.
+        - It is kept on the container's host. For a container on another cluster member, only C(failed_systems) is
+          known.
       type: dict
       contains:
         state:

@@ -27,7 +27,7 @@ from ..nix.profiles import (
     unlink_test,
 )
 from ..nix.set_marks import mark_set
-from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RESTART
+from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RESTART, STORED_NOTES
 from ..text import utc
 from .declaration import Container
 from .health import await_boot, system_of_start, verify
@@ -125,24 +125,21 @@ def _remove_new(host: Host, plan: Plan, cause: FleetError, *, has_new_directory:
 
 def _update(host: Host, plan: Plan, step: Step) -> None:
     """Write a change. What an instance that was made by hand is given as its profile is there before."""
-    now, directory = time.time(), plan.container.profile_dir
+    container, directory = plan.container, plan.container.profile_dir
     made = PROFILES_DEVICE in step.after.get("devices", {}) and make_profile(directory)
     try:
+        # Remembered before it is so: what has not changed after all is not taken for changed by the next run.
+        if step.notes:
+            host.notes.change(container, {RESTART: utc(time.time(), "microseconds"), **step.notes})
+        elif STORED_NOTES.keys() & step.after.get("config", {}).keys():
+            host.notes.change(container, {})
         with naming_config(step.after.get("config")):
-            host.incus.update_instance(plan.container.name, lambda body: updated(body, step, now))
+            host.incus.update_instance(container.name, lambda body: patched(body, step.before, step.after))
     except LateError:
         raise
     except FleetError as error:
         _remove_new(host, plan, error, has_new_directory=made)
         raise
-
-
-def updated(body: dict[str, Any], step: Step, now: float) -> dict[str, Any]:
-    """Return what an update writes: the step's change, and notes on a restart, which a prediction could not time."""
-    result = patched(body, step.before, step.after)
-    if step.notes:
-        result["config"] = {**result["config"], RESTART: utc(now, "microseconds"), **step.notes}
-    return result
 
 
 def patched(body: dict[str, Any], before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +177,7 @@ def _record(host: Host, plan: Plan, step: Step) -> None:
     later = plan.steps[plan.steps.index(step) + 1 :]
     if plan.container.health is not None and any(one.action in PROVING for one in later):
         # If this run is killed now, a reboot of the host boots a system that has not been seen to be healthy.
-        host.incus.note(plan.container.name, {ACTIVATING: system}, unless={HEALTHY: system})
+        host.notes.change(plan.container, {ACTIVATING: system}, unless={HEALTHY: system})
     if plan.container.generation is None:
         add_generation(directory, number, system)
     else:
@@ -207,6 +204,8 @@ def _move(host: Host, plan: Plan, step: Step) -> None:
         if instance.is_running:
             stop_instance(host, container, instance.status, force=container.force)
         host.incus.fetch_instance(name, container.move_timeout)
+        # What came along with it.
+        host.notes.change(container, {})
     except LateError:
         raise
     except FleetError as error:
@@ -226,7 +225,7 @@ def _unfreeze(host: Host, plan: Plan, step: Step) -> None:
 
 def _start(host: Host, plan: Plan, step: Step) -> list[str]:
     if "activating" in step.before and plan.container.health is None:
-        host.incus.note(plan.container.name, {ACTIVATING: ""})
+        host.notes.change(plan.container, {ACTIVATING: ""})
     system = step.after["system"]
 
     before = {done.action for done in plan.steps}
@@ -234,7 +233,7 @@ def _start(host: Host, plan: Plan, step: Step) -> list[str]:
     emptied = is_new or "rebuild" in before
 
     def boot() -> list[str]:
-        if not start_instance(host, plan.container.name, emptied=emptied):
+        if not start_instance(host, plan.container, emptied=emptied):
             _catch_up(host, plan.container, system)
         if "moving" in step.before or "move" in before:
             host.incus.note(plan.container.name, {MOVING: ""})
@@ -249,7 +248,7 @@ def _restart(host: Host, plan: Plan, step: Step) -> list[str]:
     def boot() -> list[str]:
         reboot(host, plan.container, force=plan.container.force)
         if "activating" in step.before and plan.container.health is None:
-            host.incus.note(plan.container.name, {ACTIVATING: ""})
+            host.notes.change(plan.container, {ACTIVATING: ""})
         return verify(host.incus, plan.container, system)
 
     return proven(host, plan, system, boot)
@@ -279,7 +278,7 @@ def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
         raise cannot_switch(name, system)
     _await_commands(host, container)
     await_boot(host.incus, container, system)
-    host.incus.note(name, {ACTIVATING: system})
+    host.notes.change(container, {ACTIVATING: system})
     if action == "test":
         link_test(container.profile_dir, system)
     try:
@@ -288,10 +287,10 @@ def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
         # One that goes on may make it the current one yet, and the next run is to know that it is not proven then.
         if not error.goes_on:
             with cleaning_up(error, "Noting that it was not tried"):
-                host.incus.note(name, {ACTIVATING: step.before.get("activating", "")})
+                host.notes.change(container, {ACTIVATING: step.before.get("activating", "")})
         raise
     if container.health is None:
-        host.incus.note(name, {ACTIVATING: ""})
+        host.notes.change(container, {ACTIVATING: ""})
     return warnings
 
 
@@ -300,10 +299,7 @@ def _await_commands(host: Host, container: Container) -> None:
 
     Incus does not tell what a command is; one without a terminal, in a container with our marker, is ours.
     """
-    if not host.incus.runs_commands(container.name):
-        return
-    instance = host.incus.instance(container.name)
-    if instance is not None and ACTIVATING in instance.config:
+    if ACTIVATING in host.notes.of(container) and host.incus.runs_commands(container.name):
         with suppress(LateError):
             host.incus.await_commands(container.name, container.wait.timeout)
 
@@ -330,6 +326,7 @@ def _forget(host: Host, plan: Plan, step: Step) -> None:
         raise ConflictError(f"{plan.container.name} was created by something else in the meantime.", "Run again.")
     else:
         check_root_now(host, plan.container)
+    host.notes.forget(plan.container)
     remove_profile(plan.container.profile_dir)
 
 

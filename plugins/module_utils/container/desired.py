@@ -17,7 +17,17 @@ from ..errors import FleetError
 from ..incus.models import Config, Devices, Instance, Profile
 from ..paths import LOCALTIME
 from ..redaction import recorded_secrets
-from ..stored_keys import HIDDEN_KEYS, PROFILES_LXC, SELF_UPDATE, SET, TAGS, VOLATILE_ROOT
+from ..stored_keys import (
+    FAILED,
+    HIDDEN_KEYS,
+    PROFILES_LXC,
+    SELF_UPDATE,
+    SET,
+    STORED_FAILED,
+    STORED_NOTES,
+    TAGS,
+    VOLATILE_ROOT,
+)
 from ..values import Value, same_value, value_text
 from .attached import attached_devices
 from .declaration import Container, Device
@@ -132,7 +142,8 @@ def change(declared: Container, instance: Instance, observed: Observed) -> Chang
 
 def _config_change(declared: Container, instance: Instance, observed: Observed) -> dict[str, str | None]:
     change: dict[str, str | None] = {}
-    for key, value in _declared_config(declared, instance.config).items():
+    wanted_config = {**_declared_config(declared, instance.config), **_notes_on(instance, observed)}
+    for key, value in wanted_config.items():
         if key != "raw.lxc" and not _same_config(key, value, instance.config.get(key)):
             change[key] = None if value is None else value_text(value)
     inherited = _inherited_lxc(_wanted_profiles(declared, instance, observed), observed)
@@ -158,6 +169,15 @@ def _declared_config(declared: Container, stored: Config) -> Mapping[str, Value]
     if declared.volatile.root is not None:
         own[VOLATILE_ROOT] = "rebuild" if declared.volatile.root == "rebuild" else None
     return {**declared.config, **own}
+
+
+def _notes_on(instance: Instance, observed: Observed) -> dict[str, Value]:
+    """Return the notes that an instance is to have on it: those of earlier releases go, or come with a snapshot.
+
+    In a cluster the systems that were found bad stand there, for the member that it moves to.
+    """
+    on_it = dict.fromkeys(key for key in STORED_NOTES if key in instance.config)
+    return on_it if observed.member is None else {**on_it, STORED_FAILED: instance.notes.get(FAILED)}
 
 
 def _same_config(key: str, declared: Value, stored: str | None) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..errors import FleetError
-from ..incus.models import Instance
+from ..incus.models import Config, Instance
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
 from ..stored_keys import ACTIVATING, FAILED, HEALTHY
@@ -69,12 +69,12 @@ def _older_good(found: Generations, failed: Collection[str]) -> list[int]:
 
 def failed_systems(instance: Instance | None) -> tuple[str, ...]:
     """Return the systems that were tried on an instance and found bad, oldest first."""
-    return () if instance is None else tuple(instance.config.get(FAILED, "").split())
+    return () if instance is None else tuple(instance.notes.get(FAILED, "").split())
 
 
-def notes_of_health(instance: Instance, system: str) -> dict[str, str]:
-    """Return the notes for an instance whose system was seen to be healthy; "" removes a note."""
-    others = [path for path in failed_systems(instance) if path != system]
+def notes_of_health(notes: Config, system: str) -> dict[str, str]:
+    """Return what is noted of an instance whose system was seen to be healthy; "" removes a note."""
+    others = [path for path in notes.get(FAILED, "").split() if path != system]
     return {ACTIVATING: "", HEALTHY: system, FAILED: " ".join(others)}
 
 
@@ -83,17 +83,17 @@ def fallback_of(system: str, instance: Instance, found: Generations) -> Generati
 
     None when there is none, or when ``system`` was healthy before: what ails it then is not the update.
     """
-    healthy, runs = instance.config.get(HEALTHY), instance.running_system
+    healthy, runs = instance.notes.get(HEALTHY), instance.running_system
     if healthy == system:
         return None
     unproven = {system, *failed_systems(instance), *found.lost}
-    if runs != healthy and runs == instance.config.get(ACTIVATING):
+    if runs != healthy and runs == instance.notes.get(ACTIVATING):
         unproven.add(str(runs))
     for path in (runs, healthy, found.system):
         numbers = [number for number, kept in found.paths.items() if kept == path and path not in unproven]
         if numbers:
             return Generation(number=max(numbers), system=str(path))
-    if instance.config.get(ACTIVATING) == system:
+    if instance.notes.get(ACTIVATING) == system:
         # It was recorded over another one, and has never been seen to work.
         current = found.current or 0
         older = [number for number, kept in found.paths.items() if number < current and kept not in unproven]
@@ -118,7 +118,7 @@ def old_generations(system: str, instance: Instance, found: Generations, keep: i
     fallback = fallback_of(system, instance, found)
     if fallback is not None:
         kept.add(fallback.number)
-    in_use = (instance.running_system, instance.config.get(HEALTHY))
+    in_use = (instance.running_system, instance.notes.get(HEALTHY))
     return {number: path for number, path in found.paths.items() if number not in kept and path not in in_use}
 
 

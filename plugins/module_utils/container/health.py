@@ -161,6 +161,8 @@ def _booted(incus: Incus, name: str, system: str) -> str:
 
 def _is_current(incus: Incus, name: str, system: str) -> str:
     """Return "running" when a container runs ``system``, and "" otherwise."""
+    if incus.current_system(name) == system:
+        return "running"
     return "running" if incus.running_system(_running_instance(incus, name)) == system else ""
 
 

@@ -118,7 +118,7 @@ def trust_warnings(instance: Instance, now: Expanded) -> Iterator[str]:
 
 def noted_marks(instance: Instance) -> dict[str, str]:
     """Return what is noted of the values that were in force at the last start, if the note is of that start."""
-    start, *pairs = instance.config.get(RESTART_KEYS, "").split() or [""]
+    start, *pairs = instance.notes.get(RESTART_KEYS, "").split() or [""]
     if not start or start != instance.last_started:
         return {}
     parts = (pair.rpartition("=") for pair in pairs)
@@ -126,7 +126,7 @@ def noted_marks(instance: Instance) -> dict[str, str]:
 
 
 def restart_notes(instance: Instance, waits: Mapping[str, str]) -> dict[str, str]:
-    """Return what to note on an instance when keys are changed that wait for a start; nothing if it is noted."""
+    """Return what to note of an instance when keys are changed that wait for a start; nothing if it is noted."""
     if not waits or waits.keys() <= noted_marks(instance).keys():
         return {}
     secret = instance.config.get(HIDDEN_KEYS, "").split()
@@ -136,7 +136,7 @@ def restart_notes(instance: Instance, waits: Mapping[str, str]) -> dict[str, str
 
 def restart_pending(instance: Instance) -> bool:
     """Return whether it runs without what was changed since its start, as far as notes tell."""
-    since = instance.config.get(RESTART, "")
+    since = instance.notes.get(RESTART, "")
     # As texts they compare rightly without the Z: both are in UTC, and differ in precision alone.
     if not instance.is_running or instance.last_started.rstrip("Z") >= since.rstrip("Z"):
         return False

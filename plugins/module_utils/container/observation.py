@@ -57,6 +57,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     server = host.incus.server
     # What takes a restart matters to what runs.
     config_keys = host.incus.config_keys() if any(one.is_running for one in seen.values()) else ConfigKeys()
+    seen = {name: host.notes.with_notes(one) for name, one in seen.items()}
     nothing = Observed(has_tmpfs_devices=_TMPFS_DEVICES in server.extensions, host_mounts=host_mount_points(server.pid))
     looks = _looks_at_storage(host, declared, pools, seen, nothing)
     found = {

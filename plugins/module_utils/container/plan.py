@@ -276,7 +276,7 @@ def _record_step(declared: Container, wanted: System, observed: Observed) -> Ite
 def _activate_step(declared: Container, wanted: System, instance: Instance, runs: str | None) -> Iterator[Step]:
     if declared.activation == "boot":
         return
-    unfinished = runs == wanted.path and runs == instance.running_system and ACTIVATING in instance.config
+    unfinished = runs == wanted.path and runs == instance.running_system and ACTIVATING in instance.notes
     if runs == wanted.path and not unfinished:
         return
     summary = f"{declared.activation} to {wanted.path}"
@@ -305,11 +305,11 @@ def _start_step(name: str, instance: Instance, boots: str | None, before: Mappin
 
 
 def _on_trial(instance: Instance) -> dict[str, str]:
-    return {"activating": instance.config[ACTIVATING]} if ACTIVATING in instance.config else {}
+    return {"activating": instance.notes[ACTIVATING]} if ACTIVATING in instance.notes else {}
 
 
 def _off_trial(instance: Instance) -> Instance:
-    return replace(instance, config={key: value for key, value in instance.config.items() if key != ACTIVATING})
+    return replace(instance, notes={key: value for key, value in instance.notes.items() if key != ACTIVATING})
 
 
 def _mark(key: str, there: bool) -> dict[str, str]:
@@ -341,7 +341,7 @@ def _plan_for_failed(declared: Container, wanted: System, observed: Observed, in
     name, found = declared.name, observed.generations
     fallback = None if observed.is_elsewhere else fallback_of(wanted.path, instance, found)
     bad = {wanted.path, *failed_systems(instance)}
-    unfinished = instance.is_running and ACTIVATING in instance.config
+    unfinished = instance.is_running and ACTIVATING in instance.notes
     returns = fallback if unfinished or bad & {instance.running_system, found.system} else None
     good = returns or Generation(number=found.current or 0, system=found.system or "")
     error = FleetError(
@@ -420,7 +420,7 @@ def _root_warnings(declared: Container, instance: Instance) -> Iterator[str]:
         return
     if instance.config.get(VOLATILE_ROOT) != "rebuild":
         yield f"{declared.name}: its next start empties its root disk, except for 'persist' and 'devices'."
-    elif instance.is_running and instance.config.get(EMPTIED) not in (None, instance.last_started):
+    elif instance.is_running and instance.notes.get(EMPTIED) not in (None, instance.last_started):
         yield (
             f"{declared.name} was not started by this collection, so its root disk was not emptied. "
             "'state: restarted' does it."

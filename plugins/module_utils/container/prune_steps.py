@@ -44,7 +44,7 @@ def _prune_step(declared: Container, system: str, observed: Observed, steps: Seq
 def left_by(declared: Container, observed: Observed, steps: Sequence[Step]) -> tuple[Instance, Generations]:
     """Return the instance and the generations that the steps leave when they succeed."""
     instance, found = observed.instance or Instance(name=declared.name), observed.generations
-    runs, status, notes = instance.running_system, instance.status, dict(instance.config)
+    runs, status, notes = instance.running_system, instance.status, dict(instance.notes)
     for step in steps:
         if step.action == "record":
             number, path = step.after["generation"], step.after["system"]
@@ -56,7 +56,7 @@ def left_by(declared: Container, observed: Observed, steps: Sequence[Step]) -> t
             runs = step.after["running_system" if step.action == "activate" else "system"]
             notes.pop(ACTIVATING, None)
             if declared.health is not None and runs is not None:
-                notes.update(notes_of_health(instance, runs))
+                notes.update(notes_of_health(instance.notes, runs))
         if step.action == "activate" and step.after["activation"] == "test":
             found = replace(found, tried=runs)
-    return replace(instance, status=status, running_system=runs, config=notes), found
+    return replace(instance, status=status, running_system=runs, notes=notes), found

@@ -19,6 +19,7 @@ from ..nix.profiles import generation_dates, read_generations, remove_generation
 from ..paths import PROFILES_DIR
 from ..text import incus_command
 from .fallback import old_generations
+from .notes import remembered
 from .run_locks import Locks
 
 # A container with self_update can name files in its own directory as it likes, and none beside that.
@@ -114,6 +115,7 @@ def _known(incus: Incus, lxc: str, instance: Instance | None) -> Instance:
     if instance.is_unreadable:
         look = incus_command(instance.project, "info", instance.name)
         raise FleetError(f"Incus cannot look at {instance.name}.", f"See '{look}' on the host.")
+    instance = replace(instance, notes=remembered(instance).notes)
     if not instance.is_running or instance.location != incus.server.member:
         return replace(instance, status="Stopped")
     runs = incus.running_system(instance)

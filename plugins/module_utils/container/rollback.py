@@ -28,8 +28,9 @@ from ..nix.profiles import Generation, read_generations, select_generation
 from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT
 from ..text import incus_command
 from .declaration import Container
-from .fallback import failed_systems, notes_of_health, rollback_step
+from .fallback import notes_of_health, rollback_step
 from .health import journal, verify
+from .notes import Notes
 from .steps import Plan, Step
 from .switching import switch
 
@@ -39,10 +40,11 @@ _FAILED_KEPT = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """The two ends that do I/O on one host."""
+    """The ends that do I/O on one host."""
 
     incus: Incus
     nix: Nix
+    notes: Notes
 
 
 class RolledBackError(FleetError):
@@ -62,7 +64,7 @@ def reboot(host: Host, container: Container, *, force: bool) -> None:
             return
         stop_instance(host, container, instance.status, force=force)
     emptied = instance is not None and instance.config.get(VOLATILE_ROOT) == "rebuild" and _is_emptied(host, container)
-    start_instance(host, container.name, emptied=emptied)
+    start_instance(host, container, emptied=emptied)
 
 
 def _is_emptied(host: Host, container: Container) -> bool:
@@ -87,12 +89,12 @@ def check_root_now(host: Host, container: Container) -> None:
     check_root(container.name, lxc_name(container.project, container.name), points)
 
 
-def start_instance(host: Host, name: str, *, emptied: bool) -> bool:
+def start_instance(host: Host, container: Container, *, emptied: bool) -> bool:
     """Start it, and note which start its root was emptied for: after any other one it is not empty.
 
     False when somebody else has started it meanwhile, as Incus does when it comes up.
     """
-    ours = True
+    name, ours = container.name, True
     try:
         host.incus.set_state(name, "start")
     except RefusedError as error:
@@ -104,7 +106,7 @@ def start_instance(host: Host, name: str, *, emptied: bool) -> bool:
         ours = False
     found = host.incus.instance(name) if emptied else None
     if found is not None:
-        host.incus.note(name, {EMPTIED: found.last_started})
+        host.notes.change(container, {EMPTIED: found.last_started})
     return ours
 
 
@@ -158,7 +160,7 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], list[str]
     if container.health is None:
         return bring_up()
     # A run that is killed now leaves word that it has not been seen to be healthy.
-    host.incus.note(container.name, {ACTIVATING: system}, unless={HEALTHY: system})
+    host.notes.change(container, {ACTIVATING: system}, unless={HEALTHY: system})
     try:
         warnings = bring_up()
     except (UnhealthyError, RefusedError) as error:
@@ -172,14 +174,8 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], list[str]
 
 
 def _note_good(host: Host, container: Container, system: str) -> None:
-    """Record that a system is healthy, in one request, or none if it is recorded already."""
-    instance = host.incus.instance(container.name)
-    if instance is None:
-        return
-    wanted = notes_of_health(instance, system)
-    new = {key: value for key, value in wanted.items() if instance.config.get(key, "") != value}
-    if new:
-        host.incus.note(container.name, new)
+    """Record that a system is healthy."""
+    host.notes.change(container, notes_of_health(host.notes.of(container), system))
 
 
 def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
@@ -191,15 +187,15 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
     if isinstance(fallback, str):
         left = FleetError(f"{problem}\n{fallback}, so {name} was left as it is.", why.advice)
         with cleaning_up(left, "Noting that it is on trial"):
-            host.incus.note(name, {ACTIVATING: bad})
+            host.notes.change(container, {ACTIVATING: bad})
         return left
     number, good = fallback.number, fallback.system
     known: list[str] = []
     try:
         step = rollback_step(name, read_generations(container.profile_dir), bad, fallback)
-        known = [path for path in failed_systems(host.incus.instance(name)) if path != bad]
+        known = [path for path in host.notes.of(container).get(FAILED, "").split() if path != bad]
         # Remembered before anything else: a run that is killed now is finished by the next one.
-        host.incus.note(name, {FAILED: " ".join([*known, bad][-_FAILED_KEPT:])})
+        host.notes.change(container, {FAILED: " ".join([*known, bad][-_FAILED_KEPT:])})
         failed_before = why.failed_before if isinstance(why, UnhealthyError) else frozenset()
         still_failed = return_to(host, container, fallback, failed_before)
     except FleetError as error:
@@ -210,7 +206,7 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
         if isinstance(why, RefusedError) and isinstance(error, RefusedError):
             # What starts with no system is not the system's fault.
             with suppress(FleetError):
-                host.incus.note(name, {FAILED: " ".join(known)})
+                host.notes.change(container, {FAILED: " ".join(known)})
                 text += f"{bad} is not remembered as bad. "
         return FleetError(
             f"{text}{name} runs {now or 'nothing'} now.",
@@ -233,10 +229,10 @@ def _way_back(host: Host, plan: Plan, bad: str) -> Generation | str:
     container, fallback = plan.container, plan.fallback
     if container.health is None or not container.health.rollback:
         return "'rollback' is false"
-    instance = None
+    healthy = None
     with suppress(FleetError):
-        instance = host.incus.instance(container.name)
-    if instance is not None and instance.config.get(HEALTHY) == bad:
+        healthy = host.notes.of(container).get(HEALTHY)
+    if healthy == bad:
         return "This system was healthy before"
     if fallback is None or fallback.system == bad:
         return "There is nothing to roll back to: no earlier generation is good"

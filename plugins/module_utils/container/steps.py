@@ -46,7 +46,7 @@ PROVING = frozenset(("start", "restart", "activate"))
 class Step:
     """One thing to do, with what it finds and what it leaves: only the keys that it changes.
 
-    ``notes`` are further config keys that an update writes, which are not reported.
+    ``notes`` are what the host is to remember when an update is done; they are not reported.
     """
 
     action: Action

@@ -202,5 +202,8 @@ def _judged_late(incus: Incus, container: Container, system: str, action: str, l
 
 
 def _current(incus: Incus, name: str) -> str | None:
+    current = incus.current_system(name)
+    if current is not None:
+        return current
     instance = incus.instance(name)
     return None if instance is None or not instance.is_running else incus.running_system(instance)

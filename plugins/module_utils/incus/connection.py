@@ -9,15 +9,18 @@ pylxd gives access to the REST API of https://linuxcontainers.org/incus/docs/mai
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Any
 
 from ..errors import ConflictError, FleetError, LateError, RefusedError
+from ..names import lxc_name
 from ..text import incus_command
 from ..waiting import poll
+from .config_keys import ConfigKeys
 from .endpoint import Endpoint, local_endpoint
 from .hints import advice_on
 from .models import instances_of, server_from
@@ -77,6 +80,9 @@ class Connection:
             self._check_is_here(self._trusted(None).host_info)
         self._client = self._trusted(project)
         self._stuck: set[tuple[str, str]] = set()
+        #: The inits of this host's instances, as they were seen last.
+        self._inits: dict[str, int] = {}
+        self._config_keys: ConfigKeys | None = None
         self.server = server_from(self._client.host_info)
 
     @property
@@ -193,6 +199,35 @@ class Connection:
             # Incus forgets them seconds after their end.
             return False
         return operation["status_code"] in (_PENDING, _RUNNING)
+
+    def _take_output(self, name: str, url: str | None, *, read: bool) -> str:
+        """Remove a recorded output from the host's disk, and return it if it is to be ``read``."""
+        if not url:
+            return ""
+        node, text = self._client.api, ""
+        for part in url.partition("?")[0].removeprefix("/1.0/").split("/"):
+            node = node[part]
+        if read:
+            with node.get(is_api=False, stream=True) as answer:
+                text = first_bytes(answer).decode(errors="replace")
+        if not self._removed_output(name, url):
+            node.delete()
+        return text
+
+    def _removed_output(self, name: str, url: str) -> bool:
+        """Remove what Incus has recorded of a command where it is, and return whether that could be done.
+
+        It is beside the root of the instance (internal/server/instance/drivers/driver_common.go, ExecOutputPath). Root
+        saves two requests for each command so.
+        """
+        project, file = self._client.project, os.path.basename(url.partition("?")[0])
+        if not self._endpoint.is_local or project is None or not file.startswith("exec_"):
+            return False
+        top = os.path.dirname(self._endpoint.address)
+        with suppress(OSError):
+            os.unlink(f"{top}/containers/{lxc_name(project, name)}/exec-output/{file}")
+            return True
+        return False
 
     @staticmethod
     def _get(node: Any, **params: Any) -> Any:

@@ -24,8 +24,6 @@ with suppress(ImportError):
 
 # Reading a link of a stopped container takes 40 ms; its root file system may hold it up.
 _LINK_TIMEOUT = 10
-# What stays the same when an instance is renamed or moved to another project, and is new in a copy.
-_IDENTITY = "volatile.uuid"
 # Incus sets it on what leaves a member for its maintenance, until it is back.
 _EVACUATED_FROM = "volatile.evacuate.origin"
 # How the files API says that nothing can be at a path. Names come before it, and end with a quotation mark.
@@ -62,7 +60,7 @@ class Everywhere(Connection):
             is_gone=lambda lxc: self._is_gone(client.api, lxc),
             unreadable=frozenset(containers) - running - stopped,
             filtered=self._hidden_because(client),
-            identities={lxc: one.config[_IDENTITY] for lxc, one in found.items() if _IDENTITY in one.config},
+            identities={lxc: one.identity for lxc, one in found.items() if one.identity},
         )
 
     def instances_everywhere(self) -> list[Instance]:

@@ -162,7 +162,7 @@ class Instance:
     ``addresses`` are its global addresses by interface. ``running_system`` is
     where /run/current-system leads inside it, None when that could not be read.
     ``last_started`` is Incus's time stamp, always in UTC. ``disk`` has the bytes used on those
-    of its disks that can tell.
+    of its disks that can tell. ``notes`` is what the host remembers of it, where that was looked at.
     """
 
     name: str
@@ -182,6 +182,12 @@ class Instance:
     last_started: str = ""
     disk: Mapping[str, int] = field(default_factory=dict)
     location: str | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        """Return what stays the same when it is renamed, moved or restored, and is new in a copy."""
+        return self.config.get("volatile.uuid", "")
 
     @property
     def is_running(self) -> bool:

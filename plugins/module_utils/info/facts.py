@@ -77,7 +77,7 @@ def container_info(seen: Seen, differences: Differences | None = None) -> dict[s
         "generations": None if found is None else _generations(found, seen.dates, differences),
         "health": _health(instance),
         "restart_required": pending,
-        "restart_required_since": instance.config[RESTART] if pending else None,
+        "restart_required_since": instance.notes[RESTART] if pending else None,
         "drift": list(drift(seen)),
         "roots": None if seen.roots is None else _roots(seen.roots),
     }
@@ -111,12 +111,12 @@ def _roots(roots: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _health(instance: Instance) -> dict[str, Any]:
-    healthy, failed = instance.config.get(HEALTHY), failed_systems(instance)
+    healthy, failed = instance.notes.get(HEALTHY), failed_systems(instance)
     return {
         "state": _health_state(instance, healthy, failed),
         "healthy_system": healthy,
         "failed_systems": list(failed),
-        "activating": instance.config.get(ACTIVATING),
+        "activating": instance.notes.get(ACTIVATING),
     }
 
 
@@ -124,7 +124,7 @@ def _health_state(instance: Instance, healthy: str | None, failed: Sequence[str]
     runs = instance.running_system
     if not instance.is_running:
         return "stopped"
-    if ACTIVATING in instance.config:
+    if ACTIVATING in instance.notes:
         return "unfinished"
     if runs is not None and runs in failed:
         return "unhealthy"
@@ -172,5 +172,5 @@ def _drift_of_running_system(seen: Seen) -> Iterator[str]:
         yield "it does not report which system it runs"
     elif seen.system not in (None, runs):
         yield f"it runs {runs}, and its profile leads to {seen.system}"
-    if ACTIVATING in instance.config:
-        yield f"the activation of {instance.config[ACTIVATING]} failed or is in progress"
+    if ACTIVATING in instance.notes:
+        yield f"the activation of {instance.notes[ACTIVATING]} failed or is in progress"

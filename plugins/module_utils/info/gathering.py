@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from ..container.kind import shares_store
+from ..container.notes import carried, remembered
 from ..errors import FleetError
 from ..gcroots.store import roots_of
 from ..incus.client import Incus
@@ -53,8 +54,8 @@ class _Looker:
         """Look at one container; only what is on this host is looked for on its disk."""
         seen = Seen(instance=replace(instance, running_system=self._running_system(instance)))
         if instance.location != self._incus.server.member:
-            return seen
-        return self._with_roots(self._with_generations(seen))
+            return replace(seen, instance=replace(seen.instance, notes=carried(instance)))
+        return self._with_roots(self._with_generations(self._with_notes(seen)))
 
     def _running_system(self, instance: Instance) -> str | None:
         try:
@@ -62,6 +63,13 @@ class _Looker:
         except FleetError as error:
             self.warnings.append(str(error))
             return None
+
+    def _with_notes(self, seen: Seen) -> Seen:
+        try:
+            return replace(seen, instance=replace(seen.instance, notes=remembered(seen.instance).notes))
+        except FleetError as error:
+            self.warnings.append(str(error))
+            return seen
 
     def _with_generations(self, seen: Seen) -> Seen:
         directory = profile_dir(seen.instance.project, seen.instance.name)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from ..container.in_force import restart_pending
 from ..container.kind import shares_store
+from ..container.notes import NOTES_DIR, Remembered, carried, parsed
 from ..errors import FleetError
 from ..incus.models import Instance, instance_from, server_from
 from ..names import lxc_name
@@ -34,13 +36,17 @@ _INSTANCES = "/1.0/instances?recursion=2&all-projects=true"
 
 
 def look(timeout: int) -> str:
-    """Return the shell command that prints Incus, its instances and the links of their Nix profiles.
+    """Return the shell command that prints Incus, its instances, what is remembered of them, and their Nix profiles.
 
-    A profile that this user may not read is left out.
+    A profile that this user may not read is left out. What is remembered begins with a newline when it can be read.
     """
     server, instances = (f"timeout {timeout} {incus_command(None, 'query', path)}" for path in ("/1.0", _INSTANCES))
     links = f"find {PROFILES_DIR} -mindepth 2 -maxdepth 2 -name 'system*' -type l -printf '\\0%P\\0%l'"
-    return f"set -e; {server}; printf '\\0'; {instances}; {links} 2>/dev/null || :"
+    notes = (
+        f"if [ -x {PROFILES_DIR} ] && {{ [ ! -e {NOTES_DIR} ] || [ -r {NOTES_DIR} ]; }}; then echo; "
+        f"cat {NOTES_DIR}/*.json 2>/dev/null || :; fi"
+    )
+    return f"set -e; {server}; printf '\\0'; {instances}; printf '\\0'; {notes}; {links} 2>/dev/null || :"
 
 
 def containers_of(host: str, answer: str) -> list[Facts]:
@@ -48,12 +54,22 @@ def containers_of(host: str, answer: str) -> list[Facts]:
 
     Of a cluster these are the ones at the member that the host is. Raises FleetError if it is not such an answer.
     """
-    instances, profiles = _parsed(answer)
+    instances, notes, profiles = _parsed(answer)
     chosen = [instance for instance in instances if shares_store(instance)]
     return [
-        _facts(host, instance, generations_from(profiles.get(lxc_name(instance.project, instance.name), {})))
+        _facts(
+            host,
+            replace(instance, notes=_notes_of(instance, notes or {})),
+            generations_from(profiles.get(lxc_name(instance.project, instance.name), {})),
+            is_remembered=notes is not None,
+        )
         for instance in sorted(chosen, key=lambda instance: (instance.project, instance.name))
     ]
+
+
+def _notes_of(instance: Instance, notes: Mapping[str, Remembered]) -> Mapping[str, str]:
+    found = notes.get(instance.identity)
+    return carried(instance) if found is None else found.notes
 
 
 def unreadable_in(answer: str) -> list[str]:
@@ -61,10 +77,13 @@ def unreadable_in(answer: str) -> list[str]:
     return sorted(instance.name for instance in _parsed(answer)[0] if instance.is_unreadable)
 
 
-def _parsed(answer: str) -> tuple[list[Instance], dict[str, dict[str, str]]]:
-    """Return the instances of the host that has answered, and the links of each profile directory."""
+def _parsed(answer: str) -> tuple[list[Instance], dict[str, Remembered] | None, dict[str, dict[str, str]]]:
+    """Return the instances of the host that has answered, what it remembers, and the links of each profile directory.
+
+    What is remembered is None where it cannot be read.
+    """
     try:
-        server, instances, *links = answer.split("\0")
+        server, instances, notes, *links = answer.split("\0")
         member = server_from(json.loads(server)).member
         found = [instance_from(entry) for entry in _listed(json.loads(instances))]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -72,7 +91,9 @@ def _parsed(answer: str) -> tuple[list[Instance], dict[str, dict[str, str]]]:
             "Its Incus did not return a list of instances.",
             f"See there: {incus_command(None, 'query', _INSTANCES)}",
         ) from error
-    return [instance for instance in found if instance.location == member], _profiles(links)
+    here = [instance for instance in found if instance.location == member]
+    remembered = [one for line in notes.splitlines() if (one := parsed(line)) is not None]
+    return here, {one.identity: one for one in remembered} if notes else None, _profiles(links)
 
 
 def _listed(entries: Any) -> list[Any]:
@@ -90,7 +111,7 @@ def _profiles(links: Sequence[str]) -> dict[str, dict[str, str]]:
     return profiles
 
 
-def _facts(host: str, instance: Instance, generations: Generations) -> Facts:
+def _facts(host: str, instance: Instance, generations: Generations, *, is_remembered: bool) -> Facts:
     addresses = {interface: list(found) for interface, found in sorted(instance.addresses.items())}
     # Secrets are not for an inventory, which is shown, and remembered in a file.
     secret = recorded_secrets(instance.config) | recorded_secrets(instance.expanded_config)
@@ -103,7 +124,7 @@ def _facts(host: str, instance: Instance, generations: Generations) -> Facts:
         "system": generations.system,
         "system_name": None if generations.system is None else generations.system[_HASH:],
         "generation": generations.current,
-        "restart_required": restart_pending(instance),
+        "restart_required": restart_pending(instance) if is_remembered else None,
         "config": {key: config[key] for key in sorted(config) if key.startswith("user.") and not key.startswith(_OWN)},
     }
 

@@ -120,15 +120,15 @@ def _running(container: Container, step: Step, observed: Observed) -> Observed:
     instance = _instance(observed)
     system = step.after.get("system", instance.running_system)
     cleared = {ACTIVATING} if "activating" in step.before else set()
-    config = {key: value for key, value in instance.config.items() if key not in cleared}
+    notes = {key: value for key, value in instance.notes.items() if key not in cleared}
     if step.action != "unfreeze":
-        config = _proven(container, system, config)
-    return replace(observed, instance=replace(instance, status="Running", running_system=system, config=config))
+        notes = _proven(container, system, notes)
+    return replace(observed, instance=replace(instance, status="Running", running_system=system, notes=notes))
 
 
-def _proven(container: Container, system: str | None, config: Mapping[str, str]) -> dict[str, str]:
-    """What is noted on an instance when the system has been brought up."""
-    return {**config, HEALTHY: system} if container.health is not None and system is not None else dict(config)
+def _proven(container: Container, system: str | None, notes: Mapping[str, str]) -> dict[str, str]:
+    """What is noted of an instance when the system has been brought up."""
+    return {**notes, HEALTHY: system} if container.health is not None and system is not None else dict(notes)
 
 
 def _stopped(container: Container, step: Step, observed: Observed) -> Observed:
@@ -137,12 +137,12 @@ def _stopped(container: Container, step: Step, observed: Observed) -> Observed:
 
 def _activated(container: Container, step: Step, observed: Observed) -> Observed:
     instance = _instance(observed)
-    config = {key: value for key, value in instance.config.items() if key != ACTIVATING}
+    notes = {key: value for key, value in instance.notes.items() if key != ACTIVATING}
     system = step.after["running_system"]
-    config = _proven(container, system, config)
+    notes = _proven(container, system, notes)
     if step.after.get("activation") == "test":
         observed = replace(observed, generations=replace(observed.generations, tried=system))
-    return replace(observed, instance=replace(instance, config=config, running_system=system))
+    return replace(observed, instance=replace(instance, notes=notes, running_system=system))
 
 
 def _rolled_back(container: Container, step: Step, observed: Observed) -> Observed:

@@ -85,6 +85,16 @@ def rollback_by_boot(version: str) -> Start:
     return Start(arguments=web(health=health), names=names)
 
 
+def migrate(version: str) -> Start:
+    """What an earlier release remembered is on the instance."""
+    with_web()
+    host.ask("noted", "web", "failed=/nix/store/bad")
+    notes = host.notes()["web"]
+    host.ask("incus", "config", "set", "web", *(f"user.inx.{key}={value}" for key, value in notes.items()))
+    Path(host.PROFILES, host.NOTES, "web.json").unlink()
+    return Start(arguments=web())
+
+
 def generation(version: str) -> Start:
     with_web()
     return Start(arguments={**web(generation="1"), "flake": None})
@@ -224,8 +234,17 @@ def _running(system: str, number: int, **more: Any) -> Callable[[dict[str, Any]]
     return lambda found: expect(found, **wanted)
 
 
+def _migrated(found: dict[str, Any]) -> list[str]:
+    """Nothing that was remembered is lost, and it is in one place."""
+    on_it = {key for key in found["instances"]["web"]["config"] if key.startswith("user.inx.")}
+    left = [f"web has {key}" for key in sorted(on_it - {"user.inx.self_update"})]
+    notes = found["notes"].get("web", {})
+    lost = [] if notes == {"failed": "/nix/store/bad", "healthy": OLD} else [f"what is remembered is {notes}"]
+    return [*_running(OLD, 2)(found), *left, *lost]
+
+
 def _gone(found: dict[str, Any]) -> list[str]:
-    left = {key: found[key] for key in ("instances", "volumes", "generations", "roots")}
+    left = {key: found[key] for key in ("instances", "volumes", "generations", "notes", "roots")}
     return [f"{key} has {value}" for key, value in left.items() if value]
 
 
@@ -260,6 +279,7 @@ SCENARIOS = (
         right=_running(OLD, 2),
         fails=_WENT_BACK,
     ),
+    Scenario(name="move old notes", module="inx_container", prepare=migrate, right=_migrated),
     Scenario(name="go to a generation", module="inx_container", prepare=generation, right=_running(OLDER, 1)),
     Scenario(name="rebuild the root", module="inx_container", prepare=rebuild, right=_running(OLD, 2)),
     Scenario(

@@ -212,8 +212,8 @@ def _noted(steps: Sequence[Mapping[str, Any]]) -> str | None:
 
 def _remembered(after: Seen) -> Iterator[str]:
     """Yield systems that are remembered as bad, and are not."""
-    for key, found in after["containers"].items():
-        for path in found["config"].get("user.inx.failed", "").split():
+    for key in after["containers"]:
+        for path in after["notes"].get(seen.lxc_name(key), {}).get("failed", "").split():
             if not _ILL.fullmatch(path):
                 yield f"{key}: {path} is remembered as bad, and it is healthy"
 

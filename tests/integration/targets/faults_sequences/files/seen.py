@@ -23,15 +23,6 @@ _MARK = "written-by-hand"
 # Below these something may be declared to be mounted.
 _DECLARED = ("/mnt", "/srv", "/scratch", "/var/lib/data")
 _ALL = "all-projects=true"
-#: What the collection notes for itself on an instance, and what is a time.
-_NOTES = (
-    "user.inx.healthy",
-    "user.inx.failed",
-    "user.inx.activating",
-    "user.inx.restart_since",
-    "user.inx.restart_keys",
-    "user.inx.emptied",
-)
 #: A container as a key of what is seen.
 Key = str
 
@@ -52,11 +43,12 @@ def look() -> dict[str, Any]:
     host.until("all operations of Incus end", lambda: not _operations())
     entries = rest.query(f"/1.0/instances?recursion=2&{_ALL}")
     containers = {key_of(entry["project"], entry["name"]): _container(entry) for entry in entries}
-    profiles = sorted(os.listdir(host.PROFILES)) if os.path.isdir(host.PROFILES) else []
+    profiles = [path.name for path in sorted(Path(host.PROFILES).glob("[!.]*"))]
     return {
         "containers": containers,
         "volumes": dict(_volumes()),
         "generations": {name: _generations(name) for name in profiles},
+        "notes": host.notes(),
         "roots": host.tree(host.ROOTS),
         "temporary": sorted(os.listdir("/tmp")),  # noqa: S108 - to look for what is left
     }
@@ -74,7 +66,7 @@ def marked(seen: Mapping[str, Any]) -> dict[str, Any]:
 
 def settled(container: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a container should be the same whenever the same is declared."""
-    config = {key: value for key, value in container["config"].items() if key not in _NOTES}
+    config = dict(container["config"])
     raw = sorted(config.pop("raw.lxc", "").splitlines())
     devices = {name: dict(sorted(keys.items())) for name, keys in container["devices"].items()}
     kept = ("profiles", "description", "ephemeral", "status", "runs")

@@ -30,10 +30,11 @@ PROFILES = "/nix/var/nix/profiles/inx-container"
 ROOTS = "/nix/var/nix/gcroots/inx-fleet"
 SYSTEMS = "/nix/var/nix/gcroots/inx-systems"
 AUTO = "/nix/var/nix/gcroots/auto"
+NOTES = ".notes"
 _FEATURES = ("--extra-experimental-features", "nix-command flakes")
 _STORE_PATH = re.compile(r"/nix/store/[0-9a-z]{32}-[^\s/\"]+")
-#: Values that are times.
-_TIMES = ("user.inx.restart_since", "user.inx.restart_keys", "user.inx.emptied")
+#: Of what the host remembers, the values that are times.
+_TIMES = ("restart_since", "restart_keys", "emptied")
 _SETTLE = 30
 
 
@@ -137,7 +138,8 @@ def census(names: Mapping[str, str]) -> dict[str, Any]:
         "instances": _instances(),
         "volumes": _volumes(),
         "profiles": {entry["name"]: _plain(entry) for entry in rest.query("/1.0/profiles?recursion=1")},
-        "generations": tree(PROFILES),
+        "generations": [line for line in tree(PROFILES) if not line.startswith(f"/{NOTES}")],
+        "notes": notes(),
         "roots": tree(ROOTS),
         "systems": tree(SYSTEMS),
         "temporary": sorted(os.listdir("/tmp")),  # noqa: S108 - to look for what is left
@@ -166,8 +168,16 @@ def _instances() -> dict[str, Any]:
 
 def _plain(entry: dict[str, Any]) -> dict[str, Any]:
     config = {key: value for key, value in entry["config"].items() if not key.startswith("volatile.")}
-    config.update({key: "a time" for key in _TIMES if key in config})
     return {"config": config, **{key: entry.get(key) for key in ("devices", "profiles", "description", "ephemeral")}}
+
+
+def notes() -> dict[str, dict[str, str]]:
+    """What the host remembers of containers, by liblxc's names for them; a name alone for any other file."""
+    found = {}
+    for path in sorted(Path(PROFILES, NOTES).glob("*")):
+        known = json.loads(path.read_text())["notes"] if path.suffix == ".json" else {}
+        found[path.name.removesuffix(".json")] = {key: "a time" if key in _TIMES else known[key] for key in known}
+    return found
 
 
 def current_system(entry: dict[str, Any]) -> str | None:
@@ -202,6 +212,8 @@ def remove_instances(prefix: str) -> None:
             ask("incus", "storage", "volume", "delete", "default", name)
     for directory in Path(PROFILES).glob(f"{prefix}*"):
         shutil.rmtree(directory)
+    for file in Path(PROFILES, NOTES).glob(f"{prefix}*"):
+        file.unlink()
 
 
 def _volumes() -> dict[str, Any]:

@@ -14,13 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.apply import updated
+from ansible_collections.inx.fleet.plugins.module_utils.container.apply import patched
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import PROVING, Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Volume
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
-from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, FAILED, HEALTHY
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, FAILED, HEALTHY, RESTART
+from ansible_collections.inx.fleet.plugins.module_utils.text import utc
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import after_step
 
 _TMPFS = "tmpfs:"
@@ -48,7 +49,7 @@ class Model:
     volumes: dict[tuple[str, str], Volume] = field(default_factory=dict)
     written: dict[tuple[str, str], int] = field(default_factory=dict)
     store: set[str] = field(default_factory=set)
-    #: The configuration of each instance before the last step.
+    #: What was remembered of each instance before the last step.
     noted: dict[str, Mapping[str, str]] = field(default_factory=dict)
     clock: float = 0.0
 
@@ -90,17 +91,17 @@ class Model:
         name, bad, good = plan.container.name, _system_of(step), plan.fallback
         seen = self.observe(name)
         instance = _there(seen)
-        notes = {key: value for key, value in instance.config.items() if key != HEALTHY}
+        notes = {key: value for key, value in instance.notes.items() if key != HEALTHY}
         if HEALTHY in (before := self.noted.get(name, {})):
             notes[HEALTHY] = before[HEALTHY]
         health = plan.container.health
         if good is None or health is None or not health.rollback:
-            self.seen[name] = replace(seen, instance=replace(instance, config={**notes, ACTIVATING: bad}))
+            self.seen[name] = replace(seen, instance=replace(instance, notes={**notes, ACTIVATING: bad}))
             return
         failed = [path for path in notes.get(FAILED, "").split() if path not in (bad, good.system)]
         notes.update({FAILED: " ".join([*failed, bad]), HEALTHY: good.system})
         notes.pop(ACTIVATING, None)
-        gone_back = replace(instance, config=notes, running_system=good.system)
+        gone_back = replace(instance, notes=notes, running_system=good.system)
         generations = replace(seen.generations, current=good.number)
         self.seen[name] = replace(seen, instance=gone_back, generations=generations)
 
@@ -108,7 +109,7 @@ class Model:
         self.clock += 1
         container, name = plan.container, plan.container.name
         before = self.observe(name)
-        self.noted[name] = {} if before.instance is None else dict(before.instance.config)
+        self.noted[name] = {} if before.instance is None else dict(before.instance.notes)
         self._check(step, before, goes=any(one.action == "delete" for one in plan.steps))
         now = self._followed(container, step, before)
         if step.action == "volume":
@@ -138,8 +139,10 @@ class Model:
             "description": instance.description,
             "ephemeral": instance.ephemeral,
         }
-        changed: dict[str, Any] = updated(body, step, self.clock)
+        changed: dict[str, Any] = patched(body, step.before, step.after)
         changed["profiles"] = tuple(changed["profiles"])
+        if step.notes:
+            changed["notes"] = {**instance.notes, RESTART: utc(self.clock, "microseconds"), **step.notes}
         return replace(before, instance=replace(instance, **changed))
 
     def _booted(self, now: Observed) -> Observed:

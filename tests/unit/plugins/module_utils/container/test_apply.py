@@ -4,14 +4,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container import apply
-from ansible_collections.inx.fleet.plugins.module_utils.container.apply import apply_step, patched, updated
+from ansible_collections.inx.fleet.plugins.module_utils.container.apply import apply_step, patched
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
+from ansible_collections.inx.fleet.plugins.module_utils.container.notes import Notes
 from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Action, Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import (
@@ -21,7 +26,13 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import (
     NotTriedError,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Server
-from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, MOVING, RESTART, RESTART_KEYS
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import (
+    ACTIVATING,
+    HEALTHY,
+    MOVING,
+    RESTART,
+    RESTART_KEYS,
+)
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD
 
 BODY: dict[str, Any] = {
@@ -55,17 +66,6 @@ def test_what_somebody_else_changed_meanwhile_is_not_overwritten(before: dict[st
         patched(BODY, before, after)
 
 
-@pytest.mark.parametrize("notes", [{}, {RESTART_KEYS: "2026-11-23T10:00:00Z raw.idmap=-"}])
-def test_an_update_notes_when_it_takes_a_restart(notes: dict[str, str]) -> None:
-    before, after = {"config": {"raw.idmap": None}}, {"config": {"raw.idmap": "1"}}
-    step = Step(action="update", container="web", summary="", before=before, after=after, notes=notes)
-    written = updated(BODY, step, 1_795_428_900.25)["config"]
-    assert written["raw.idmap"] == "1"
-    assert written.get(RESTART) == ("2026-11-23T10:15:00.250000Z" if notes else None)
-    assert written.get(RESTART_KEYS) == notes.get(RESTART_KEYS)
-    assert RESTART not in BODY["config"]
-
-
 @dataclass
 class RefusingIncus:
     """It takes no update and no rebuild, and keeps what else it was asked for."""
@@ -92,6 +92,11 @@ class RefusingIncus:
         self.asked.append((action, name))
 
 
+def host_of(incus: object, directory: Path = Path("/nonexistent")) -> Host:
+    """Return a host with that Incus, and its notes in a directory."""
+    return Host(incus=incus, nix=None, notes=Notes(incus, str(directory / "notes")))  # type: ignore[arg-type]
+
+
 def refused_update(error: FleetError) -> list[tuple[str, ...]]:
     """What is done about it, when a new volume was made and the container was stopped for it."""
     volumes = {"default/web_new": None, "default/web_old": {"size": "1GiB"}}
@@ -104,7 +109,7 @@ def refused_update(error: FleetError) -> list[tuple[str, ...]]:
     incus = RefusingIncus(error)
     plan = Plan(container=Container(name="web", state="restarted"), steps=steps)
     with pytest.raises(type(error)):
-        apply_step(Host(incus=incus, nix=None), plan, steps[2])  # type: ignore[arg-type]
+        apply_step(host_of(incus), plan, steps[2])
     return incus.asked
 
 
@@ -135,7 +140,7 @@ def test_what_ran_runs_on_when_a_step_fails_before_its_start(
     incus = RefusingIncus(FleetError("no", "Fix it."))
     failing = next(step for step in steps if step.action in ("update", "rebuild"))
     with pytest.raises(FleetError):
-        apply_step(Host(incus=incus, nix=None), Plan(container=Container(name="web"), steps=steps), failing)  # type: ignore[arg-type]
+        apply_step(host_of(incus), Plan(container=Container(name="web"), steps=steps), failing)
     assert incus.asked == expected
 
 
@@ -144,21 +149,70 @@ class KilledAtOnceError(Exception):
 
 
 @dataclass
-class NotingIncus:
-    """It keeps the notes on an instance."""
+class LookingIncus:
+    """It has one instance, and takes or refuses updates of it."""
 
-    notes: dict[str, str] = field(default_factory=dict)
+    found: Instance = field(default_factory=lambda: Instance(name="web", config={"volatile.uuid": "1"}))
+    refuses: FleetError | None = None
+    server: Server = field(
+        default_factory=lambda: Server(name="", version="", extensions=frozenset(), idmapped_mounts=True)
+    )
 
-    def note(self, _name: str, notes: dict[str, str], unless: dict[str, str]) -> None:
-        self.notes |= {} if unless.items() <= self.notes.items() else notes
+    def instance(self, _name: str) -> Instance:
+        return self.found
+
+    def update_instance(self, _name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        body = {"config": dict(self.found.config), "devices": {}, "profiles": []}
+        self.found = replace(self.found, config=change(body)["config"])
+
+
+def noted(directory: Path) -> dict[str, str]:
+    """Return what the host remembers of web."""
+    file = directory / "notes" / "web.json"
+    return dict(json.loads(file.read_text())["notes"]) if file.exists() else {}
+
+
+@pytest.mark.parametrize("refuses", [None, FleetError("no", "Fix it.")])
+def test_an_update_is_remembered_before_it_is_made_when_it_takes_a_restart(
+    tmp_path: Path, refuses: FleetError | None
+) -> None:
+    before, after = {"config": {"raw.idmap": None}}, {"config": {"raw.idmap": "1"}}
+    notes = {RESTART_KEYS: "2026-11-23T10:00:00Z raw.idmap=-"}
+    step = Step(action="update", container="web", summary="", before=before, after=after, notes=notes)
+    incus = LookingIncus(refuses=refuses)
+    with suppress(FleetError):
+        apply_step(host_of(incus, tmp_path), Plan(container=Container(name="web"), steps=(step,)), step)
+    assert noted(tmp_path).keys() == {RESTART, RESTART_KEYS}
+    assert incus.found.config.get("raw.idmap") == (None if refuses else "1")
+
+
+@pytest.mark.parametrize("refuses", [None, FleetError("no", "Fix it.")])
+def test_notes_of_an_earlier_release_are_in_the_file_before_they_leave_the_instance(
+    tmp_path: Path, refuses: FleetError | None
+) -> None:
+    devices = {"nixprofiles": {"source": "/nix/var/nix/profiles/inx-container/web"}}
+    config = {"volatile.uuid": "1", "user.inx.healthy": NEW, "user.inx.set": "main"}
+    incus = LookingIncus(found=Instance(name="web", config=config, devices=devices), refuses=refuses)
+    before, after = {"config": {"user.inx.healthy": NEW}}, {"config": {"user.inx.healthy": None}}
+    step = Step(action="update", container="web", summary="", before=before, after=after)
+    with suppress(FleetError):
+        apply_step(host_of(incus, tmp_path), Plan(container=Container(name="web"), steps=(step,)), step)
+    assert noted(tmp_path) == {HEALTHY: NEW}
+    assert incus.found.config == (config if refuses else {"volatile.uuid": "1", "user.inx.set": "main"})
 
 
 @pytest.mark.parametrize(
-    ("health", "last", "noted"),
+    ("health", "last", "expected"),
     [(Health(), "activate", {ACTIVATING: NEW}), (Health(), None, {}), (None, "activate", {})],
 )
 def test_a_system_is_on_trial_before_a_reboot_could_boot_it(
-    monkeypatch: pytest.MonkeyPatch, health: Health | None, last: Action | None, noted: dict[str, str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    health: Health | None,
+    last: Action | None,
+    expected: dict[str, str],
 ) -> None:
     def killed(*_arguments: Any) -> None:
         raise KilledAtOnceError
@@ -168,22 +222,15 @@ def test_a_system_is_on_trial_before_a_reboot_could_boot_it(
     monkeypatch.setattr(apply, "add_generation", killed)
     record = Step(action="record", container="web", summary="", before={}, after={"generation": 2, "system": NEW})
     steps = (record,) if last is None else (record, Step(action=last, container="web", summary=""))
-    incus = NotingIncus()
     plan = Plan(container=Container(name="web", health=health), steps=steps)
     with pytest.raises(KilledAtOnceError):
-        apply_step(Host(incus=incus, nix=None), plan, record)  # type: ignore[arg-type]
-    assert incus.notes == noted
+        apply_step(host_of(LookingIncus(), tmp_path), plan, record)
+    assert noted(tmp_path) == expected
 
 
 @dataclass
-class SwitchingIncus(NotingIncus):
+class SwitchingIncus(LookingIncus):
     """One in which commands of others run, beside a switch."""
-
-    def instance(self, name: str) -> Instance:
-        return Instance(name=name, status="Running", config=dict(self.notes))
-
-    def note(self, _name: str, notes: dict[str, str], unless: dict[str, str] | None = None) -> None:
-        super().note(_name, notes, unless or {"": ""})
 
     def runs_commands(self, _name: str) -> bool:
         return True
@@ -192,9 +239,9 @@ class SwitchingIncus(NotingIncus):
         pass
 
 
-@pytest.mark.parametrize(("goes_on", "noted"), [(True, NEW), (False, OLD)])
+@pytest.mark.parametrize(("goes_on", "expected"), [(True, NEW), (False, OLD)])
 def test_only_a_switch_that_goes_on_keeps_its_system_on_trial(
-    monkeypatch: pytest.MonkeyPatch, *, goes_on: bool, noted: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, goes_on: bool, expected: str
 ) -> None:
     def refused(*_arguments: Any) -> list[str]:
         raise NotTriedError("It was not tried.", "Run again.", goes_on=goes_on)
@@ -203,10 +250,11 @@ def test_only_a_switch_that_goes_on_keeps_its_system_on_trial(
     monkeypatch.setattr(apply, "await_boot", lambda *_arguments: None)
     monkeypatch.setattr(apply, "switch_and_verify", refused)
     # The step before has put it on trial, and this is what the plan found.
-    incus = SwitchingIncus({ACTIVATING: NEW})
+    host = host_of(SwitchingIncus(), tmp_path)
+    host.notes.change(Container(name="web"), {ACTIVATING: NEW})
     after = {"running_system": NEW, "activation": "switch"}
     step = Step(action="activate", container="web", summary="", before={"activating": OLD}, after=after)
     plan = Plan(container=Container(name="web", health=Health()), steps=(step,))
     with pytest.raises(NotTriedError):
-        apply_step(Host(incus=incus, nix=None), plan, step)  # type: ignore[arg-type]
-    assert incus.notes == {ACTIVATING: noted}
+        apply_step(host, plan, step)
+    assert noted(tmp_path) == {ACTIVATING: expected}

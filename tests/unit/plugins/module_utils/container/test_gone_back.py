@@ -6,14 +6,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TypeAlias
 
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container import rollback
 from ansible_collections.inx.fleet.plugins.module_utils.container.apply import apply_step
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
+from ansible_collections.inx.fleet.plugins.module_utils.container.notes import Notes
 from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import (
@@ -28,6 +32,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIV
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD
 
 GONE = FleetError("Could not update web: Incus says: not found.", "See the log.")
+WEB = Container(name="web", health=Health())
 START = Step(action="start", container="web", summary="", before={"status": "Stopped"}, after={"system": OLD})
 
 
@@ -46,21 +51,27 @@ class FailingIncus:
             self.instances.clear()
         raise RefusedError("Incus says: no init.", "See the log.")
 
-    def note(self, name: str, notes: Mapping[str, str], unless: Mapping[str, str] | None = None) -> None:
-        if name not in self.instances:
-            raise GONE
-        found = self.instances[name]
-        if unless is None or not found.config.items() >= unless.items():
-            self.instances[name] = replace(found, config={**found.config, **notes})
+    @property
+    def server(self) -> SimpleNamespace:
+        return SimpleNamespace(member=None)
 
     def runs_commands(self, name: str) -> bool:
         return False
 
 
-def failed_start(incus: FailingIncus, fallback: Generation | None) -> FleetError:
-    plan = Plan(container=Container(name="web", health=Health()), steps=(START,), fallback=fallback)
+Make: TypeAlias = Callable[[FailingIncus], Notes]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """What makes the notes of a run."""
+    return lambda incus: Notes(incus, str(tmp_path / "notes"))  # type: ignore[arg-type]
+
+
+def failed_start(incus: FailingIncus, notes: Notes, fallback: Generation | None) -> FleetError:
+    plan = Plan(container=WEB, steps=(START,), fallback=fallback)
     with pytest.raises(FleetError) as raised:
-        apply_step(Host(incus=incus, nix=None), plan, START)  # type: ignore[arg-type]
+        apply_step(Host(incus=incus, nix=None, notes=notes), plan, START)  # type: ignore[arg-type]
     return raised.value
 
 
@@ -76,27 +87,31 @@ def test_what_a_clean_up_fails_with_comes_after_the_cause() -> None:
     )
 
 
-def test_the_cause_of_a_failed_start_is_told_when_the_instance_is_gone_by_then() -> None:
-    error = failed_start(FailingIncus(gone=True), fallback=None)
+def test_the_cause_of_a_failed_start_is_told_when_the_instance_is_gone_by_then(make: Make) -> None:
+    incus = FailingIncus(gone=True)
+    error = failed_start(incus, make(incus), fallback=None)
     assert "Incus says: no init." in error.problem
-    assert "Noting that it is on trial failed as well: Could not update web" in error.problem
 
 
-def test_a_proven_system_is_not_remembered_as_bad_when_it_is_what_the_way_back_leads_to() -> None:
-    incus = FailingIncus(instances={"web": Instance(name="web", config={HEALTHY: OLD})})
-    error = failed_start(incus, Generation(number=1, system=OLD))
-    assert "This system was healthy before, so web was left as it is" in error.problem
-    assert FAILED not in incus.instances["web"].config
-
-
-def test_there_is_no_way_back_from_a_system_to_itself() -> None:
+def test_a_proven_system_is_not_remembered_as_bad_when_it_is_what_the_way_back_leads_to(make: Make) -> None:
     incus = FailingIncus()
-    assert "nothing to roll back to" in failed_start(incus, Generation(number=1, system=OLD)).problem
-    assert FAILED not in incus.instances["web"].config
+    notes = make(incus)
+    notes.change(WEB, {HEALTHY: OLD})
+    error = failed_start(incus, notes, Generation(number=1, system=OLD))
+    assert "This system was healthy before, so web was left as it is" in error.problem
+    assert FAILED not in notes.of(WEB)
 
 
-def test_a_bad_system_is_left_for_another_one() -> None:
-    error = failed_start(FailingIncus(), Generation(number=1, system=NEW))
+def test_there_is_no_way_back_from_a_system_to_itself(make: Make) -> None:
+    incus = FailingIncus()
+    notes = make(incus)
+    assert "nothing to roll back to" in failed_start(incus, notes, Generation(number=1, system=OLD)).problem
+    assert FAILED not in notes.of(WEB)
+
+
+def test_a_bad_system_is_left_for_another_one(make: Make) -> None:
+    incus = FailingIncus()
+    error = failed_start(incus, make(incus), Generation(number=1, system=NEW))
     assert "Going back to generation 1" in error.problem
 
 

@@ -59,7 +59,7 @@ def done(declared: Container, observed: Observed) -> Observed:
     now = after(plan, observed)
     notes = {key: value for step in plan.steps for key, value in step.notes.items()}
     assert now.instance is not None
-    return with_instance(now, config={**now.instance.config, **notes, **({RESTART: "2027"} if notes else {})})
+    return with_instance(now, notes={**now.instance.notes, **notes, **({RESTART: "2027"} if notes else {})})
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_marks_of_secrets_are_not_kept() -> None:
     assert running.instance is not None
     changed = done(replace(declared, config={"nvidia.require.cuda": "other"}), running)
     assert changed.instance is not None
-    assert changed.instance.config[RESTART_KEYS] in (
+    assert changed.instance.notes[RESTART_KEYS] in (
         f"{STARTED} nvidia.require.cuda=-",
         f"{STARTED} nvidia.require.cuda=?",
     )

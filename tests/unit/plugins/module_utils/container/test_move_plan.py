@@ -133,8 +133,7 @@ def test_what_persists_from_now_on_has_its_volume_before_it_comes() -> None:
 
 
 def test_a_system_that_was_bad_is_not_moved_to_and_nothing_is_rolled_back_from_here() -> None:
-    config = {**dict(at_a().instance.config), FAILED: NEW}  # type: ignore[union-attr]
-    plan = plan_container(WEB, BUILT, from_b(Generations(paths={1: OLD, 2: NEW}, current=2), config=config))
+    plan = plan_container(WEB, BUILT, from_b(Generations(paths={1: OLD, 2: NEW}, current=2), notes={FAILED: NEW}))
     assert (plan.steps, plan.error is not None) == ((), True)
 
 

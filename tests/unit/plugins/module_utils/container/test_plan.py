@@ -80,7 +80,7 @@ def test_a_system_that_cannot_be_read_is_switched_rather_than_believed() -> None
 def test_the_marker_of_an_activation_that_did_not_end_leads_to_another() -> None:
     host = running_host()
     assert host.instance is not None
-    marked = with_instance(host, config={**host.instance.config, ACTIVATING: NEW})
+    marked = with_instance(host, notes={ACTIVATING: NEW})
     assert actions(plan_container(WEB, BUILT, marked)) == ["activate"]
 
 
@@ -144,7 +144,7 @@ def test_lines_of_raw_lxc_that_are_somebody_elses_stay() -> None:
 def test_a_restart_stays_required_until_the_next_start(since: str, started: str, pending: bool) -> None:
     host = running_host()
     assert host.instance is not None
-    noted = with_instance(host, config={**host.instance.config, RESTART: since}, last_started=started)
+    noted = with_instance(host, notes={RESTART: since}, last_started=started)
     plan = plan_container(WEB, BUILT, noted)
     assert plan.steps == ()
     assert plan.restart_required == pending
@@ -281,8 +281,7 @@ def test_an_ephemeral_container_is_not_stopped_by_a_declaration_that_keeps_it() 
 def test_what_a_start_boots_is_not_activated_in_the_next_run() -> None:
     host = running_host()
     assert host.instance is not None
-    config = {**host.instance.config, ACTIVATING: NEW}
-    stopped = with_instance(host, status="Stopped", running_system=None, config=config)
+    stopped = with_instance(host, status="Stopped", running_system=None, notes={ACTIVATING: NEW})
     plan = plan_container(WEB, BUILT, stopped)
     assert plan_container(WEB, BUILT, after(plan, stopped)).steps == ()
 

@@ -20,7 +20,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.pruning import
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
 from ansible_collections.inx.fleet.plugins.module_utils.nix import profiles as nix_profiles
-from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import FAILED
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import STORED_FAILED
 
 NOW = 2_000_000_000.0
 ALL = Rule(keep=2, before=NOW)
@@ -90,8 +90,9 @@ def test_old_generations_go(profiles: Path) -> None:
 
 
 def test_bad_ones_are_not_counted(profiles: Path) -> None:
-    notes = {FAILED: f"{system(3)} {system(4)}"}
-    pruned(StandIn([Instance(name="web", config=notes)]))
+    notes = {STORED_FAILED: f"{system(3)} {system(4)}"}
+    devices = {"nixprofiles": {"source": "/nix/var/nix/profiles/inx-container/web"}}
+    pruned(StandIn([Instance(name="web", config=notes, devices=devices)]))
     assert left(profiles / "web") == [2, 4, 5]
 
 

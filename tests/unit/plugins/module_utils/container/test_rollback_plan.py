@@ -37,12 +37,11 @@ WEB = Container(name="web", health=Health())
 
 
 def host(*recorded: int, current: int, runs: int | None, **notes: str) -> Observed:
-    """A container with a generation N of the system N for each number, and notes on the instance."""
+    """A container with a generation N of the system N for each number, and what is remembered of it."""
     empty = empty_host()
     seen = after(plan_container(replace(WEB, health=None), System(path=path(current), built=True), empty), empty)
     assert seen.instance is not None
-    config = {**seen.instance.config, **notes}
-    instance = replace(seen.instance, running_system=None if runs is None else path(runs), config=config)
+    instance = replace(seen.instance, running_system=None if runs is None else path(runs), notes=notes)
     if runs is None:
         instance = replace(instance, status="Stopped")
     generations = Generations(paths={number: path(number) for number in recorded}, current=current)

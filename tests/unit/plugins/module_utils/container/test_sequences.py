@@ -55,14 +55,6 @@ _SET: Mapping[str, Any] = {
     "build_failures": {},
 }
 _DISRUPTIVE = frozenset(("stop", "start", "restart", "rebuild", "delete", "create"))
-_NOTES = (
-    "user.inx.healthy",
-    "user.inx.failed",
-    "user.inx.activating",
-    "user.inx.restart_since",
-    "user.inx.restart_keys",
-    "user.inx.emptied",
-)
 
 
 def new_model(*, has_tmpfs_devices: bool) -> Model:
@@ -205,7 +197,7 @@ class Follower:
         instance = self.model.observe(container.name).instance
         assert instance is not None
         assert instance.running_system == first.fallback.system
-        assert first.fallback.system not in instance.config[FAILED].split(), "it went back to a system that is bad"
+        assert first.fallback.system not in instance.notes[FAILED].split(), "it went back to a system that is bad"
         if not health.retry_failed and container.generation is None and container.state != "restarted":
             assert plan.error is not None and not plan.steps, f"{plan.steps} after going back"
 
@@ -243,9 +235,8 @@ def settled(model: Model, name: str) -> dict[str, Any]:
     """Return what of a container should be the same whenever the same is declared."""
     instance = model.observe(name).instance
     assert instance is not None
-    config = {key: value for key, value in instance.config.items() if key not in _NOTES}
     return {
-        "config": config,
+        "config": instance.config,
         "devices": instance.devices,
         "profiles": instance.profiles,
         "description": instance.description,

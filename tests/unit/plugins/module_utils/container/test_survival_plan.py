@@ -69,11 +69,12 @@ def seen(draw: st.DrawFn) -> Observed:
     host = after(plan_container(earlier, System(path=OLD, built=True), host), host)
     assert host.instance is not None
     status = draw(st.sampled_from(["Running", "Stopped", "Frozen"]))
+    config = dict(host.instance.config)
     notes = draw(st.dictionaries(st.sampled_from([ACTIVATING, HEALTHY, FAILED]), st.sampled_from([OLD, NEW])))
     if status == "Stopped" and draw(st.booleans()):
-        notes[MOVING] = "true"
+        config[MOVING] = "true"
     runs = None if status == "Stopped" else draw(st.sampled_from([OLD, NEW, None]))
-    instance = replace(host.instance, status=status, running_system=runs, config={**host.instance.config, **notes})
+    instance = replace(host.instance, status=status, running_system=runs, config=config, notes=notes)
     host = replace(host, instance=instance)
     if draw(st.booleans()):
         return replace(

@@ -194,7 +194,7 @@ def test_what_cannot_be_rebuilt_is_told_before_its_stop() -> None:
 
 def test_a_start_by_somebody_else_is_told() -> None:
     found = host(web(root="rebuild"))
-    ours = changed(found, config={**config(found), EMPTIED: "1"}, last_started="1")
+    ours = changed(found, notes={EMPTIED: "1"}, last_started="1")
     assert plan_container(web(), BUILT, ours).warnings == ()
     theirs = changed(ours, last_started="2")
     assert "was not emptied" in plan_container(web(), BUILT, theirs).warnings[0]

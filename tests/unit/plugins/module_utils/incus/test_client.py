@@ -8,6 +8,7 @@ import ast
 import inspect
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pylxd.exceptions
@@ -16,7 +17,8 @@ import pytest
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus import client as incus
 from ansible_collections.inx.fleet.plugins.module_utils.incus import everywhere
-from ansible_collections.inx.fleet.plugins.module_utils.incus.client import until_settled
+from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Incus, until_settled
+from ansible_collections.inx.fleet.plugins.module_utils.incus.endpoint import Endpoint
 from ansible_collections.inx.fleet.plugins.module_utils.incus.everywhere import link_by_api
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
 
@@ -119,3 +121,30 @@ def test_every_request_of_a_method_has_its_errors_explained(module: ModuleType) 
         and "explained(" not in ast.unparse(method)
     ]
     assert not bare
+
+
+@pytest.mark.parametrize(
+    ("project", "url", "expected"),
+    [
+        ("default", "/1.0/instances/web/logs/exec-output/exec_1.stdout", True),
+        ("default", "/1.0/instances/web/logs/exec-output/exec_1.stdout?project=default", True),
+        ("shop", "/1.0/instances/web/logs/exec-output/exec_1.stdout", False),
+        (None, "/1.0/instances/web/logs/exec-output/exec_1.stdout", False),
+        ("default", "/1.0/instances/web/logs/exec-output/../backup.yaml", False),
+    ],
+)
+def test_what_was_recorded_of_a_command_is_removed_where_it_is(
+    tmp_path: Path, project: str | None, url: str, expected: bool
+) -> None:
+    kept = tmp_path / "containers" / "web" / "exec-output" / "exec_1.stdout"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("said")
+    (kept.parents[1] / "backup.yaml").write_text("kept")
+    there = Incus.__new__(Incus)
+    there._endpoint = Endpoint(address=str(tmp_path / "unix.socket"))
+    there._client = SimpleNamespace(project=project)
+    assert there._removed_output("web", url) is expected
+    assert kept.exists() is not expected
+    assert (kept.parents[1] / "backup.yaml").exists()
+    there._endpoint = Endpoint(address="https://metal1:8443")
+    assert there._removed_output("web", url) is False

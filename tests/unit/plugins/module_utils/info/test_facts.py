@@ -43,10 +43,13 @@ def seen(**changes: Any) -> Seen:
 
 
 def noted(**notes: str) -> Seen:
-    """The same with notes in its configuration."""
-    own = {"activating": ACTIVATING, "healthy": HEALTHY, "failed": FAILED, "restart": RESTART}
-    names = {**own, "set": SET, "tags": TAGS}
-    return seen(config={**WEB.config, **{names[name]: value for name, value in notes.items()}})
+    """The same with what is remembered of it, and what is noted in its configuration."""
+    names = {"activating": ACTIVATING, "healthy": HEALTHY, "failed": FAILED, "restart": RESTART}
+    own = {"set": SET, "tags": TAGS}
+    return seen(
+        config={**WEB.config, **{own[name]: value for name, value in notes.items() if name in own}},
+        notes={names[name]: value for name, value in notes.items() if name in names},
+    )
 
 
 STOPPED = {"status": "Stopped", "running_system": None}
@@ -57,7 +60,7 @@ STOPPED = {"status": "Stopped", "running_system": None}
     [
         SEEN,
         seen(**STOPPED),
-        seen(**STOPPED, config={**WEB.config, ACTIVATING: NEW}),
+        seen(**STOPPED, notes={ACTIVATING: NEW}),
         noted(failed=OLD),
         replace(SEEN, generations=None, roots=None),
     ],
@@ -96,7 +99,7 @@ def test_each_drift_is_told_alone(found: Seen, text: str) -> None:
         (seen(running_system=None), "unchecked"),
         (noted(healthy=OLD, failed=NEW), "unhealthy"),
         (noted(healthy=NEW, activating=NEW), "unfinished"),
-        (seen(**STOPPED, config={HEALTHY: NEW}), "stopped"),
+        (seen(**STOPPED, notes={HEALTHY: NEW}), "stopped"),
     ],
 )
 def test_health_in_a_word(found: Seen, state: str) -> None:

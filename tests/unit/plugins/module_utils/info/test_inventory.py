@@ -30,11 +30,13 @@ def entry(name: str, **other: Any) -> dict[str, Any]:
     return {"name": name, "type": "container", "status": "Running", "profiles": ["inx-container"], **other}
 
 
-def answer(*entries: dict[str, Any], links: dict[str, str] | None = None, member: str | None = None) -> str:
+def answer(
+    *entries: dict[str, Any], links: dict[str, str] | None = None, member: str | None = None, notes: str = "\n"
+) -> str:
     """What a host says."""
     server = {"environment": {"server_name": member or "h", "server_clustered": member is not None}}
     words = [word for pair in (links or {}).items() for word in pair]
-    return "\0".join([json.dumps(server, indent=2) + "\n", json.dumps(list(entries)) + "\n", *words])
+    return "\0".join([json.dumps(server, indent=2) + "\n", json.dumps(list(entries)) + "\n", notes, *words])
 
 
 def one(entry: dict[str, Any], **other: Any) -> Facts:
@@ -77,6 +79,20 @@ def test_an_address_of_the_fourth_version_comes_first() -> None:
     assert one(entry("web", state=None))["address"] is None
 
 
+@pytest.mark.parametrize(
+    ("notes", "expected"),
+    [
+        ("", None),
+        ("\n", False),
+        ('\n{"uuid": "1", "notes": {"restart_since": "2026-11-23T10:00:01Z"}}\n', True),
+        ('\n{"uuid": "2", "notes": {"restart_since": "2026-11-23T10:00:01Z"}}\nnonsense\n', False),
+    ],
+)
+def test_a_restart_is_due_by_what_the_host_remembers(notes: str, expected: bool | None) -> None:
+    started = entry("web", config={"volatile.uuid": "1"}, last_used_at="2026-11-23T10:00:00Z")
+    assert one(started, notes=notes)["restart_required"] is expected
+
+
 def test_settings_that_may_hold_secrets_are_not_told() -> None:
     config = {"environment.KEY": "x", "volatile.uuid": "x", "user.role": "front"}
     facts = one(entry("web", config={"user.inx.tags": "a,b", "user.inx.set": "s"}, expanded_config=config))
@@ -90,7 +106,7 @@ def test_what_is_or_was_secret_is_not_in_the_inventory() -> None:
     assert one(entry("web", config={}, expanded_config=config))["config"] == {"user.role": "front"}
 
 
-@pytest.mark.parametrize("said", ["", "{}", "x\0[]", "{}\0{}", "[]\0[]", '{}\0["web"]', "{}\0null"])
+@pytest.mark.parametrize("said", ["", "{}", "{}\0[]", "x\0[]\0", "{}\0{}\0", "[]\0[]\0", '{}\0["web"]\0', "{}\0null\0"])
 def test_an_answer_that_is_none(said: str) -> None:
     with pytest.raises(FleetError, match="did not return a list of instances"):
         containers_of("metal1", said)
