@@ -167,7 +167,7 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], list[str]
         raise _gone_back(host, plan, system, error) from error
     except NoWorseError as error:
         with cleaning_up(error, "Noting that it is not on trial"):
-            host.incus.note(container.name, {ACTIVATING: ""})
+            host.notes.change(container, {ACTIVATING: ""})
         raise
     _note_good(host, container, system)
     return warnings
@@ -254,7 +254,7 @@ def return_to(
     except DegradedError as error:
         if not error.had_failed(failed_before):
             raise
-        host.incus.note(container.name, {ACTIVATING: ""})
+        host.notes.change(container, {ACTIVATING: ""})
         return error.units
     _note_good(host, container, fallback.system)
     return ()

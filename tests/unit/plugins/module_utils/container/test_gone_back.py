@@ -117,7 +117,7 @@ def test_a_bad_system_is_left_for_another_one(make: Make) -> None:
 
 @pytest.mark.parametrize(("failed", "is_back"), [({"legacy.service"}, True), ({"legacy.service", "x.service"}, False)])
 def test_a_container_is_back_when_no_more_is_failed_than_before(
-    monkeypatch: pytest.MonkeyPatch, *, failed: set[str], is_back: bool
+    make: Make, monkeypatch: pytest.MonkeyPatch, *, failed: set[str], is_back: bool
 ) -> None:
     def degraded(*_arguments: object) -> list[str]:
         raise DegradedError("units failed.", "See the journal.", failed)
@@ -128,11 +128,14 @@ def test_a_container_is_back_when_no_more_is_failed_than_before(
     monkeypatch.setattr(rollback, "switch", lambda *_arguments: None)
     monkeypatch.setattr(rollback, "verify", degraded)
     monkeypatch.setattr(rollback, "reboot", lambda *_arguments, force: boots.append("web"))
-    incus = FailingIncus(instances={"web": Instance(name="web", config={ACTIVATING: NEW})})
-    arguments = (Host(incus=incus, nix=None), Container(name="web", health=Health()), Generation(number=1, system=OLD))  # type: ignore[arg-type]
+    incus = FailingIncus()
+    notes = make(incus)
+    notes.change(WEB, {ACTIVATING: NEW})
+    host = Host(incus=incus, nix=None, notes=notes)  # type: ignore[arg-type]
+    arguments = (host, WEB, Generation(number=1, system=OLD))
     if is_back:
         assert rollback.return_to(*arguments, ["legacy.service"]) == {"legacy.service"}
-        assert incus.instances["web"].config[ACTIVATING] == ""
+        assert ACTIVATING not in notes.of(WEB)
     else:
         with pytest.raises(DegradedError):
             rollback.return_to(*arguments, ["legacy.service"])
