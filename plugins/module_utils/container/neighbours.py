@@ -10,6 +10,7 @@ Incus: internal/server/device/nic_bridged.go, checkAddressConflict. A bridge is 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 
 from ..errors import FleetError
@@ -32,13 +33,7 @@ def with_refused_neighbours(host: Host, plans: Sequence[Plan], before: Mapping[s
     changed = {plan.container.name: _changed_nics(plan, before[plan.container.name]) for plan in plans}
     if not any(changed.values()):
         return list(plans)
-    project, member = host.incus.project or "default", host.incus.server.member
-    planned = {(project, plan.container.name) for plan in plans}
-    others = [
-        one
-        for one in host.incus.instances_everywhere()
-        if one.location in (None, member) and (one.project, one.name) not in planned
-    ]
+    others = _others(host, plans)
     found: dict[str, Network | None] = {}
 
     def network(name: str) -> Network | None:
@@ -54,6 +49,16 @@ def with_refused_neighbours(host: Host, plans: Sequence[Plan], before: Mapping[s
         return plan if error is None else Plan(container=plan.container, error=error)
 
     return [checked(plan) if changed[plan.container.name] else plan for plan in plans]
+
+
+def _others(host: Host, plans: Sequence[Plan]) -> list[Instance]:
+    """Return the instances on this member that no plan is about; none if this user may not list other projects."""
+    project, member = host.incus.project or "default", host.incus.server.member
+    planned = {(project, plan.container.name) for plan in plans}
+    found: list[Instance] = []
+    with suppress(FleetError):
+        found = host.incus.instances_everywhere()
+    return [one for one in found if one.location in (None, member) and (one.project, one.name) not in planned]
 
 
 def _changed_nics(plan: Plan, seen: Observed) -> Devices:

@@ -15,6 +15,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.observed impor
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Network
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.container.test_declaration import declared
@@ -89,6 +90,17 @@ def test_addresses_that_another_instance_has_are_refused(key: str, value: str) -
     holder = other("db", **{"ipv4.address": "10.55.0.20", "ipv6.address": "fd42::20"})
     assert f"the {key} {value} already" in refused(plan, seen, holder)
     assert "'db' of the project 'default'" in refused(plan, seen, replace(holder, project="default"))
+
+
+def test_who_may_not_list_other_projects_is_told_by_incus_alone() -> None:
+    def refuse() -> list[Instance]:
+        raise FleetError("Could not list the instances of all projects.", "")
+
+    plan, seen = planned()
+    server = SimpleNamespace(member=None)
+    incus = SimpleNamespace(project="default", server=server, instances_everywhere=refuse)
+    host = cast(Host, SimpleNamespace(incus=incus))
+    assert with_refused_neighbours(host, [plan], {"web": seen}) == [plan]
 
 
 def test_only_what_changes_is_looked_at() -> None:
