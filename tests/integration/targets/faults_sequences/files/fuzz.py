@@ -35,7 +35,7 @@ import systems
 _PATIENCE = 240
 _BOOT_SECONDS = 10
 _SMALLER_SECONDS = 240
-_TOLD_EACH = 25
+_TOLD_EACH = 10
 _COMMAND = "make test-faults TARGET=faults_sequences INCUS={} EXTRA='{}'"
 
 
