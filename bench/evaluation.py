@@ -138,11 +138,11 @@ def section(found: Sequence[Measured], arguments: argparse.Namespace, about: Seq
             "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
             *[one.row() for one in found],
             "",
-            "- *Cold*: nothing was evaluated before. The peaks are of all processes of nix together.",
-            "- *Unchanged*: the same again. Nix says what the flake leads to, and what was evaluated is remembered.",
-            "- *One new system*: a system is declared that was not before, of the same sources.",
-            "- *colmena's estimate* is 512 MiB for each host of a chunk, with 1 GiB left to the machine. By it,",
-            "  colmena says how many hosts it evaluates at a time. Here, what the last chunks took says so.",
+            "- *Cold*: nothing was evaluated before. Peaks are those of all processes of nix together.",
+            "- *Unchanged*: the same again. Nix resolves the flake, and the evaluation comes from the cache.",
+            "- *One new system*: one more system of the same sources is declared.",
+            "- *colmena's estimate* is 512 MiB for each host of a chunk, with 1 GiB left to the machine. colmena",
+            "  sizes its chunks by it. The collection sizes them by the memory of the chunks before.",
             "",
         ]
     )

@@ -54,32 +54,32 @@ Written by bench/report.py.
 
 What `bench/containers.py` measured on one host, in one run:
 {host}.
-A figure is a multiple of the floor, with the seconds behind it. The seconds are this machine's, the multiples say more.
+Each figure is a multiple of the floor, with the time in parentheses. Compare multiples: times are those of one machine.
 
 {floor_table}
 
-- *Floor*: the requests to Incus that have to be made, side by side, and one `nix build`, in one Python process. It
+- *Floor*: the necessary requests to Incus, in parallel, and one `nix build`, in one Python process. It
   plans and compares nothing.
-- *Inside the module* is its work, from its arguments to its answer, beside the same of the floor.
-- *The module alone* is `inx_containers`, run on the host with its arguments, from the start of Python to its end, from
-  an archive as Ansible makes it. Its memory in a run without changes: {memory}.
-- *ansible-playbook* is the whole command with one task of `inx_containers`, with its start and ssh.
-- *`lxd_container`* is that of community.general. It builds no system and switches to none: it creates and starts
-  containers whose systems and profiles are there already, and does not wait for them to come up.
-- *inx-container*, the shell tool, looks at the system alone and not at the instance, and does not wait for a container
-  that it has started. It writes the profile that all of them share each time, and Incus then goes through every
-  instance with that profile: its loop grows with the square of the containers.
-- Cold creation is from the flake to containers that run their systems, which nobody has built before.
+- *Inside the module*: the work of the module, from its arguments to its result, compared with that of the floor.
+- *Module alone*: `inx_containers` on the host, from the start of Python to its end, in an archive as Ansible packs it.
+  Its memory in a run without changes: {memory}.
+- *ansible-playbook*: the whole command with one task of `inx_containers`, including its start and ssh.
+- *`lxd_container`*: the module of community.general. It neither builds nor switches systems: it creates and starts
+  containers with existing systems and profiles, and does not wait for them to come up.
+- *inx-container*: the shell tool. It compares only the system, not the instance, and does not wait for a container
+  that it has started. It writes the shared profile each time, and Incus then updates every instance with that
+  profile: the time of its loop grows with the square of the number of containers.
+- *Cold creation*: from the flake to running containers, with systems that were not built before.
 
-What bounds it:
+What limits each:
 
-- *No change*: nix looks at the flake, which the floor waits for as well. Python's start and imports come before, and
-  do not grow with the containers; Ansible packs modules as source, which is compiled in each run.
+- *No change*: nix resolves the flake, for the floor as well. The start of Python and its imports come before, and
+  do not grow with the containers. Ansible packs modules as source, which is compiled in each run.
 - *Cold creation*: Incus, which creates and starts instances on all cores.
 - *A new system in all*: Incus again. It writes each instance twice more than for the floor: a note that a system is on
   trial, without which a run that is killed would leave it unnoticed, and its removal when the system has come up.
 
-How many times as fast as the loop of inx-container:
+Speed compared with the loop of inx-container:
 
 {tool_table}
 """

@@ -29,16 +29,15 @@ let
 in
 {
   options.inx.container = {
-    enable = lib.mkEnableOption "what a container of inx.fleet needs";
+    enable = lib.mkEnableOption "settings for a container of inx.fleet";
 
     addresses = lib.mkOption {
       type = lib.types.listOf lib.types.str;
       default = [ ];
       example = [ "192.168.1.20/24" ];
       description = ''
-        Addresses of eth0 with their prefix lengths, for a network without a DHCP server of its own, such as a macvlan
-        on a LAN. Without any, eth0 takes its IPv4 address from DHCP. That is how it gets the one in `ipv4.address` of
-        its device in Incus.
+        Addresses of eth0 with their prefix lengths, for a network without a DHCP server, such as a macvlan on a LAN.
+        Without any, eth0 gets its IPv4 address from DHCP, such as the one in `ipv4.address` of its device in Incus.
       '';
     };
 
@@ -47,7 +46,7 @@ in
       default = [ ];
       example = [ "192.168.1.1" ];
       description = ''
-        Default gateways for these addresses, one for IPv4 and one for IPv6. Name servers go into
+        Default gateways for these addresses, one for IPv4 and one for IPv6. Set name servers in
         `networking.nameservers`.
       '';
     };
@@ -56,8 +55,8 @@ in
       type = lib.types.bool;
       default = false;
       description = ''
-        Whether the container is declared with `config: {security.nesting: true}`. Only then do services get their
-        credentials (`LoadCredential=`), and containers run in it.
+        Whether the container is declared with `config: {security.nesting: true}`. Only then can services get
+        credentials (`LoadCredential=`), and containers run inside.
       '';
     };
 

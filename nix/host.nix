@@ -63,13 +63,13 @@ in
       enable = lib.mkOption {
         type = lib.types.bool;
         default = true;
-        description = "Whether to keep what containers build from the host's garbage collection.";
+        description = "Whether to protect what containers build from the host's garbage collection.";
       };
 
       maxRoots = lib.mkOption {
         type = lib.types.ints.positive;
         default = 10000;
-        description = "How many roots each container can have.";
+        description = "Maximum number of GC roots of a container.";
       };
     };
   };
@@ -88,7 +88,7 @@ in
         assertions = [
           {
             assertion = lib.versionAtLeast kernel "5.12";
-            message = "The store is shared by idmapped mounts, which Linux has since 5.12. This is ${kernel}.";
+            message = "Sharing the store needs idmapped mounts, which need Linux 5.12 or newer. This is ${kernel}.";
           }
         ];
 

@@ -92,7 +92,7 @@ class DegradedError(UnhealthyError):
 
 
 class NoWorseError(FleetError):
-    """After a switch the units are failed that had failed before it. To go back would mend nothing."""
+    """Only units have failed after a switch that had failed before it. A rollback would not repair them."""
 
 
 class NotTriedError(FleetError):

@@ -124,10 +124,10 @@ changes:
       type: str
       sample: /root/project/result
     before:
-      description: Store path before, V(null) if there was no root.
+      description: Store path before, V(null) without a root.
       type: str
     after:
-      description: Store path after, V(null) if there is no root.
+      description: Store path after, V(null) without a root.
       type: str
       sample: /nix/store/3pzlws8d96cd596i29yy8wnncc6q7xlh-hello-2.12
     reason:

@@ -149,6 +149,6 @@
     module = { pkgs, ... }: {
       boot.kernelPackages = pkgs.linuxPackagesFor (pkgs.linux_latest.override { argsOverride.version = "5.10.1"; });
     };
-    refused = [ "idmapped mounts, which Linux has since 5.12" ];
+    refused = [ "idmapped mounts, which need Linux 5.12" ];
   };
 }

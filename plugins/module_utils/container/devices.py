@@ -66,7 +66,7 @@ def check_addresses(declared: Container, wanted: Expanded) -> None:
     has_interface = any(keys.get("type") in _INTERFACES for keys in wanted.devices.values())
     if "addresses" in declared.wait.conditions and not has_interface and "lxc.net." not in wanted.config["raw.lxc"]:
         raise FleetError(
-            f"{declared.name} would have no network interface, so there are no addresses to wait for.",
+            f"{declared.name} would have no network interface, so it has no addresses to wait for.",
             "Declare a device of the type nic, or a profile that has one, or remove 'addresses' from 'wait_for'.",
         )
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Say what an attribute is that is not a NixOS system. Nix only says that there is no toplevel, or no derivation."""
+"""Describe an attribute that is not a NixOS system, for errors. Nix itself only says that a derivation is missing."""
 
 from __future__ import annotations
 
