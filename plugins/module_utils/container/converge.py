@@ -357,8 +357,8 @@ class _Work:
             return True
         if (takes_slot or actions & PROVING) and self._slots.is_over:
             raise FleetError(
-                f"{name} was not touched: {self._rollback_limit} containers were rolled back, which is "
-                "the 'rollback_limit'.",
+                f"{name} was not touched: as many containers were rolled back as 'rollback_limit' allows, which is "
+                f"{self._rollback_limit}.",
                 "Fix their systems first, or raise it.",
             )
         if takes_slot:
