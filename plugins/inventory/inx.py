@@ -325,7 +325,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
             name = self._compose(expression, _variables(facts))
         except AnsibleError as error:
             raise FleetError(
-                f"{where} fails: {error}", "Write it in Jinja, of the variables that 'ansible-inventory --list' shows."
+                f"{where} fails: {str(error).rstrip('.')}.",
+                "Write it in Jinja, of the variables that 'ansible-inventory --list' shows.",
             ) from error
         if not isinstance(name, str) or not _HOSTNAME.match(name):
             raise FleetError(f"{where} gives {name!r}.", "A name has letters, digits, dots, dashes and underscores.")

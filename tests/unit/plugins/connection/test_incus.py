@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.playbook.play_context import PlayContext
+from ansible.plugins.connection import ConnectionBase
 
+from ansible_collections.inx.fleet.plugins.connection import incus
 from ansible_collections.inx.fleet.plugins.connection.incus import Connection
 
 HOSTILE = 'it\'s $(touch no) `x` "y"; z\nend'
@@ -27,6 +29,10 @@ class Host:
         self._answer = answer or (0, OK, b"")
         self.words: list[str] = []
         self.given: bytes | None = None
+        self.was_reset = False
+
+    def reset(self) -> None:
+        self.was_reset = True
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
         assert not sudoable
@@ -109,3 +115,23 @@ def test_files_that_cannot_be_transferred(tmp_path: Path) -> None:
 def test_a_host_that_the_inventory_does_not_have() -> None:
     with pytest.raises(AnsibleError, match="ansible_incus_host: the inventory has no host 'nowhere'"):
         Tried(host="nowhere").exec_command("true")
+
+
+def test_what_ssh_keeps_open_is_ended_by_a_reset() -> None:
+    host = Host()
+    connection = connection_through(host)
+    connection.reset()
+    assert (host.was_reset, connection._connected) == (True, False)
+
+
+def test_a_task_brings_its_timeout_and_password_to_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+    monkeypatch.setattr(incus, "open_host", lambda *arguments: opened.append(arguments))
+    monkeypatch.setattr(ConnectionBase, "set_options", lambda *_arguments, **_options: None)
+    connection = Tried()
+    connection._hostvars = {"metal1": {"ansible_user": "root"}}
+    connection.set_options(task_keys={"timeout": 5, "password": "p", "port": 22})
+    assert connection._connect()._connected
+    assert opened == [("metal1", {"ansible_user": "root"}, None, {"timeout": 5, "password": "p"})]
+    connection.close()
+    assert not connection._connected

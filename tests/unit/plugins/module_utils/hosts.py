@@ -14,16 +14,39 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import CONTAINER_OPTIONS
 from ansible_collections.inx.fleet.plugins.module_utils.container.apply import patched
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, container_from
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
+from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Profile, Volume
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
+from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, HEALTHY
 
 OLD = "/nix/store/00000000000000000000000000000000-nixos-system-web-1"
 NEW = "/nix/store/11111111111111111111111111111111-nixos-system-web-2"
+
+_DEFAULTS = {name: option.get("default") for name, option in CONTAINER_OPTIONS.items()}
+_HEALTH = {name: option.get("default") for name, option in CONTAINER_OPTIONS["health"]["options"].items()}
+
+WEB = Container(name="web", source=StorePath(path=NEW))
+BUILT = System(path=NEW, built=True)
+
+#: The parameters of inx_containers beside the containers.
+SET = {
+    "set": "main",
+    "project": "default",
+    "purge": False,
+    "purge_limit": 3,
+    "parallel": None,
+    "max_unavailable": None,
+    "rollback_limit": 3,
+    "only": None,
+    "only_tags": None,
+    "build_failures": {},
+}
 
 DEFAULT_PROFILE = Profile(
     name="default",
@@ -46,6 +69,24 @@ STORE_PROFILE = Profile(
 )
 
 
+def running_host(container: Container = WEB, path: str = NEW) -> Observed:
+    """Return the host when ``container`` has been applied with the system ``path``."""
+    host = empty_host()
+    return after(plan_container(container, System(path=path, built=True), host), host)
+
+
+def with_instance(observed: Observed, **changes: Any) -> Observed:
+    """Return the host with some of its instance changed."""
+    return replace(observed, instance=replace(_instance(observed), **changes))
+
+
+def declared(**options: Any) -> Container:
+    """Return the container that parameters of inx_container declare, the others at their defaults."""
+    if options.get("health"):
+        options["health"] = _HEALTH | options["health"]
+    return container_from({"project": "default", **_DEFAULTS, "name": "web", **options})
+
+
 def empty_host(*profiles: Profile) -> Observed:
     """A host on which the role has run and no container stands."""
     found = profiles or (DEFAULT_PROFILE, STORE_PROFILE)
@@ -54,6 +95,11 @@ def empty_host(*profiles: Profile) -> Observed:
         pools=frozenset(("default",)),
         generations=Generations(directory=False),
     )
+
+
+def actions(plan: Plan) -> list[str]:
+    """Return the actions of a plan in their order."""
+    return [step.action for step in plan.steps]
 
 
 def after(plan: Plan, observed: Observed) -> Observed:

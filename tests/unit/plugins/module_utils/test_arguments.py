@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible.module_utils import basic
 
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     CONTAINER_OPTIONS,
@@ -27,20 +27,19 @@ PATH = "/nix/store/00000000000000000000000000000000-nixos-system-web"
 class Given:
     """A module with parameters, and what it writes to the journal."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, give: Callable[..., None]) -> None:
         self.logged: list[str] = []
-        self._monkeypatch = monkeypatch
+        self._give = give
         monkeypatch.setattr(FleetModule, "log", lambda _self, message, log_args=None: self.logged.append(message))
 
     def __call__(self, options: dict[str, Any], **parameters: Any) -> FleetModule:
-        self._monkeypatch.setattr(basic, "_ANSIBLE_ARGS", json.dumps({"ANSIBLE_MODULE_ARGS": parameters}).encode())
-        self._monkeypatch.setattr(basic, "_ANSIBLE_PROFILE", "legacy")
+        self._give(**parameters)
         return FleetModule(argument_spec=options, **(CONTAINER_RULES if options is CONTAINER_OPTIONS else {}))
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> Given:
-    return Given(monkeypatch)
+def given(monkeypatch: pytest.MonkeyPatch, give: Callable[..., None]) -> Given:
+    return Given(monkeypatch, give)
 
 
 def test_null_is_the_default_of_an_option(given: Given) -> None:

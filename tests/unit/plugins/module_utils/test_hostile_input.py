@@ -20,8 +20,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import CONTAINER_OPTIONS
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, container_from
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.health import journal
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus import models as incus_module
@@ -35,6 +34,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.nix.flakes import metada
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import Flake, StorePath, System
 from ansible_collections.inx.fleet.plugins.module_utils.paths import PROFILES_DIR, STORE_DIR
 from ansible_collections.inx.fleet.plugins.module_utils.text import quoted, tail
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import declared
 
 PLUGINS = Path(__file__).resolve().parents[4] / "plugins"
 PATH = f"{STORE_DIR}/00000000000000000000000000000000-nixos-system-web"
@@ -82,11 +82,10 @@ SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 -
 STARTS_A_PROCESS = re.compile(r"(^|\.)(run_command|system|[pP]open|exec[lv]p?e?|spawn\w*)$")
 
 
-def declared(options: dict[str, Any]) -> Container | None:
+def accepted(options: dict[str, Any]) -> Container | None:
     """A Container; None when it is refused, which it is by a FleetError and nothing else."""
-    defaults = {name: option.get("default") for name, option in CONTAINER_OPTIONS.items()}
     try:
-        return container_from({**defaults, **options})
+        return declared(**options)
     except FleetError as error:
         assert all(char.isprintable() or char in "\n\t" for char in str(error))
         return None
@@ -142,7 +141,7 @@ def operands(command: list[str]) -> list[str]:
 def test_nothing_that_is_declared_is_an_option_of_nix(
     options: dict[str, Any], asked: Callable[[Callable[[], Any]], AskedError]
 ) -> None:
-    container = declared(options)
+    container = accepted(options)
     if container is None:
         return
     assert container.source is not None
@@ -173,7 +172,7 @@ def test_nothing_that_is_declared_is_an_option_of_nix(
 @settings(max_examples=150, deadline=None)
 @given(DECLARED)
 def test_settings_are_one_line_each(options: dict[str, Any]) -> None:
-    container = declared(options)
+    container = accepted(options)
     if container is None:
         return
     lines = process._settings(container.nix).get("NIX_CONFIG", "").removeprefix(os.environ.get("NIX_CONFIG", ""))
@@ -185,7 +184,7 @@ def test_settings_are_one_line_each(options: dict[str, Any]) -> None:
 @settings(max_examples=150, deadline=None)
 @given(DECLARED)
 def test_what_is_declared_stays_below_its_directory(options: dict[str, Any]) -> None:
-    container = declared(options)
+    container = accepted(options)
     if container is None:
         return
     assert os.path.dirname(os.path.normpath(container.profile_dir)) == PROFILES_DIR

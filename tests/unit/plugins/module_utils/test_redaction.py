@@ -18,7 +18,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     MEMBER_OPTIONS,
     declared_containers,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, container_from
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
@@ -32,17 +32,12 @@ from ansible_collections.inx.fleet.plugins.module_utils.info.facts import Seen, 
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
 from ansible_collections.inx.fleet.plugins.module_utils.redaction import credentials, redacted, stored_secrets
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import HIDDEN_KEYS
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import OLD, after, empty_host
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import OLD, after, declared, empty_host
 
 KEYS = ["environment.TOKEN", "cloud-init.user-data", "user.password"]
 # What a run says of a key: nothing, or its value in config or in secret_config, or that it is to go.
 SAYINGS = st.sampled_from(["nothing", "plain", "secret", "no plain", "no secret"])
 RUNS = st.lists(st.fixed_dictionaries(dict.fromkeys(KEYS, SAYINGS)), min_size=1, max_size=5)
-
-
-def declared(**options: Any) -> Container:
-    defaults = {name: option.get("default") for name, option in CONTAINER_OPTIONS.items()}
-    return container_from({"project": "default", **defaults, "name": "web", "localtime": False, **options})
 
 
 def told(container: Container, host: Observed) -> tuple[str, Observed]:

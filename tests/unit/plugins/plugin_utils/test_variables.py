@@ -15,7 +15,7 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.variables import (
     misspelled,
     of_roles,
 )
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.info.test_inventory import entry, one
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.info.answers import entry, one
 
 PLAYBOOKS = Path(__file__).resolve().parents[4] / "playbooks"
 

@@ -17,17 +17,17 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.declaration im
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.container.test_declaration import SET, declared
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
+    BUILT,
     DEFAULT_PROFILE,
     NEW,
+    SET,
     STORE_PROFILE,
     after,
+    declared,
     empty_host,
 )
 
-BUILT = System(path=NEW, built=True)
 SHARED = {"source": "/srv/shared", "path": "/shared", "readonly": True}
 
 

@@ -11,26 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import CONTAINER_OPTIONS, declared_containers
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import declared_containers
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import (
     Container,
     Health,
-    container_from,
     container_set_from,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import File, Flake, StorePath
 from ansible_collections.inx.fleet.plugins.module_utils.values import same_value, value_text
-
-HEALTH = {name: option.get("default") for name, option in CONTAINER_OPTIONS["health"]["options"].items()}
-
-
-def declared(**given_options: Any) -> Container:
-    """A Container of module parameters, the others at their defaults."""
-    if given_options.get("health"):
-        given_options["health"] = HEALTH | given_options["health"]
-    defaults = {name: option.get("default") for name, option in CONTAINER_OPTIONS.items()}
-    return container_from({"project": "default", **defaults, "name": "web", **given_options})
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import SET, declared
 
 
 def test_an_attribute_defaults_to_the_name() -> None:
@@ -178,20 +168,6 @@ def test_no_declaration_becomes_an_option_of_nix(reference: str, attribute: str)
     assert isinstance(source, Flake)
     assert not source.installable.startswith("-")
     assert source.installable.count('"') == 2 + reference.count('"')
-
-
-SET = {
-    "set": "main",
-    "project": "default",
-    "purge": False,
-    "purge_limit": 3,
-    "parallel": None,
-    "max_unavailable": None,
-    "rollback_limit": 3,
-    "only": None,
-    "only_tags": None,
-    "build_failures": {},
-}
 
 
 @pytest.mark.parametrize(("text", "number"), [(None, None), ("2", 2), ("25%", 1), ("50%", 2), ("1%", 1), ("100%", 4)])

@@ -18,13 +18,13 @@ from ansible_collections.inx.fleet.plugins.module_utils.incus.config_keys import
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Profile
 from ansible_collections.inx.fleet.plugins.module_utils.incus.start_config import StartConfig, start_config_from
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import PROFILES_LXC, RESTART, RESTART_KEYS
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.container.test_plan import (
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
     BUILT,
     WEB,
+    after,
     running_host,
     with_instance,
 )
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import after
 
 INIT = "lxc.init.cmd=/nix/var/nix/profiles/system/init"
 STARTED = "2026-11-23T10:00:00Z"

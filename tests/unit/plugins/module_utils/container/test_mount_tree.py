@@ -30,18 +30,16 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.plan import pl
 from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Tmpfs, Volatile
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Profile
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.container.test_plan import (
-    BUILT,
-    WEB,
-    actions,
-    running_host,
-    with_instance,
-)
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
+    BUILT,
     DEFAULT_PROFILE,
     STORE_PROFILE,
+    WEB,
+    actions,
     after,
     empty_host,
+    running_host,
+    with_instance,
 )
 
 STORE = {"nixstore": {"type": "disk", "source": "/nix/store", "path": "/nix/store", "shift": "true"}}

@@ -15,30 +15,31 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.declaration im
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
-from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Volatile
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Volume
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import FAILED, MOVING
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD, after, empty_host
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
+    BUILT,
+    NEW,
+    OLD,
+    actions,
+    after,
+    empty_host,
+    with_instance,
+)
 
 WEB = Container(name="web", source=StorePath(path=NEW), target="B", set_name="main")
-BUILT = System(path=NEW, built=True)
 NOWHERE = Generations(directory=False)
-
-
-def actions(plan: Plan) -> list[str]:
-    return [step.action for step in plan.steps]
 
 
 def at_a(**changes: object) -> Observed:
     """What A sees when the container was made there."""
     host = replace(empty_host(), member="A")
     host = after(plan_container(replace(WEB, target="A"), System(path=OLD, built=True), host), host)
-    assert host.instance is not None
-    return replace(host, instance=replace(host.instance, **{"location": "A", **changes}))  # type: ignore[arg-type]
+    return with_instance(host, **{"location": "A", **changes})
 
 
 def from_b(generations: Generations = NOWHERE, **changes: object) -> Observed:

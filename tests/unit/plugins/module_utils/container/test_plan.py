@@ -14,7 +14,6 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.declaration im
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.container.rebuilds import rebuilds
-from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Tmpfs, Volatile
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Profile
@@ -26,32 +25,20 @@ from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import (
     VOLATILE_ROOT,
 )
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
+    BUILT,
     DEFAULT_PROFILE,
     NEW,
     OLD,
     STORE_PROFILE,
+    WEB,
+    actions,
     after,
     empty_host,
+    running_host,
+    with_instance,
 )
 
 SOURCE = StorePath(path=NEW)
-WEB = Container(name="web", source=SOURCE)
-BUILT = System(path=NEW, built=True)
-
-
-def actions(plan: Plan) -> list[str]:
-    return [step.action for step in plan.steps]
-
-
-def running_host(declared: Container = WEB, path: str = NEW) -> Observed:
-    """The host when ``declared`` has been applied with the system ``path``."""
-    host = empty_host()
-    return after(plan_container(declared, System(path=path, built=True), host), host)
-
-
-def with_instance(observed: Observed, **changes: object) -> Observed:
-    assert observed.instance is not None
-    return replace(observed, instance=replace(observed.instance, **changes))  # type: ignore[arg-type]
 
 
 def test_a_new_container_is_built_created_recorded_and_started_in_this_order() -> None:

@@ -26,7 +26,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generation, Generations
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, FAILED, HEALTHY
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import after, empty_host
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import actions, after, empty_host
 
 
 def path(number: int) -> str:
@@ -50,10 +50,6 @@ def host(*recorded: int, current: int, runs: int | None, **notes: str) -> Observ
 
 def update(seen: Observed, to: int, declared: Container = WEB) -> Plan:
     return plan_container(replace(declared, source=StorePath(path=path(to))), System(path=path(to), built=True), seen)
-
-
-def actions(plan: Plan) -> list[str]:
-    return [step.action for step in plan.steps]
 
 
 def test_an_update_can_go_back_to_what_runs() -> None:

@@ -14,11 +14,9 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.observed impor
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
+from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath
 from ansible_collections.inx.fleet.tests.unit.documentation.documented import argument_spec
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, after, empty_host
-
-BUILT = System(path=NEW, built=True)
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import BUILT, NEW, after, empty_host
 
 
 def member(name: str, set_name: str | None = "main") -> Container:

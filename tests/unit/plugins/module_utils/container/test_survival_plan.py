@@ -29,11 +29,17 @@ from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import (
     VOLATILE_ROOT,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.values import same_value
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD, after, empty_host
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
+    BUILT,
+    NEW,
+    OLD,
+    WEB,
+    after,
+    empty_host,
+    with_instance,
+)
 
 PROTECTION = "security.protection.delete"
-BUILT = System(path=NEW, built=True)
-WEB = Container(name="web", source=StorePath(path=NEW))
 SCRATCH = Volatile(root="tmpfs", tmpfs=(Tmpfs(path="/scratch"),))
 
 STATES: list[State] = ["started", "stopped", "restarted", "present", "absent"]
@@ -181,8 +187,7 @@ def test_nothing_that_takes_long_comes_while_it_is_stopped(declared: Container, 
 def running(declared: Container, **changes: object) -> Observed:
     host = replace(empty_host(), has_tmpfs_devices=True)
     host = after(plan_container(declared, BUILT, host), host)
-    assert host.instance is not None
-    return replace(host, instance=replace(host.instance, **changes))  # type: ignore[arg-type]
+    return with_instance(host, **changes)
 
 
 def changed(plan: Plan) -> list[tuple[str, list[str]]]:

@@ -17,16 +17,21 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.mounts import 
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.container.raw_lxc import INIT_LINE
-from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Tmpfs, Volatile, warn_of_ids
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Volume
-from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
+from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import EMPTIED, VOLATILE_ROOT
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.container.test_declaration import declared
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, after, empty_host
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
+    BUILT,
+    NEW,
+    actions,
+    after,
+    declared,
+    empty_host,
+    with_instance,
+)
 
-BUILT = System(path=NEW, built=True)
 DB = Persist(path="/var/lib/db")
 TMP = Tmpfs(path="/tmp", mode="1777", size="1MiB")  # noqa: S108
 
@@ -41,18 +46,9 @@ def host(container: Container, **looks: Any) -> Observed:
     return after(plan_container(container, BUILT, found), found)
 
 
-def changed(observed: Observed, **changes: Any) -> Observed:
-    assert observed.instance is not None
-    return replace(observed, instance=replace(observed.instance, **changes))
-
-
 def config(observed: Observed) -> dict[str, str]:
     assert observed.instance is not None
     return dict(observed.instance.config)
-
-
-def actions(plan: Plan) -> list[str]:
-    return [step.action for step in plan.steps]
 
 
 # The declaration
@@ -115,7 +111,7 @@ def test_a_server_without_tmpfs_devices_gets_lines_of_raw_lxc() -> None:
 
 def test_lines_that_are_declared_no_more_go_and_others_stay() -> None:
     found = host(web(root="tmpfs", tmpfs=(TMP,)))
-    mine = changed(found, config={"raw.lxc": config(found)["raw.lxc"] + "\nlxc.environment=A=1"})
+    mine = with_instance(found, config={"raw.lxc": config(found)["raw.lxc"] + "\nlxc.environment=A=1"})
     assert plan_container(web(), BUILT, mine).steps == ()
     plan = plan_container(web(root="keep"), BUILT, mine)
     assert plan.restart_required
@@ -148,7 +144,7 @@ def test_devices_that_need_a_stop_wait_for_it() -> None:
     assert (going.steps, going.restart_required) == ((), True)
     ephemeral = replace(web("restarted", root="keep"), ephemeral=None)
     with pytest.raises(FleetError, match="its stop would delete it"):
-        plan_container(ephemeral, BUILT, changed(done, ephemeral=True))
+        plan_container(ephemeral, BUILT, with_instance(done, ephemeral=True))
 
 
 def test_a_path_that_is_taken_or_would_be_covered_is_refused() -> None:
@@ -166,14 +162,14 @@ def test_a_path_that_is_taken_or_would_be_covered_is_refused() -> None:
 def test_each_start_of_the_collection_empties_the_root() -> None:
     declared = web(root="rebuild")
     running = host(declared)
-    stopped = changed(running, status="Stopped", running_system=None)
+    stopped = with_instance(running, status="Stopped", running_system=None)
     assert plan_container(declared, BUILT, running).steps == ()
     assert actions(plan_container(declared, BUILT, stopped)) == ["rebuild", "start"]
     assert actions(plan_container(web("restarted", root="rebuild"), BUILT, running)) == ["stop", "rebuild", "start"]
     assert actions(plan_container(web("restarted"), BUILT, running)) == ["stop", "rebuild", "start"]
     assert actions(plan_container(web("restarted", root="keep"), BUILT, running)) == ["update", "restart"]
     assert actions(plan_container(web("present", root="rebuild"), BUILT, stopped)) == []
-    frozen = changed(running, status="Frozen")
+    frozen = with_instance(running, status="Frozen")
     assert actions(plan_container(declared, BUILT, frozen)) == ["unfreeze"]
     assert actions(plan_container(web("restarted"), BUILT, frozen)) == ["stop", "rebuild", "start"]
 
@@ -194,9 +190,9 @@ def test_what_cannot_be_rebuilt_is_told_before_its_stop() -> None:
 
 def test_a_start_by_somebody_else_is_told() -> None:
     found = host(web(root="rebuild"))
-    ours = changed(found, notes={EMPTIED: "1"}, last_started="1")
+    ours = with_instance(found, notes={EMPTIED: "1"}, last_started="1")
     assert plan_container(web(), BUILT, ours).warnings == ()
-    theirs = changed(ours, last_started="2")
+    theirs = with_instance(ours, last_started="2")
     assert "was not emptied" in plan_container(web(), BUILT, theirs).warnings[0]
     assert plan_container(web("restarted"), BUILT, theirs).warnings == ()
 
@@ -251,7 +247,7 @@ def test_a_volume_in_another_pool_is_found_and_not_left_behind() -> None:
 
 def test_a_renamed_container_keeps_its_volumes() -> None:
     found = host(web(persist=(DB,)))
-    renamed = changed(found, name="web2")
+    renamed = with_instance(found, name="web2")
     declared = replace(web(persist=(DB,)), name="web2")
     assert "inx-persist-var-lib-db" not in str(
         [step.after.get("devices") for step in plan_container(declared, BUILT, renamed).steps]

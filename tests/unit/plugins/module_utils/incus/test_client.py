@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import ast
 import inspect
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -21,18 +20,12 @@ from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Incu
 from ansible_collections.inx.fleet.plugins.module_utils.incus.endpoint import Endpoint
 from ansible_collections.inx.fleet.plugins.module_utils.incus.everywhere import link_by_api
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
+from ansible_collections.inx.fleet.tests.unit.plugins.running import Clock
+
+pytestmark = pytest.mark.usefixtures("clock")
 
 RUNS = Instance(name="web", status="Running")
 STOPPED = Instance(name="web", status="Stopped")
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
-    """Seconds pass only while somebody waits."""
-    now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
-    yield now
 
 
 def refusal(text: str) -> pylxd.exceptions.LXDAPIException:
@@ -56,9 +49,9 @@ def runs(instance: Instance) -> bool:
     return instance.is_running
 
 
-def test_one_that_is_ending_is_looked_at_again(clock: list[float]) -> None:
+def test_one_that_is_ending_is_looked_at_again(clock: Clock) -> None:
     assert until_settled(looks(RUNS, RUNS, STOPPED), runs) == [STOPPED]
-    assert clock[0] < 101
+    assert clock.now() < 101
 
 
 def test_one_whose_init_has_just_ended_is_no_error() -> None:
@@ -67,18 +60,18 @@ def test_one_whose_init_has_just_ended_is_no_error() -> None:
     assert until_settled(looks(gone, STOPPED), runs) == [STOPPED]
 
 
-def test_another_error_is_told_at_once(clock: list[float]) -> None:
+def test_another_error_is_told_at_once(clock: Clock) -> None:
     with pytest.raises(pylxd.exceptions.LXDAPIException, match="database"):
         until_settled(looks(refusal("the database is locked")), runs)
-    assert clock[0] == 100
+    assert clock.now() == 100
 
 
-def test_the_wait_has_an_end(clock: list[float]) -> None:
+def test_the_wait_has_an_end(clock: Clock) -> None:
     assert until_settled(looks(RUNS), runs) == [RUNS]
-    assert 110 <= clock[0] < 111
+    assert 110 <= clock.now() < 111
     with pytest.raises(pylxd.exceptions.LXDAPIException, match="Invalid PID"):
         until_settled(looks(refusal("Invalid PID -1")), runs)
-    assert 120 <= clock[0] < 122
+    assert 120 <= clock.now() < 122
 
 
 def test_one_that_has_said_that_it_is_ready_runs() -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.info.inventory import (
-    Facts,
     check_unique,
     chosen_by,
     containers_of,
@@ -21,27 +20,9 @@ from ansible_collections.inx.fleet.plugins.module_utils.info.inventory import (
     look,
     unreadable_in,
 )
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.info.answers import answer, entry, one
 
 SYSTEM = "/nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11"
-
-
-def entry(name: str, **other: Any) -> dict[str, Any]:
-    """An instance as Incus shows it."""
-    return {"name": name, "type": "container", "status": "Running", "profiles": ["inx-container"], **other}
-
-
-def answer(
-    *entries: dict[str, Any], links: dict[str, str] | None = None, member: str | None = None, notes: str = "\n"
-) -> str:
-    """What a host says."""
-    server = {"environment": {"server_name": member or "h", "server_clustered": member is not None}}
-    words = [word for pair in (links or {}).items() for word in pair]
-    return "\0".join([json.dumps(server, indent=2) + "\n", json.dumps(list(entries)) + "\n", notes, *words])
-
-
-def one(entry: dict[str, Any], **other: Any) -> Facts:
-    (facts,) = containers_of("metal1", answer(entry, **other))
-    return facts
 
 
 def test_the_system_is_the_one_that_the_profile_leads_to() -> None:

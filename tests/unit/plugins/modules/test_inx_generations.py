@@ -1,0 +1,44 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.inx.fleet.plugins.module_utils.container.pruning import Pruned
+from ansible_collections.inx.fleet.plugins.modules import inx_generations
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import OLD
+from ansible_collections.inx.fleet.tests.unit.plugins.running import Call, Run
+
+
+@pytest.fixture
+def prune(run: Run) -> Call:
+    run.replace(inx_generations, "connect", "incus")
+    return run.replace(inx_generations, "prune", ([], []))
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_old_generations_go(run: Run, prune: Call, check: bool) -> None:
+    prune.answer = ([Pruned(container="web", project="shop", generations={1: OLD})], ["db is busy"])
+    result = run(inx_generations, project="shop", keep=3, older_than="30d", check=check, diff=True)
+    assert (result["failed"], result["changed"], result["warned"]) == (False, True, ["db is busy"])
+    assert result["pruned"] == [{"container": "web", "project": "shop", "generations": [1]}]
+    assert result["diff"] == {"before": f"shop/web: generation 1, {OLD}\n", "after": ""}
+    incus, project, rule = prune.arguments
+    assert (incus, project, rule.keep, prune.options) == ("incus", "shop", 3, {"check": check})
+
+
+def test_all_projects_or_the_default_one(run: Run, prune: Call) -> None:
+    assert not run(inx_generations)["changed"]
+    assert prune.arguments[1] == "default"
+    run(inx_generations, all_projects=True)
+    assert prune.arguments[1] is None
+
+
+@pytest.mark.parametrize("parameters", [{"older_than": "30"}, {"keep": 0}, {"keep": "many"}])
+def test_a_rule_that_is_not_one_is_refused(run: Run, prune: Call, parameters: dict[str, Any]) -> None:
+    assert run(inx_generations, **parameters)["failed"]
+    assert prune.count == 0
