@@ -14,29 +14,7 @@ description:
 author:
   - inx.fleet contributors (@inx-fleet)
 positional: only, only_tags
-options:
-  _input:
-    description:
-      - Containers, as in O(inx.fleet.inx_containers#module:containers).
-    type: list
-    elements: dict
-    required: true
-  only:
-    description:
-      - Names, or patterns such as V(web-*), as a list or separated by commas.
-    type: list
-    elements: str
-  only_tags:
-    description:
-      - Tags. A container is selected if it has one of them, or if O(only) selects it.
-    type: list
-    elements: str
-  defaults:
-    description:
-      - Options that all containers share, as in O(inx.fleet.inx_containers#module:defaults). Their C(tags) are used for
-        containers without tags.
-    type: dict
-    default: {}
+extends_documentation_fragment: inx.fleet.selection
 seealso:
   - plugin: inx.fleet.choose_containers
     plugin_type: filter
@@ -58,22 +36,14 @@ _value:
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.errors import AnsibleFilterError
-
-from ansible_collections.inx.fleet.plugins.module_utils.container.selection import selection_from
-from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.plugin_utils.declared_tags import tags_by_name
+from ansible_collections.inx.fleet.plugins.plugin_utils.declared_tags import selection_among
 
 
 def unmatched_choices(
     containers: Any, only: Any = None, only_tags: Any = None, defaults: Mapping[str, Any] | None = None
 ) -> list[str]:
     """Return what selects no container, with the option that it is of."""
-    try:
-        selection = selection_from(only, only_tags)
-        tagged = tags_by_name(containers, defaults)
-    except FleetError as error:
-        raise AnsibleFilterError(str(error)) from error
+    selection, tagged = selection_among(containers, only, only_tags, defaults)
     return [f"{option} {item}" for option, item in selection.unmatched(tagged)]
 
 

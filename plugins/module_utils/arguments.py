@@ -45,7 +45,7 @@ INCUS_OPTIONS: dict[str, Any] = {
     "operation_timeout": {"type": "int", "default": 300},
 }
 
-#: The options of the doc fragment inx.fleet.incus for modules that call nix.
+#: The options of the doc fragment inx.fleet.nix.
 NIX_OPTIONS: dict[str, Any] = {
     "build_timeout": {"type": "int", "default": 3600},
     "evaluation_memory": {"type": "str"},

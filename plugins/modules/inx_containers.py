@@ -19,6 +19,7 @@ extends_documentation_fragment:
   - inx.fleet.attributes
   - inx.fleet.attributes.actiongroup_inx
   - inx.fleet.incus
+  - inx.fleet.nix
   - inx.fleet.container.set
   - inx.fleet.container.lock
 attributes:
@@ -117,18 +118,6 @@ options:
         after them. The task fails at the end.
     type: dict
     default: {}
-  build_timeout:
-    description:
-      - Seconds to wait for each call of nix.
-    type: int
-    default: 3600
-  evaluation_memory:
-    description:
-      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many
-        systems are evaluated at a time, to one at least.
-      - By default, the available memory of the host less 1 GiB.
-      - A NixOS system needs about 850 MiB, and each further one in the same process 450 MiB.
-    type: str
 """
 
 EXAMPLES = r"""

@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - inx.fleet.attributes
   - inx.fleet.container.set
+  - inx.fleet.nix
 attributes:
   check_mode:
     support: partial
@@ -87,18 +88,6 @@ options:
         public key is in their C(trusted-public-keys).
       - C(nix-store --generate-binary-cache-key NAME SECRET_FILE PUBLIC_FILE) creates a key.
     type: path
-  build_timeout:
-    description:
-      - Seconds to wait for each call of nix.
-    type: int
-    default: 3600
-  evaluation_memory:
-    description:
-      - Memory for all processes of nix together while systems are evaluated, such as V(4GiB). It limits how many
-        systems are evaluated at a time, to one at least.
-      - By default, the available memory of the host less 1 GiB.
-      - A NixOS system needs about 850 MiB, and each further one in the same process 450 MiB.
-    type: str
 """
 
 EXAMPLES = r"""

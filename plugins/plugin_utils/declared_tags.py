@@ -2,18 +2,33 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Names and tags of containers, as they are declared."""
+"""Selection among declared containers, for filters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.selection import words
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.inx.fleet.plugins.module_utils.container.selection import Selection, selection_from, words
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
 
-def tags_by_name(containers: Any, defaults: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
+def selection_among(
+    containers: Any, only: Any, only_tags: Any, defaults: Mapping[str, Any] | None
+) -> tuple[Selection, dict[str, tuple[str, ...]]]:
+    """Return the selection, and the tags of each declared container by its name.
+
+    Raise AnsibleFilterError for what is not a list of words, or of containers.
+    """
+    try:
+        return selection_from(only, only_tags), _tags_by_name(containers, defaults)
+    except FleetError as error:
+        raise AnsibleFilterError(str(error)) from error
+
+
+def _tags_by_name(containers: Any, defaults: Mapping[str, Any] | None) -> dict[str, tuple[str, ...]]:
     """Return the tags of each declared container by its name, as the modules understand them.
 
     An entry without a name is left out: the module refuses it. Raise FleetError for tags that are not words.

@@ -197,7 +197,7 @@ def test_the_cache_spares_hosts_and_stands_in_for_them() -> None:
     plugin.answers["m1"] = AnsibleError("no route")
     # As with --flush-cache: the host is asked, and what it said before is better than nothing.
     assert containers(parsed(plugin, hosts("m1"), cache=False)) == ["web.m1"]
-    assert plugin.warned == ["The containers of a host are those that are remembered. m1: no route"]
+    assert plugin.warned == ["The containers of a host come from the cache. m1: no route"]
 
 
 def test_a_cache_of_another_version_is_replaced() -> None:

@@ -80,6 +80,23 @@ def with_instance(observed: Observed, **changes: Any) -> Observed:
     return replace(observed, instance=replace(_instance(observed), **changes))
 
 
+def body_of(observed: Observed) -> dict[str, Any]:
+    """Return the instance as Incus shows it to whoever changes it."""
+    instance = _instance(observed)
+    return {
+        "config": dict(instance.config),
+        "devices": {name: dict(keys) for name, keys in instance.devices.items()},
+        "profiles": list(instance.profiles),
+        "description": instance.description,
+        "ephemeral": instance.ephemeral,
+    }
+
+
+def with_body(observed: Observed, body: Mapping[str, Any]) -> Observed:
+    """Return the host with what was written of its instance."""
+    return with_instance(observed, **{**body, "profiles": tuple(body["profiles"])})
+
+
 def declared(**options: Any) -> Container:
     """Return the container that parameters of inx_container declare, the others at their defaults."""
     if options.get("health"):
@@ -142,17 +159,7 @@ def _created(container: Container, step: Step, observed: Observed) -> Observed:
 
 
 def _updated(container: Container, step: Step, observed: Observed) -> Observed:
-    instance = _instance(observed)
-    body = {
-        "config": dict(instance.config),
-        "devices": {name: dict(keys) for name, keys in instance.devices.items()},
-        "profiles": list(instance.profiles),
-        "description": instance.description,
-        "ephemeral": instance.ephemeral,
-    }
-    changed: dict[str, Any] = patched(body, step.before, step.after)
-    changed["profiles"] = tuple(changed["profiles"])
-    return replace(observed, instance=replace(instance, **changed))
+    return with_body(observed, patched(body_of(observed), step.before, step.after))
 
 
 def _recorded(container: Container, step: Step, observed: Observed) -> Observed:

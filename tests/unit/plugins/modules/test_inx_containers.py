@@ -59,7 +59,7 @@ def test_failures_are_a_table_beside_all_results(run: Run, converge: Call) -> No
         ({"containers": [{"name": "web", "flake": "/a", "system": "/b"}]}, "web: parameters are mutually exclusive"),
         ({"containers": [{"name": "web", "wait": "maybe"}]}, "web: argument 'wait'"),
         ({"containers": [{"name": "web"}, {"name": "web"}]}, "Declared twice: web."),
-        ({"containers": SET, "purge": True, "only": ["web"]}, "'purge' looks at the whole set"),
+        ({"containers": SET, "purge": True, "only": ["web"]}, "'purge' needs the whole set"),
         ({"containers": SET, "defaults": {"secret_config": {}}}, "'secret_config' is among the defaults"),
         ({"containers": SET, "purge_limit": -1}, "purge_limit is -1"),
         ({}, "missing required arguments: containers"),

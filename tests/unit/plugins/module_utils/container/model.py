@@ -22,7 +22,12 @@ from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Inst
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, FAILED, HEALTHY, RESTART
 from ansible_collections.inx.fleet.plugins.module_utils.text import utc
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import after_step
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
+    after_step,
+    body_of,
+    with_body,
+    with_instance,
+)
 
 _TMPFS = "tmpfs:"
 
@@ -131,19 +136,10 @@ class Model:
     def _followed(self, container: Container, step: Step, before: Observed) -> Observed:
         if step.action != "update":
             return after_step(container, step, before)
-        instance = _there(before)
-        body = {
-            "config": dict(instance.config),
-            "devices": {name: dict(keys) for name, keys in instance.devices.items()},
-            "profiles": list(instance.profiles),
-            "description": instance.description,
-            "ephemeral": instance.ephemeral,
-        }
-        changed: dict[str, Any] = patched(body, step.before, step.after)
-        changed["profiles"] = tuple(changed["profiles"])
-        if step.notes:
-            changed["notes"] = {**instance.notes, RESTART: utc(self.clock, "microseconds"), **step.notes}
-        return replace(before, instance=replace(instance, **changed))
+        now = with_body(before, patched(body_of(before), step.before, step.after))
+        if not step.notes:
+            return now
+        return with_instance(now, notes={**_there(now).notes, RESTART: utc(self.clock, "microseconds"), **step.notes})
 
     def _booted(self, now: Observed) -> Observed:
         instance = _there(now)

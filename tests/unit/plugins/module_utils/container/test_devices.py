@@ -14,12 +14,12 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.plan import pl
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Profile
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.container.test_declaration import declared
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
     DEFAULT_PROFILE,
     NEW,
     STORE_PROFILE,
     after,
+    declared,
     empty_host,
 )
 

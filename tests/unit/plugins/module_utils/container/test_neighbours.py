@@ -18,8 +18,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.steps import P
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Network
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.container.test_declaration import declared
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, after, empty_host
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, after, declared, empty_host
 
 BUILT = System(path=NEW, built=True)
 BRIDGE = Network(name="incusbr0", type="bridge")

@@ -37,23 +37,12 @@ from ansible_collections.inx.fleet.tests.integration.harness import sequences
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.container.model import Model
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
     DEFAULT_PROFILE,
+    SET,
     STORE_PROFILE,
     empty_host,
 )
 
-_SET: Mapping[str, Any] = {
-    "set": "main",
-    "defaults": {},
-    "secret_config": {},
-    "only": None,
-    "only_tags": None,
-    "purge": False,
-    "purge_limit": 3,
-    "parallel": None,
-    "max_unavailable": None,
-    "rollback_limit": 3,
-    "build_failures": {},
-}
+_SET = {**SET, "defaults": {}, "secret_config": {}}
 _DISRUPTIVE = frozenset(("stop", "start", "restart", "rebuild", "delete", "create"))
 
 

@@ -25,6 +25,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import EMPTI
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
     BUILT,
     NEW,
+    SET,
     actions,
     after,
     declared,
@@ -314,18 +315,9 @@ def test_which_pools_are_in_memory(path: str, expected: bool) -> None:
 def test_what_an_entry_of_a_set_leaves_out_comes_from_the_defaults() -> None:
     entry = {"path": "/var/lib/db", "size": None, "pool": None, "mode": None}
     params = {
+        **SET,
         "containers": [{"name": "db", "persist": [entry]}, {"name": "web"}],
         "defaults": {"flake": "/etc/nixos", "volatile_root": "rebuild", "persist": [{"path": "/home", "mode": "0711"}]},
-        "project": "default",
-        "set": "main",
-        "purge": False,
-        "purge_limit": 3,
-        "parallel": None,
-        "max_unavailable": None,
-        "rollback_limit": 3,
-        "build_failures": {},
-        "only": None,
-        "only_tags": None,
     }
     db, web_ = container_set(params).containers
     assert db.volatile == Volatile(root="rebuild", persist=(DB,))
