@@ -4,9 +4,8 @@
 
 # What people have beside nix/container.nix, often in a module that all their machines share. Without "warns" and
 # "refused" it has to evaluate without a word. These are regular expressions, one for each warning or failed assertion.
-{
-  plain.module = { };
-
+import ./beside_both.nix
+// {
   # Networks
   static-addresses.module = {
     inx.container.addresses = [
@@ -48,14 +47,12 @@
       networking.useDHCP = lib.mkDefault true;
       nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
     };
-  network-manager.module.networking.networkmanager.enable = true;
   resolved.module.services.resolved.enable = true;
   no-resolved.module = {
     services.resolved.enable = false;
     networking.nameservers = [ "192.168.1.1" ];
   };
   iptables.module.networking.nftables.enable = false;
-  no-firewall.module.networking.firewall.enable = false;
   host-name.module = {
     networking.hostName = "web";
     networking.domain = "example.org";
@@ -64,17 +61,8 @@
     ips = [ "10.100.0.2/24" ];
     privateKeyFile = "/var/lib/wireguard/key";
   };
-  tailscale.module.services.tailscale.enable = true;
 
   # Nix
-  flakes-as-a-list.module.nix.settings.experimental-features = [
-    "nix-command"
-    "flakes"
-  ];
-  flakes-as-text.module.nix.settings.experimental-features = "nix-command flakes";
-  flakes-as-extra-text.module.nix.settings.extra-experimental-features = "nix-command flakes";
-  flakes-as-extra-list.module.nix.settings.extra-experimental-features = [ "nix-command" ];
-  flakes-as-options.module.nix.extraOptions = "experimental-features = nix-command flakes";
   nix-settings-of-a-fleet.module = {
     nix.settings = {
       auto-optimise-store = true;
@@ -89,18 +77,6 @@
     nix.channel.enable = false;
   };
   daemon-by-path.module.nix.settings.store = "unix:///nix/var/nix/daemon-socket/socket";
-  garbage-collection.module = {
-    nix.gc = {
-      automatic = true;
-      dates = "weekly";
-      options = "--delete-older-than 30d";
-    };
-    nix.optimise.automatic = true;
-  };
-  nh.module.programs.nh = {
-    enable = true;
-    clean.enable = true;
-  };
   auto-upgrade.module.system.autoUpgrade = {
     enable = true;
     flake = "github:example/systems";
@@ -121,21 +97,6 @@
     };
     nix.nixPath = [ "nixpkgs=flake:nixpkgs" ];
   };
-  remote-builders.module = {
-    nix.distributedBuilds = true;
-    nix.buildMachines = [
-      {
-        hostName = "builder.example.org";
-        system = "x86_64-linux";
-      }
-    ];
-  };
-  lix.module = { pkgs, ... }: { nix.package = pkgs.lix or pkgs.nixVersions.latest; };
-  no-nix.module.nix.enable = false;
-  own-nixpkgs.module = {
-    nixpkgs.config.allowUnfree = true;
-    nixpkgs.overlays = [ (final: prev: { greeting = prev.hello; }) ];
-  };
   direnv.module.programs.direnv.enable = true;
 
   # Users
@@ -147,14 +108,9 @@
     };
     users.users.root.openssh.authorizedKeys.keys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO example" ];
   };
-  no-sudo.module.security.sudo.enable = false;
   sudo.module = {
     security.sudo.wheelNeedsPassword = false;
     security.sudo.extraConfig = "Defaults lecture = never";
-  };
-  sudo-rs.module = {
-    security.sudo.enable = false;
-    security.sudo-rs.enable = true;
   };
   doas.module = {
     security.sudo.enable = false;
@@ -276,7 +232,6 @@
     };
   };
   journald.module.services.journald.extraConfig = "SystemMaxUse=200M";
-  documentation.module.documentation.nixos.enable = true;
 
   # What would be ignored, or could not boot, is told
   time-zone = {

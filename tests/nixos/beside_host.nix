@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # What people have beside nix/host.nix, in the form of beside_container.nix.
-{
-  plain.module = { };
+import ./beside_both.nix
+// {
   no-gcroots.module.inx.host.gcroots.enable = false;
   max-roots.module.inx.host.gcroots.maxRoots = 100;
 
@@ -44,52 +44,15 @@
   microcode.module.hardware.cpu.intel.updateMicrocode = true;
 
   # Nix
-  flakes-as-a-list.module.nix.settings.experimental-features = [
-    "nix-command"
-    "flakes"
-  ];
-  flakes-as-text.module.nix.settings.experimental-features = "nix-command flakes";
-  flakes-as-extra-text.module.nix.settings.extra-experimental-features = "nix-command flakes";
-  flakes-as-extra-list.module.nix.settings.extra-experimental-features = [ "nix-command" ];
-  flakes-as-options.module.nix.extraOptions = "experimental-features = nix-command flakes";
   nix-settings.module.nix.settings = {
     auto-optimise-store = true;
     min-free = 10737418240;
     trusted-users = [ "@wheel" ];
   };
-  garbage-collection.module = {
-    nix.gc = {
-      automatic = true;
-      dates = "weekly";
-      options = "--delete-older-than 30d";
-    };
-    nix.optimise.automatic = true;
-  };
-  nh.module.programs.nh = {
-    enable = true;
-    clean.enable = true;
-  };
   auto-upgrade.module.system.autoUpgrade = {
     enable = true;
     flake = "github:example/hosts";
   };
-  lix.module = { pkgs, ... }: { nix.package = pkgs.lix or pkgs.nixVersions.latest; };
-  # As another manager of Nix asks for, such as Determinate's.
-  no-nix.module.nix.enable = false;
-  remote-builders.module = {
-    nix.distributedBuilds = true;
-    nix.buildMachines = [
-      {
-        hostName = "builder.example.org";
-        system = "x86_64-linux";
-      }
-    ];
-  };
-  own-nixpkgs.module = {
-    nixpkgs.config.allowUnfree = true;
-    nixpkgs.overlays = [ (final: prev: { greeting = prev.hello; }) ];
-  };
-
   # Networks
   static-address.module = {
     networking.useDHCP = false;
@@ -106,24 +69,15 @@
     networking.useNetworkd = true;
     networking.firewall.trustedInterfaces = [ "incusbr0" ];
   };
-  network-manager.module.networking.networkmanager.enable = true;
   bridge.module = {
     networking.bridges.br0.interfaces = [ "enp1s0" ];
     networking.interfaces.br0.useDHCP = true;
   };
-  no-firewall.module.networking.firewall.enable = false;
-  tailscale.module.services.tailscale.enable = true;
 
   # The system
-  documentation.module.documentation.nixos.enable = true;
   sshd.module = {
     services.openssh.enable = true;
     users.users.root.openssh.authorizedKeys.keys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO example" ];
-  };
-  no-sudo.module.security.sudo.enable = false;
-  sudo-rs.module = {
-    security.sudo.enable = false;
-    security.sudo-rs.enable = true;
   };
   systemd-boot.module = { lib, ... }: {
     boot.loader.grub.enable = false;
