@@ -194,24 +194,11 @@ def _inherited_lxc(profiles: Sequence[str], observed: Observed) -> list[str]:
 def _wanted_devices(declared: Container, instance: Instance | None, observed: Observed) -> dict[str, Device | None]:
     profiles = _wanted_profiles(declared, instance, observed)
     from_profiles = expanded(profiles, observed.profiles, {}, {}).devices
-    wanted: dict[str, Device | None] = {PROFILES_DEVICE: _profiles_device(declared, instance, profiles, observed)}
-    if not declared.localtime:
-        if instance is not None and instance.devices.get("localtime", {}).get("path") == LOCALTIME:
-            wanted["localtime"] = None
-    elif not any(device.get("path") == LOCALTIME for device in from_profiles.values()):
-        if not observed.has_localtime:
-            raise FleetError(
-                f"{declared.name}: the host has no {LOCALTIME} to share.",
-                "Install tzdata on the host, or declare 'localtime: false'.",
-            )
-        wanted["localtime"] = {
-            "type": "disk",
-            "source": LOCALTIME,
-            "path": LOCALTIME,
-            "readonly": True,
-            "shift": True,
-        }
     stored = {} if instance is None else instance.devices
+    wanted: dict[str, Device | None] = {
+        PROFILES_DEVICE: _profiles_device(declared, instance, profiles, observed),
+        **_localtime_device(declared, stored, from_profiles, observed),
+    }
     root = name_of_root(declared, stored, from_profiles)
     if declared.storage_pool is not None or declared.root_size is not None:
         wanted[root] = _root_device(declared, instance, from_profiles, observed)
@@ -225,6 +212,24 @@ def _wanted_devices(declared: Container, instance: Instance | None, observed: Ob
         **wanted,
         **attached_devices(declared.publish, declared.bind_mounts, stored),
         **mount_devices(declared, instance, root_pool, observed),
+    }
+
+
+def _localtime_device(
+    declared: Container, stored: Devices, from_profiles: Devices, observed: Observed
+) -> dict[str, Device | None]:
+    """Return the share of the host's time zone: to be there, to go, or neither if a profile shares it."""
+    if not declared.localtime:
+        return {"localtime": None} if stored.get("localtime", {}).get("path") == LOCALTIME else {}
+    if any(device.get("path") == LOCALTIME for device in from_profiles.values()):
+        return {}
+    if not observed.has_localtime:
+        raise FleetError(
+            f"{declared.name}: the host has no {LOCALTIME} to share.",
+            "Install tzdata on the host, or declare 'localtime: false'.",
+        )
+    return {
+        "localtime": {"type": "disk", "source": LOCALTIME, "path": LOCALTIME, "readonly": True, "shift": True},
     }
 
 

@@ -144,31 +144,8 @@ def _looks_at_storage(
     nothing: Observed,
 ) -> dict[str, Observed]:
     """Return what is known of volumes, pools and roots, for the containers whose plan depends on it."""
-    stored = [entry for entry in declared.containers if entry.volatile.persist or entry.volatile.delete_volumes]
-    if pools is not None and host.incus.server.member is not None:
-        # A move to another member may leave their volumes behind, or has done so.
-        stored += [entry for entry in declared.containers if _has_volumes(instances.get(entry.name))]
-    storage = nothing
-    if stored and pools is None:
-        raise FleetError(
-            f"{stored[0].name}: 'persist' needs access to the storage pools, which Incus denies this user.",
-            "Use the socket, or a certificate that is not restricted.",
-        )
-    if stored and pools is not None:
-        mounted = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
-        sources = host.incus.pool_sources().items()
-        volumes = host.incus.volumes(sorted(pools))
-        here = (None, host.incus.server.member)
-        storage = replace(
-            nothing,
-            volumes={place: one for place, found in volumes.items() for one in found if one.location in here},
-            far_volumes={
-                place: frozenset(str(one.location) for one in found if one.location not in here)
-                for place, found in volumes.items()
-            },
-            memory_pools=frozenset(pool for pool, source in sources if is_in_memory(source, mounted)),
-        )
-    looks = {entry.name: storage for entry in stored}
+    names = _depending_on_volumes(host, declared, pools, instances)
+    looks = dict.fromkeys(names, _with_volumes(host, names[0], pools, nothing)) if names else {}
     for entry in declared.containers:
         instance = instances.get(entry.name)
         if instance is not None and entry.state != "absent":
@@ -178,6 +155,43 @@ def _looks_at_storage(
                 has_snapshots=is_rebuilt(entry, instance) and host.incus.has_snapshots(entry.name),
             )
     return looks
+
+
+def _depending_on_volumes(
+    host: Host, declared: ContainerSet, pools: frozenset[str] | None, instances: Mapping[str, Instance]
+) -> list[str]:
+    """Return the names of the containers whose plan depends on volumes."""
+    may_move = pools is not None and host.incus.server.member is not None
+    return [
+        entry.name
+        for entry in declared.containers
+        if entry.volatile.persist
+        or entry.volatile.delete_volumes
+        # A move to another member may leave their volumes behind, or has done so.
+        or (may_move and _has_volumes(instances.get(entry.name)))
+    ]
+
+
+def _with_volumes(host: Host, name: str, pools: frozenset[str] | None, nothing: Observed) -> Observed:
+    """Return what is known of volumes and pools. Raise FleetError if this user may not know it, as ``name`` has to."""
+    if pools is None:
+        raise FleetError(
+            f"{name}: 'persist' needs access to the storage pools, which Incus denies this user.",
+            "Use the socket, or a certificate that is not restricted.",
+        )
+    mounted = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    sources = host.incus.pool_sources().items()
+    volumes = host.incus.volumes(sorted(pools))
+    here = (None, host.incus.server.member)
+    return replace(
+        nothing,
+        volumes={place: one for place, found in volumes.items() for one in found if one.location in here},
+        far_volumes={
+            place: frozenset(str(one.location) for one in found if one.location not in here)
+            for place, found in volumes.items()
+        },
+        memory_pools=frozenset(pool for pool, source in sources if is_in_memory(source, mounted)),
+    )
 
 
 def _has_volumes(instance: Instance | None) -> bool:
