@@ -88,8 +88,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import FleetModule
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.gcroots.package import (
     File,
@@ -106,7 +105,7 @@ _FILE = {
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = FleetModule(
         argument_spec={
             "path": {"type": "path", "required": True},
             "files": {"type": "list", "elements": "dict", "default": [], "options": _FILE},

@@ -80,9 +80,12 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import INCUS_OPTIONS, connect, require_pylxd
+from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+    INCUS_OPTIONS,
+    FleetModule,
+    connect,
+    require_pylxd,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.container.pruning import Pruned, prune, rule_from
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
@@ -105,7 +108,7 @@ def difference(pruned: Sequence[Pruned]) -> dict[str, str]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = FleetModule(
         argument_spec={
             **INCUS_OPTIONS,
             "all_projects": {"type": "bool", "default": False},

@@ -31,20 +31,25 @@ class _SpecFoundError(Exception):
     """Thrown where a module hands over what it takes."""
 
 
-def _find_spec(argument_spec: Mapping[str, Any], **_other: Any) -> None:
-    raise _SpecFoundError(dict(argument_spec))
+def _find_spec(argument_spec: Mapping[str, Any], supports_check_mode: bool = False, **rules: Any) -> None:
+    raise _SpecFoundError(dict(argument_spec), rules)
 
 
 def argument_spec(module: str) -> dict[str, Any]:
     """The argument spec of a module, as it gives it to Ansible."""
+    return _spec_and_rules(module)[0]
+
+
+def _spec_and_rules(module: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a module's argument spec, and which options exclude or require each other."""
     code = importlib.import_module(f"ansible_collections.inx.fleet.plugins.modules.{module}")
-    with patch.object(code, "FleetModule" if hasattr(code, "FleetModule") else "AnsibleModule", _find_spec):
+    with patch.object(code, "FleetModule", _find_spec):
         try:
             code.main()
         except _SpecFoundError as found:
-            spec: dict[str, Any] = found.args[0]
-            return spec
-    raise AssertionError(f"{module} makes no AnsibleModule")
+            spec, rules = found.args
+            return spec, rules
+    raise AssertionError(f"{module} makes no FleetModule")
 
 
 def role_options(role: str) -> dict[str, Any]:
@@ -71,7 +76,8 @@ def errors_of_module(module: str, arguments: Mapping[str, Any]) -> Iterator[str]
     if module not in MODULES:
         yield f"There is no module {module}."
         return
-    yield from _errors(argument_spec(module), arguments, module)
+    spec, rules = _spec_and_rules(module)
+    yield from _errors(spec, arguments, module, **rules)
     yield from errors_of_containers(arguments.get("containers"), arguments.get("defaults"), module)
 
 
@@ -103,9 +109,9 @@ def errors_of_variables(variables: Mapping[str, Any]) -> Iterator[str]:
             yield from errors_of_containers(value, None, name)
 
 
-def _errors(options: Mapping[str, Any], given: Mapping[str, Any], where: str) -> Iterator[str]:
+def _errors(options: Mapping[str, Any], given: Mapping[str, Any], where: str, **rules: Any) -> Iterator[str]:
     filled = {name: _filled(options.get(name, {}), value) for name, value in given.items()}
-    for message in ArgumentSpecValidator(dict(options)).validate(filled).error_messages:
+    for message in ArgumentSpecValidator(dict(options), **rules).validate(filled).error_messages:
         yield f"{where}: {message}"
 
 

@@ -38,6 +38,11 @@ def test_all_projects_or_the_default_one(run: Run, prune: Call) -> None:
     assert prune.arguments[1] is None
 
 
+def test_null_is_the_default_of_an_option(run: Run, prune: Call) -> None:
+    assert not run(inx_generations, keep=None, older_than=None)["failed"]
+    assert prune.arguments[2].keep == 5
+
+
 @pytest.mark.parametrize("parameters", [{"older_than": "30"}, {"keep": 0}, {"keep": "many"}])
 def test_a_rule_that_is_not_one_is_refused(run: Run, prune: Call, parameters: dict[str, Any]) -> None:
     assert run(inx_generations, **parameters)["failed"]
