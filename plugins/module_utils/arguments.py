@@ -16,10 +16,11 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
 from ansible.module_utils.errors import UnsupportedError
 
-from .container.declaration import Container, ContainerSet, container_from, container_set_from
+from .container.declaration import Container, container_from
 from .container.notes import Notes
 from .container.precedence import laid_over, without_nulls
 from .container.rollback import Host
+from .container.set_declaration import ContainerSet, container_set_from
 from .errors import FleetError
 from .incus.client import Incus
 from .incus.connection import PYLXD_IMPORT_ERROR

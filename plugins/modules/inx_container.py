@@ -230,13 +230,14 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     require_pylxd,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.container.converge import converge
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import ContainerSet, container_from
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import container_from
 from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import (
     container_result,
     differences,
     secrets_met,
 )
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import ContainerSet
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
 

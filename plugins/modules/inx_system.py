@@ -161,8 +161,8 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     declared_containers,
     open_nix,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import chosen_containers
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import errors_by_name
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import chosen_containers
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.push import push_from
 from ansible_collections.inx.fleet.plugins.module_utils.nix.systems import Built, build_systems, roots_directory

@@ -17,6 +17,7 @@ TOP = Path(__file__).resolve().parents[2] / "plugins" / "module_utils"
 #: From the top down: a file imports from its own package, and from those below it.
 LAYERS = (("arguments",), ("info",), ("container", "host"), ("gcroots",), ("nix",), ("incus",))
 MOST_FLAT_FILES = 10
+MOST_LINES = 450
 
 
 def sources() -> dict[str, ast.Module]:
@@ -65,6 +66,11 @@ def test_files_do_not_import_each_other_in_a_cycle() -> None:
 def test_few_files_are_outside_of_packages() -> None:
     flat = [path.name for path in TOP.glob("*.py")]
     assert len(flat) <= MOST_FLAT_FILES, flat
+
+
+def test_no_file_is_long() -> None:
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in TOP.rglob("*.py")}
+    assert {name: number for name, number in lines.items() if number > MOST_LINES} == {}
 
 
 def test_only_the_top_knows_ansible() -> None:

@@ -19,7 +19,7 @@ from ..nix.sources import Declared, System
 from ..text import incus_command
 from .apply import apply_step
 from .builds import Builds
-from .declaration import Container, ContainerSet
+from .declaration import Container
 from .health import verify
 from .held_back import not_touched, with_held_back
 from .neighbours import with_refused_neighbours
@@ -31,6 +31,7 @@ from .placement import placed
 from .rollback import Host, RolledBackError
 from .run_locks import Locks
 from .schedule import Slots, run_jobs
+from .set_declaration import ContainerSet
 from .set_plan import plan_set
 from .steps import BUILDING, DISRUPTIVE, PROVING, Plan, Step
 

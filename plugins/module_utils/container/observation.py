@@ -23,12 +23,13 @@ from ..paths import LOCALTIME, profile_dir
 from ..stored_keys import VOLATILE_ROOT
 from ..values import same_value, value_text
 from .booting import with_running_systems
-from .declaration import Container, ContainerSet
+from .declaration import Container
 from .mount_tree import possible_points
 from .mounts import attached_volumes, is_in_memory
 from .observed import Observed
 from .rebuilds import is_rebuilt
 from .rollback import Host
+from .set_declaration import ContainerSet
 
 # The API extension of tmpfs as a device.
 _TMPFS_DEVICES = "container_disk_tmpfs"

@@ -12,9 +12,10 @@ from dataclasses import replace
 from ..errors import FleetError
 from ..nix.sources import System
 from ..stored_keys import SET
-from .declaration import Container, ContainerSet
+from .declaration import Container
 from .observed import Observed
 from .plan import plan_container
+from .set_declaration import ContainerSet
 from .steps import Plan
 
 

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.attached import Published
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import container_set_from
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import container_set_from
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
     BUILT,

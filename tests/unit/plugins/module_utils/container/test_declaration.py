@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,15 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import declared_containers
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import (
-    Container,
-    Health,
-    container_set_from,
-)
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Health
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import File, Flake, StorePath
 from ansible_collections.inx.fleet.plugins.module_utils.values import same_value, value_text
-from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import SET, declared
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import declared
 
 
 def test_an_attribute_defaults_to_the_name() -> None:
@@ -170,24 +165,6 @@ def test_no_declaration_becomes_an_option_of_nix(reference: str, attribute: str)
     assert source.installable.count('"') == 2 + reference.count('"')
 
 
-@pytest.mark.parametrize(("text", "number"), [(None, None), ("2", 2), ("25%", 1), ("50%", 2), ("1%", 1), ("100%", 4)])
-def test_a_share_of_the_set_is_at_least_one(text: str | None, number: int | None) -> None:
-    containers = [Container(name=f"c{number}") for number in range(4)]
-    assert container_set_from({**SET, "max_unavailable": text}, containers).max_unavailable == number
-
-
-def test_those_that_are_chosen_come_after_no_other() -> None:
-    containers = [Container(name="web-1", after=("db", "web-2")), Container(name="web-2"), Container(name="db")]
-    chosen = container_set_from({**SET, "only": ["web-*"]}, containers).containers
-    assert [(container.name, container.after) for container in chosen] == [("web-1", ("web-2",)), ("web-2", ())]
-
-
-def test_a_circle_of_containers_is_told() -> None:
-    containers = [Container(name="a", after=("b",)), Container(name="b", after=("a",))]
-    with pytest.raises(FleetError, match="a dependency cycle"):
-        container_set_from(SET, containers)
-
-
 SYSTEM_PATH = "/nix/store/00000000000000000000000000000000-nixos-system-web"
 
 
@@ -207,13 +184,6 @@ def test_what_is_no_store_to_copy_from(url: str) -> None:
 
 def test_what_is_to_be_absent_needs_no_system() -> None:
     assert declared(state="absent", flake="/etc/nixos", copy_from="ssh-ng://build").source is None
-
-
-def test_nothing_comes_after_what_nobody_waits_for() -> None:
-    database = declared(name="db", flake="/etc/nixos", wait=False)
-    with pytest.raises(FleetError, match="nobody waits until db is up"):
-        container_set_from(SET, [Container(name="web", after=("db",)), database])
-    container_set_from(SET, [Container(name="web", after=("db",)), replace(database, health=Health())])
 
 
 def test_health_of_all_is_not_that_of_one_that_is_not_waited_for() -> None:

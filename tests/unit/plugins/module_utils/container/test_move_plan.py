@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, ContainerSet, State
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, State
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import ContainerSet
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
 from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Volatile
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.filter.choose_containers import choose_containers
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import declared_containers
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import chosen_containers
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import chosen_containers
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
 NAMES = ("web-1", "web-2", "db")

@@ -25,8 +25,9 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     MEMBER_OPTIONS,
     container_set,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, ContainerSet
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import ContainerSet
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError

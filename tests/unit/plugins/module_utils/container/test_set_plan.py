@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import container_set
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, ContainerSet
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import ContainerSet
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath

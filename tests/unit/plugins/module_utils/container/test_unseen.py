@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.converge import _unseen
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, ContainerSet
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import ContainerSet
 from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Volatile
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
