@@ -127,7 +127,7 @@ class Notes:
                     os.unlink(name)
 
     def _look(self, container: Container) -> Remembered | None:
-        """Return what is known of a container, None when there is no instance. One that is new is looked at here."""
+        """Return what is known of a container, None without an instance. Read it from Incus the first time."""
         lxc = lxc_name(container.project, container.name)
         if lxc not in self._known:
             instance = self._incus.instance(container.name)
