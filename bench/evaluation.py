@@ -149,6 +149,8 @@ def section(found: Sequence[Measured], arguments: argparse.Namespace, about: Seq
             "- *One new system*: one more system of the same sources is declared.",
             "- *colmena's estimate* is 512 MiB for each host of a chunk, with 1 GiB left to the machine. colmena",
             "  sizes its chunks by it. The collection sizes them by the memory of the chunks before.",
+            "- A host that has `nix-eval-jobs` evaluates with it. That was tested against a simulation only: Debian",
+            "  13 and its backports do not have it.",
             "",
         ]
     )
