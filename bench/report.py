@@ -76,8 +76,8 @@ What limits each:
 - *No change*: nix resolves the flake, for the floor as well. The start of Python and its imports come before, and
   do not grow with the containers. Ansible packs modules as source, which is compiled in each run.
 - *Cold creation*: Incus, which creates and starts instances on all cores.
-- *A new system in all*: Incus again. It writes each instance twice more than for the floor: a note that a system is on
-  trial, without which a run that is killed would leave it unnoticed, and its removal when the system has come up.
+- *A new system in all*: Incus again, which runs a command in each container, as for the floor. The note of a system
+  on trial, and its removal when the system has come up, are two small files on the host's disk.
 
 Speed compared with the loop of inx-container:
 
