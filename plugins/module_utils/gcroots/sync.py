@@ -141,7 +141,7 @@ def _left_undone(report: Report, filtered: str | None) -> Iterator[str]:
     names = ", ".join(sorted(report.doubted))
     if filtered is not None:
         some = f" (here: {names})" if names else ""
-        kept = f"Containers that are not listed keep their roots{some}, and gets no new ones while it is stopped."
+        kept = f"Containers that are not listed keep their roots{some} and get no new ones."
         yield f"{filtered} {kept} {FULL_VIEW}"
     elif names:
         yield f"{names}: the roots stay, since Incus neither lists this nor says that it is deleted. Run again."

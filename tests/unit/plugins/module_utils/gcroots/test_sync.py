@@ -105,7 +105,7 @@ def test_what_is_hidden_keeps_its_roots_and_that_is_told(monkeypatch: pytest.Mon
     assert changes_of(report) == [("drop", "shop_web", LINK)]
     assert not report.is_complete
     (told,) = report.problems
-    assert told.startswith("Something is hidden. Containers that are not listed keep their roots (here: two), and")
+    assert told.startswith("Something is hidden. Containers that are not listed keep their roots (here: two) and get")
     assert "at the host's own socket" in told
 
 
