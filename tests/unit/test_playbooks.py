@@ -29,3 +29,23 @@ def test_a_selection_is_given_as_a_whole(playbook: Path) -> None:
     """The names alone would be joined by the containers that tags in the inventory select, to be destroyed, too."""
     for found in variables(yaml.safe_load(playbook.read_text(encoding="utf-8"))):
         assert ("inx_containers_only" in found) == ("inx_containers_only_tags" in found)
+
+
+def read(name: str) -> list[dict[str, Any]]:
+    """Return the plays of a playbook of the collection."""
+    plays: list[dict[str, Any]] = yaml.safe_load(
+        next(path for path in PLAYBOOKS if path.stem == name).read_text("utf-8")
+    )
+    return plays
+
+
+def test_each_half_of_site_is_a_tag_and_a_playbook_that_does_the_same() -> None:
+    (select, both), (chosen, containers), (host,) = read("site"), read("containers"), read("host")
+    roles = {entry.pop("tags"): entry for entry in both["roles"]}
+    assert (host["roles"], containers["roles"]) == ([roles["host"]], [roles["containers"]])
+    assert {play["hosts"] for play in (select, both, chosen, containers, host)} == {select["hosts"]}
+    # Whichever half is run, a selection holds.
+    for task in (*select["tasks"], *both["pre_tasks"]):
+        assert task.pop("tags") == "always"
+    assert select["tasks"][0]["ansible.builtin.include_role"].pop("apply") == {"tags": "always"}
+    assert (select["tasks"], both["pre_tasks"]) == (chosen["tasks"], containers["pre_tasks"])
