@@ -122,6 +122,7 @@ import ./beside_both.nix
       isNormalUser = true;
       extraGroups = [ "wheel" ];
       hashedPassword = "!";
+      openssh.authorizedKeys.keys = [ "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO example" ];
     };
   };
   zsh.module = {
