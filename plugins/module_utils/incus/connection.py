@@ -306,7 +306,7 @@ def explained(action: str, project: str | None) -> Iterator[None]:
     except pylxd.exceptions.LXDAPIException as error:
         if error.response.status_code == _PRECONDITION_FAILED:
             raise ConflictError(
-                f"Could not {action}: something else changed it at the same time.", "Run again."
+                f"Could not {action}: it was changed by something else in the meantime.", "Run again."
             ) from error
         raise FleetError(f"Could not {action}: Incus says: {error}.", advice_on(str(error), project)) from error
     except (pylxd.exceptions.ClientConnectionFailed, requests.exceptions.RequestException) as error:

@@ -537,7 +537,7 @@ def faults_of_requests(requests: int, chance: random.Random) -> Iterator[Fault]:
         )
     yield Fault(
         part="an operation that never ends (simulated)",
-        start=newer,
+        start=new,
         message="not done after 3 s",
         around=lambda: proxy(lambda number, method, path: "never ends" if "/operations/" in path else ""),
         options={"url": f"unix:{PROXY}", "operation_timeout": 3, "request_timeout": 2},

@@ -172,9 +172,14 @@ def _plain(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def notes() -> dict[str, dict[str, str]]:
-    """What the host remembers of containers, by liblxc's names for them; a name alone for any other file."""
+    """What the host remembers of containers, by liblxc's names for them; a name alone for any other file.
+
+    What a killed run did not finish is written anew by the next change, and removed with its container.
+    """
     found = {}
     for path in sorted(Path(PROFILES, NOTES).glob("*")):
+        if path.name.endswith(".json.new") and Path(PROFILES, path.name.removesuffix(".json.new")).is_dir():
+            continue
         known = json.loads(path.read_text())["notes"] if path.suffix == ".json" else {}
         found[path.name.removesuffix(".json")] = {key: "a time" if key in _TIMES else known[key] for key in known}
     return found

@@ -88,7 +88,7 @@ def test_a_system_is_not_left_for_what_had_failed_before_it(
     monkeypatch.setattr(switching, "_run", lambda *_arguments: done)
     with pytest.raises(FleetError) as raised:
         switching.switch_and_verify(None, Container(name="web", health=Health()), NEW, "switch")  # type: ignore[arg-type]
-    assert type(raised.value) is error
+    assert raised.value.__class__ is error
     assert getattr(raised.value, "failed_before", set()) <= set(before)
 
 
