@@ -63,15 +63,7 @@ class Nix(NixCommand):
         there = sorted({path for path in paths if os.path.lexists(path)})
         if not there:
             return set()
-        arguments = ["path-info", "--json", "--offline"]
-        try:
-            answer = self.run([*arguments, "--", *there], _UNREADABLE)
-        except NixError as error:
-            # Announced for a later Nix than 2.36: an error without this option, which 2.32 does not know.
-            if "--json-format" not in error.said:
-                raise
-            answer = self.run([*arguments, "--json-format", "1", "--", *there], _UNREADABLE)
-        return valid_paths_from(json.loads(answer.text))
+        return valid_paths_from(json.loads(self.path_info(["--offline"], there, _UNREADABLE)))
 
     def build_groups(self, wanted: Sequence[Wanted]) -> list[list[Wanted]]:
         """Return what is built or copied in one process: what is called the same way."""

@@ -19,7 +19,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
@@ -87,6 +87,24 @@ class NixCommand:
         if code != 0:
             raise NixError(problem, tail(said), advice)
         return answer
+
+    def path_info(
+        self,
+        arguments: Sequence[str],
+        paths: Collection[str],
+        problem: str,
+        options: NixOptions | None = None,
+        advice: str = DAEMON,
+    ) -> str:
+        """Return the JSON that ``nix path-info`` prints about store paths; FleetError with the ``problem``."""
+        command, about = ["path-info", "--json", *arguments], ["--", *sorted(paths)]
+        try:
+            return self.run([*command, *about], problem, options, advice).text
+        except NixError as error:
+            # Announced for a later Nix than 2.36: an error without this option, which 2.32 does not know.
+            if "--json-format" not in error.said:
+                raise
+            return self.run([*command, "--json-format", "1", *about], problem, options, advice).text
 
     def _run(
         self,

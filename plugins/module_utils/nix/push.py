@@ -50,11 +50,9 @@ def missing_there(nix: NixCommand, push: Push, paths: Collection[str], options: 
     """Return those of ``paths`` that the other store lacks."""
     if not paths:
         return []
-    arguments = ["path-info", "--json", "--store", push.store]
-    answer = nix.run(
-        [*arguments, "--", *sorted(paths)], f"{push.store} cannot be read", options, _REACH.format(store=push.store)
-    )
-    return sorted(set(paths) - valid_paths_from(json.loads(answer.text)))
+    problem, advice = f"{push.store} cannot be read", _REACH.format(store=push.store)
+    answer = nix.path_info(["--store", push.store], paths, problem, options, advice)
+    return sorted(set(paths) - valid_paths_from(json.loads(answer)))
 
 
 def push_to(nix: NixCommand, push: Push, paths: Collection[str], options: NixOptions) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.command import Nix
+from ansible_collections.inx.fleet.plugins.module_utils.nix.push import Push, missing_there
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import Flake, NixOptions, System
 
 #: Where it happened, which is not always the host that the containers are on.
@@ -85,6 +86,7 @@ def test_a_nix_that_insists_on_a_format_is_given_one(tmp_path: Path, monkeypatch
     command = nix(tmp_path, "")
     (tmp_path / "nix").write_text(JSON_FORMAT, encoding="utf-8")
     assert command.valid_paths([A, B]) == {A}
+    assert missing_there(command, Push(store="file:///cache"), [A, B], NixOptions()) == [B]
 
 
 def test_what_hangs_holds_up_nothing_else(tmp_path: Path) -> None:
