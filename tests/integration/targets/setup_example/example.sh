@@ -7,14 +7,17 @@
 #   . ../setup_example/example.sh NAME INVENTORY "$@"    where the rest are the target's arguments for ansible-playbook
 #   play PLAYBOOK [ARGUMENT...]                          with the example's inventory, and the lab's addresses in it
 #   nothing_changes PLAYBOOK [ARGUMENT...]
-example=$(realpath "../../../../examples/$1")
+work=$(mktemp --directory)
+trap 'rm -rf "$work"' EXIT
+# A copy: an example may fetch a file into itself, and the tree is for all tests.
+cp -R ../../../../examples "$work"
+example=$work/examples/$1
 inventory=$example/$2
 shift 2
 arguments=("$@")
 setup=$(realpath ../setup_example)
 python=$(command -v python3)
-lab=$(mktemp --suffix=.yml)
-trap 'rm -f "$lab"' EXIT
+lab=$work/lab.yml
 "$python" "$setup/lab_inventory.py" "$inventory" > "$lab"
 
 play() {
