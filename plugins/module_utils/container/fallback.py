@@ -69,12 +69,17 @@ def _older_good(found: Generations, failed: Collection[str]) -> list[int]:
 
 def failed_systems(instance: Instance | None) -> tuple[str, ...]:
     """Return the systems that were tried on an instance and found bad, oldest first."""
-    return () if instance is None else tuple(instance.notes.get(FAILED, "").split())
+    return () if instance is None else failed_in(instance.notes)
+
+
+def failed_in(notes: Config) -> tuple[str, ...]:
+    """Return the systems that are noted as bad, oldest first."""
+    return tuple(notes.get(FAILED, "").split())
 
 
 def notes_of_health(notes: Config, system: str) -> dict[str, str]:
     """Return what is noted of an instance whose system was seen to be healthy; "" removes a note."""
-    others = [path for path in notes.get(FAILED, "").split() if path != system]
+    others = [path for path in failed_in(notes) if path != system]
     return {ACTIVATING: "", HEALTHY: system, FAILED: " ".join(others)}
 
 

@@ -28,7 +28,7 @@ from ..nix.profiles import Generation, read_generations, select_generation
 from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT
 from ..text import incus_command
 from .declaration import Container
-from .fallback import notes_of_health, rollback_step
+from .fallback import failed_in, notes_of_health, rollback_step
 from .health import journal, verify
 from .notes import Notes
 from .steps import Plan, Step
@@ -193,7 +193,7 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
     known: list[str] = []
     try:
         step = rollback_step(name, read_generations(container.profile_dir), bad, fallback)
-        known = [path for path in host.notes.of(container).get(FAILED, "").split() if path != bad]
+        known = [path for path in failed_in(host.notes.of(container)) if path != bad]
         # Remembered before anything else: a run that is killed now is finished by the next one.
         host.notes.change(container, {FAILED: " ".join([*known, bad][-_FAILED_KEPT:])})
         failed_before = why.failed_before if isinstance(why, UnhealthyError) else frozenset()
