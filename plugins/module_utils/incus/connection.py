@@ -104,7 +104,12 @@ class Connection:
     @staticmethod
     def _connect(endpoint: Endpoint, project: str | None, timeout: float) -> Any:
         with explained("connect to Incus", project):
-            return pylxd.Client(**endpoint.arguments, project=project, timeout=(_CONNECT_TIMEOUT, timeout))
+            client = pylxd.Client(**endpoint.arguments, project=project, timeout=(_CONNECT_TIMEOUT, timeout))
+        # Incus closes a connection that was idle for 30 s (cmd/incusd/api.go, IdleTimeout). A request that is sent on
+        # it at that moment fails, and nobody can tell whether Incus has read it.
+        client.api.session.headers["Connection"] = "close"
+        client.api.session.close()
+        return client
 
     def _check_is_here(self, info: Mapping[str, Any]) -> None:
         """Raise FleetError unless this is the Incus of this host, where generations and processes are looked at.
