@@ -52,10 +52,17 @@ def chosen_generation(declared: Container, observed: Observed) -> int | None:
             f"{declared.name} has no generation {choice}.",
             f"It has: {', '.join(str(number) for number in found.paths) or 'none'}.",
         )
+    previous = previous_generation(observed)
+    if previous is None:
+        raise FleetError(f"{declared.name} has no good generation before the current one.", "Declare its system.")
+    return previous
+
+
+def previous_generation(observed: Observed) -> int | None:
+    """Return the generation that a rollback chooses, None if there is none."""
+    found = observed.generations
     older = _older_good(found, {*failed_systems(observed.instance), *found.lost})
-    if not older:
-        raise FleetError(f"{declared.name} has no generation before the current one.", "Declare its system.")
-    return older[-1]
+    return older[-1] if older else None
 
 
 def _older_good(found: Generations, failed: Collection[str]) -> list[int]:

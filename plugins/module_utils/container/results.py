@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import FleetError
 from ..redaction import hidden, secret_keys, stored_secrets
+from .fallback import previous_generation
 from .outcome import Outcome
 from .steps import Step
 
@@ -27,7 +28,7 @@ def container_result(outcome: Outcome) -> dict[str, Any]:
         "system": found.system,
         "running_system": None if instance is None else instance.running_system,
         "generation": found.current,
-        "previous_generation": _previous_generation(outcome),
+        "previous_generation": previous_generation(outcome.observed),
     }
     return {
         "changed": outcome.changed,
@@ -69,20 +70,6 @@ def _in_a_line(name: str, error: FleetError) -> str:
     first, *more = str(error).removeprefix(f"{name}: ").splitlines()
     errors = [line.strip() for line in more if line.lstrip().startswith("error:")]
     return f"{first} {errors[-1]}" if first.endswith(":") and errors else first
-
-
-def _previous_generation(outcome: Outcome) -> int | None:
-    """Return the generation that a rollback would choose."""
-    found = outcome.observed.generations
-    for step in outcome.steps:
-        if step.action in ("record", "rollback"):
-            replaced: int | None = step.before["generation"]
-            # It is the current one in check mode, and again after the way back.
-            if replaced != found.current:
-                return replaced
-            break
-    older = [number for number in found.paths if found.current is not None and number < found.current]
-    return max(older, default=None)
 
 
 def told_steps(outcome: Outcome) -> list[Step]:

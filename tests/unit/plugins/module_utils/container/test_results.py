@@ -9,11 +9,15 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
+from ansible_collections.inx.fleet.plugins.module_utils.container.fallback import chosen_generation
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import container_result, differences
-from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Action, Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import FAILED
 
 PATHS = {number: f"/nix/store/{number}" for number in (1, 2, 3, 4)}
 
@@ -23,34 +27,36 @@ def outcome(*steps: Step, packages: tuple[str, ...] = ()) -> Outcome:
     return Outcome(plan=plan, steps=steps, observed=Observed(), closure_difference=packages)
 
 
-def moved(action: Action, before: int | None, after: int) -> Step:
-    return Step(action=action, container="web", summary="", before={"generation": before}, after={"generation": after})
-
-
 @pytest.mark.parametrize(
-    ("steps", "paths", "current", "previous"),
+    ("systems", "current", "bad", "lost", "previous"),
     [
-        pytest.param([moved("record", 2, 3)], (1, 2, 3), 3, 2, id="a new one"),
-        pytest.param([moved("record", 3, 1)], (1, 2, 3), 1, 3, id="one that was chosen"),
-        pytest.param([moved("record", 2, 3)], (1, 2), 2, 1, id="check mode"),
-        pytest.param([moved("record", 1, 2)], (1,), 1, None, id="check mode with the first one there"),
-        pytest.param([moved("record", None, 1)], (), None, None, id="check mode with none there"),
-        pytest.param([moved("record", None, 1)], (1,), 1, None, id="the first one"),
-        pytest.param([moved("record", 2, 3), moved("rollback", 3, 2)], (1, 2, 3), 2, 1, id="there and back"),
-        pytest.param([moved("record", 3, 4), moved("rollback", 4, 2)], (1, 2, 3, 4), 2, 3, id="further back"),
-        pytest.param([moved("rollback", 3, 2)], (1, 2, 3), 2, 3, id="back from one of an earlier run"),
-        pytest.param([moved("rollback", 3, 2)], (1, 2, 3), 3, 2, id="check mode of that"),
-        pytest.param([], (1, 3), 3, 1, id="nothing done"),
-        pytest.param([], (), None, None, id="nothing there"),
+        pytest.param({1: 1, 2: 2, 3: 3}, 3, (), (), 2, id="the one before"),
+        pytest.param({1: 1, 2: 2, 3: 3}, 1, (), (), None, id="none before the first"),
+        pytest.param({1: 1, 2: 2, 3: 3}, 2, (3,), (), 1, id="after a way back"),
+        pytest.param({1: 1, 2: 2, 3: 3}, 3, (2,), (), 1, id="a bad one is passed over"),
+        pytest.param({1: 1, 2: 2, 3: 3}, 3, (), (2,), 1, id="a lost one is passed over"),
+        pytest.param({1: 1, 2: 2, 3: 2}, 3, (), (), 1, id="the same system is passed over"),
+        pytest.param({1: 1, 2: 2}, 2, (1,), (), None, id="none is good"),
+        pytest.param({}, None, (), (), None, id="nothing there"),
     ],
 )
-def test_the_generation_before(
-    steps: list[Step], paths: tuple[int, ...], current: int | None, previous: int | None
+def test_the_previous_generation_is_what_a_rollback_chooses(
+    systems: dict[int, int], current: int | None, bad: tuple[int, ...], lost: tuple[int, ...], previous: int | None
 ) -> None:
-    found = Generations(paths={number: PATHS[number] for number in paths}, current=current)
-    done = replace(outcome(*steps), observed=Observed(generations=found))
-    container = container_result(done)["container"]
-    assert (container["generation"], container["previous_generation"]) == (current, previous)
+    found = Generations(
+        paths={number: PATHS[system] for number, system in systems.items()},
+        current=current,
+        lost=frozenset(PATHS[system] for system in lost),
+    )
+    notes = {FAILED: " ".join(PATHS[system] for system in bad)}
+    seen = Observed(generations=found, instance=Instance(name="web", notes=notes))
+    assert container_result(replace(outcome(), observed=seen))["container"]["previous_generation"] == previous
+    rollback = Container(name="web", generation="previous")
+    if previous is None:
+        with pytest.raises(FleetError, match="no good generation"):
+            chosen_generation(rollback, seen)
+    else:
+        assert chosen_generation(rollback, seen) == previous
 
 
 def test_the_diff_has_the_first_before_and_the_last_after() -> None:

@@ -151,7 +151,7 @@ def test_previous_is_the_newest_older_one_that_did_not_fail() -> None:
     assert plan.steps[0].after == {"generation": 1, "system": path(1)}
 
 
-@pytest.mark.parametrize(("choice", "problem"), [("previous", "no generation before"), (9, "no generation 9")])
+@pytest.mark.parametrize(("choice", "problem"), [("previous", "no good generation before"), (9, "no generation 9")])
 def test_a_generation_that_is_not_there_is_refused(choice: object, problem: str) -> None:
     with pytest.raises(FleetError, match=problem):
         plan_container(replace(WEB, generation=choice), None, host(1, current=1, runs=1))  # type: ignore[arg-type]
