@@ -11,6 +11,8 @@ _IN_A_SET = r"""
 after:
   description:
     - Names of containers of the same set that must be healthy before this one is changed.
+    - Containers start with the host in the same order. C(boot.autostart.priority) is set for it, unless C(config)
+      names that key. Incus does not wait until a container is healthy before it starts the next one.
   type: list
   elements: str
 tags:

@@ -40,3 +40,5 @@ HIDDEN_KEYS = "user.inx.secret"
 PROFILES_LXC = "user.inx.profiles_lxc"
 #: On an instance: "rebuild" when its root is emptied at every start.
 VOLATILE_ROOT = "user.inx.volatile_root"
+#: On an instance: the priority at which it starts with the host, if that was derived from the order of its set.
+BOOT_PRIORITY = "user.inx.boot_priority"

@@ -189,8 +189,8 @@ containers:
       sample: 4
     previous_generation:
       description: >-
-        Number of the generation that V(previous) selects now: the newest one before the current one that is not known to
-        be bad, with another system. V(null) if there is none.
+        Number of the generation that V(previous) selects now: the newest one before the current one that has another
+        system and is not known to be bad. V(null) if there is none.
       type: int
       sample: 3
     steps:

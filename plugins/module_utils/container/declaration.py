@@ -102,6 +102,8 @@ class Container:
     force: bool = False
     #: Names of containers of the same set that must be healthy before this one is touched.
     after: tuple[str, ...] = ()
+    #: The priority at which it starts with the host, as the order of its set has it; None if it is in no order.
+    boot_priority: int | None = None
     #: Words by which a run can choose it, None if none were declared.
     tags: tuple[str, ...] | None = None
     #: The set that the container belongs to; None leaves what is recorded on the instance.

@@ -30,6 +30,7 @@ from ..stored_keys import (
 )
 from ..values import Value, same_value, value_text
 from .attached import attached_devices
+from .boot_order import boot_config
 from .declaration import Container, Device
 from .devices import check_addresses, check_root_disk, declared_devices, name_of_root
 from .expanded import (
@@ -168,7 +169,7 @@ def _declared_config(declared: Container, stored: Config) -> Mapping[str, Value]
         own[TAGS] = ",".join(declared.tags) or None
     if declared.volatile.root is not None:
         own[VOLATILE_ROOT] = "rebuild" if declared.volatile.root == "rebuild" else None
-    return {**declared.config, **own}
+    return {**declared.config, **boot_config(declared, stored), **own}
 
 
 def _notes_on(instance: Instance, observed: Observed) -> dict[str, Value]:

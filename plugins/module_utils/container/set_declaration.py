@@ -15,6 +15,7 @@ from typing import Any
 from ..errors import FleetError
 from ..names import project_name, word
 from .attached import check_ports
+from .boot_order import with_boot_order
 from .declaration import Container
 from .selection import selection_from
 
@@ -61,7 +62,8 @@ def container_set_from(
         raise FleetError(f"purge_limit is {params['purge_limit']}.", "It is a number of containers from 0.")
     if params["parallel"] is not None and params["parallel"] < 1:
         raise FleetError(f"parallel is {params['parallel']}.", "It is a number of containers from 1.")
-    chosen = _chosen(params, containers)
+    # Before some are chosen: the order is that of all.
+    chosen = _chosen(params, with_boot_order(containers))
     return ContainerSet(
         containers=tuple(replace(container, set_name=name) for container in chosen),
         project=project_name(params["project"]),
