@@ -200,8 +200,9 @@ options:
     description:
       - Files and directories of the host to mount in the container. Ids of owners are the same numbers on both sides,
         so root of the container owns files of the host's root there.
-      - The source must exist. A mount that is no longer declared is removed. If this is not given, existing ones are
-        kept.
+      - The source must exist when the mount is added or changed, and when the container starts, unless
+        O(bind_mounts.required) is V(false). At other times a missing source only causes a warning.
+      - A mount that is no longer declared is removed. If this is not given, existing ones are kept.
       - All mounts of a container form one tree, see C(docs/concepts.md). A mount that another one would cover is
         refused.
     type: list
@@ -220,6 +221,12 @@ options:
       readonly:
         description:
           - Whether the mount is read-only.
+        type: bool
+        default: true
+      required:
+        description:
+          - Whether the container needs the source to start. If it does not, a missing source is not mounted. It is
+            mounted at the first start at which it exists.
         type: bool
         default: true
   profiles:

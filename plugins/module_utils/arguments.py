@@ -89,6 +89,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
             "source": {"type": "str", "required": True},
             "path": {"type": "str", "required": True},
             "readonly": {"type": "bool", "default": True},
+            "required": {"type": "bool", "default": True},
         },
     },
     "profiles": {"type": "list", "elements": "str"},

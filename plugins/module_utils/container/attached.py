@@ -66,11 +66,13 @@ class BindMount(Mounted):
     prefix = BIND_DEVICE
     source: str
     readonly: bool = True
+    required: bool = True
 
     @property
     def keys(self) -> dict[str, Value]:
         """Return its device. Owners have the same numbers on both sides, by an idmapped mount."""
         return {
+            "required": None if self.required else False,
             "type": "disk",
             "source": self.source,
             "path": self.path,
@@ -97,6 +99,7 @@ def bind_mounts_from(params: Mapping[str, Any], name: str) -> tuple[BindMount, .
             source=_source_from(entry["source"], name),
             path=mount_path(entry["path"], f"{name}: bind_mounts"),
             readonly=entry["readonly"],
+            required=entry["required"],
         )
         for entry in params["bind_mounts"]
     )

@@ -205,7 +205,6 @@ def _wanted_devices(declared: Container, instance: Instance | None, observed: Ob
         wanted[root] = _root_device(declared, instance, from_profiles, observed)
     wanted.update(declared_devices(declared, root, wanted.get(root), from_profiles))
     root_pool = _root_pool(wanted.get(root), stored, from_profiles)
-    _check_sources(declared, observed)
     for device in declared.devices.values():
         pool = (device or {}).get("pool")
         check_pool(declared, None if pool is None else str(pool), observed)
@@ -232,13 +231,6 @@ def _localtime_device(
     return {
         "localtime": {"type": "disk", "source": LOCALTIME, "path": LOCALTIME, "readonly": True, "shift": True},
     }
-
-
-def _check_sources(declared: Container, observed: Observed) -> None:
-    for source in sorted(observed.missing):
-        raise FleetError(
-            f"{declared.name}: the host has no {source} to mount.", "Create it first, with the right owner."
-        )
 
 
 def _root_pool(wanted: Device | None, stored: Devices, from_profiles: Devices) -> str | None:

@@ -21,9 +21,10 @@ from ..nix.profiles import read_generations
 from ..nix.set_marks import container_of, marked_directories
 from ..paths import LOCALTIME, profile_dir
 from ..stored_keys import VOLATILE_ROOT
-from ..values import same_value, value_text
+from ..values import value_text
 from .booting import with_running_systems
 from .declaration import Container
+from .mount_sources import required_sources
 from .mount_tree import possible_points
 from .mounts import attached_volumes, is_in_memory
 from .observed import Observed
@@ -87,15 +88,8 @@ def _started(project: str, instance: Instance | None, member: str | None) -> Sta
 
 
 def _missing_sources(declared: Container) -> frozenset[str]:
-    """Return the paths to mount that do not exist, as far as this user can tell."""
-    disks = [keys for keys in declared.devices.values() if keys is not None and keys.get("type") == "disk"]
-    # Incus: doc/reference/devices_disk, "required": one that may come later.
-    needed = [keys for keys in disks if not same_value(False, value_text(keys.get("required", True)))]
-    paths = [
-        *(entry.source for entry in declared.bind_mounts or ()),
-        *(str(keys.get("source", "")) for keys in needed),
-    ]
-    return frozenset(path for path in paths if path.startswith("/") and _is_missing(path))
+    """Return the paths that must be there to be mounted and do not exist, as far as this user can tell."""
+    return frozenset(path for path in required_sources(declared).values() if _is_missing(path))
 
 
 def _possible_disks(
@@ -119,10 +113,12 @@ def _with_paths(seen: Observed, declared: Container) -> Observed:
     disks = _possible_disks(declared, seen.instance, seen.profiles)
     paths = [*(keys["path"] for keys in disks), *(entry.path for entry in declared.mounts)]
     sources = {os.path.normpath(keys.get("source", "")) for keys in disks}
+    # What is not there is not mounted, so nothing needs a mount point in it.
+    there = [keys for keys in disks if not _is_missing(keys.get("source", ""))]
     return replace(
         seen,
         missing=_missing_sources(declared),
-        absent_points=frozenset(point for point in possible_points(disks, paths) if _is_missing(point)),
+        absent_points=frozenset(point for point in possible_points(there, paths) if _is_missing(point)),
         files=frozenset(path for path in sources if path.startswith("/") and os.path.isfile(path)),
     )
 

@@ -37,6 +37,7 @@ from .fallback import (
 )
 from .in_force import restart_pending, trust_warnings
 from .kind import check_kind, check_profiles, check_survives_stop
+from .mount_sources import check_sources
 from .mounts import check_volumes_are_here, check_volumes_come, own_volumes
 from .observed import Observed
 from .prune_steps import left_by, with_prune
@@ -71,6 +72,7 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
         _check_store(declared, observed.generations)
     if instance is None:
         steps = with_prune(declared, system, observed, _steps_for_new(declared, wanted, system, observed))
+        check_sources(declared, observed, steps, {})
         return Plan(container=declared, system=wanted, steps=steps, warnings=tuple(_id_warnings(declared)))
     if wanted is not None and is_refused(declared, wanted, instance):
         return _plan_for_failed(declared, wanted, observed, instance)
@@ -82,9 +84,12 @@ def _plan_for_existing(
 ) -> Plan:
     check_rebuild(declared, instance, observed)
     differs = change(declared, instance, observed)
+    changed = differs.after.get("devices", {})
     if observed.is_elsewhere:
         moving = _steps_for_move(declared, wanted, observed, instance, differs)
-        return Plan(container=declared, system=wanted, steps=with_prune(declared, system, observed, moving))
+        steps = with_prune(declared, system, observed, moving)
+        check_sources(declared, observed, steps, changed)
+        return Plan(container=declared, system=wanted, steps=steps)
     check_volumes_are_here(declared, instance, observed)
     restart_required = _keeps_running(declared, instance) and (
         bool(differs.late or differs.waiting) or _is_pending(instance, observed)
@@ -94,11 +99,12 @@ def _plan_for_existing(
         differs = differs.without_late()
     changing = _steps_for_existing(declared, wanted, observed, instance, differs)
     steps = with_prune(declared, system, observed, changing)
+    warnings = (*differs.warnings, *warnings, *check_sources(declared, observed, steps, changed))
     return Plan(
         container=declared,
         system=wanted,
         steps=steps,
-        warnings=(*differs.warnings, *warnings),
+        warnings=warnings,
         restart_required=restart_required or _boots_another(declared, observed, steps),
         fallback=fallback_of(system, instance, observed.generations),
     )
