@@ -426,7 +426,8 @@ options:
         default: false
   stop_timeout:
     description:
-      - Seconds to wait for the container to shut down.
+      - Seconds to wait for the container to shut down. It is asked again every 5 seconds, because an init that has just
+        started ignores the signal.
     type: int
     default: 60
   force:

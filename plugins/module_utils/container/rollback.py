@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -36,6 +38,8 @@ from .switching import switch
 
 #: How many systems that were found bad an instance keeps in mind.
 _FAILED_KEPT = 8
+#: Seconds after which a container is asked again to stop.
+_ASKED_AGAIN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,22 +124,41 @@ def _end(host: Host, container: Container, status: str, action: str, *, force: b
     if status == "Frozen":
         # A frozen init hears of no shutdown.
         host.incus.set_state(name, "unfreeze")
-    try:
-        host.incus.set_state(name, action, container.stop_timeout)
-    except FleetError as error:
-        runs = True
-        with cleaning_up(error, "A look at what became of it"):
-            runs = is_running(host, name)
-        if not runs:
-            if action == "stop":
-                return
-            raise
-        if not force:
-            raise FleetError(
-                f"{name} did not stop within {container.stop_timeout} s, and runs on. {error.problem}",
-                "Raise 'stop_timeout', or declare 'force: true' to have it killed then.",
-            ) from error
-        host.incus.set_state(name, action, container.stop_timeout, force=True)
+    error = _ask_to_end(host, container, action)
+    if error is None:
+        return
+    if not force:
+        raise FleetError(
+            f"{name} did not stop within {container.stop_timeout} s, and runs on. {error.problem}",
+            "Raise 'stop_timeout', or declare 'force: true' to have it killed then.",
+        ) from error
+    host.incus.set_state(name, action, container.stop_timeout, force=True)
+
+
+def _ask_to_end(host: Host, container: Container, action: str) -> FleetError | None:
+    """Ask a container to stop until it does, and return why it runs on after ``stop_timeout``.
+
+    An init that has just started ignores the signal. One that has heard it ignores the next ones.
+    """
+    deadline = time.monotonic() + container.stop_timeout
+    while True:
+        # Incus starts again only what stops within one request.
+        left = max(1, math.ceil(deadline - time.monotonic()))
+        patience = min(_ASKED_AGAIN, left) if action == "stop" else left
+        asked = time.monotonic()
+        try:
+            host.incus.set_state(container.name, action, patience)
+        except FleetError as error:
+            runs = True
+            with cleaning_up(error, "A look at what became of it"):
+                runs = is_running(host, container.name)
+            if not runs and action != "stop":
+                raise
+            was_refused = time.monotonic() - asked < patience
+            if not runs or was_refused or time.monotonic() >= deadline:
+                return error if runs else None
+        else:
+            return None
 
 
 def is_running(host: Host, name: str) -> bool:
