@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ConflictError, FleetError, LateError, NotTriedError, cleaning_up
 from ..incus.hints import naming_config
 from ..incus.host_mounts import check_volumes, host_mount_points
-from ..nix.bootable import can_switch, cannot_switch, check_boots_here
+from ..nix.bootable import can_switch, cannot_switch, check_boots_here, machine_warnings
 from ..nix.profiles import (
     Generation,
     add_generation,
@@ -75,13 +75,17 @@ def _resume(host: Host, plan: Plan, step: Step, cause: FleetError) -> None:
             host.incus.note(plan.container.name, {MOVING: ""})
 
 
-def _build(host: Host, plan: Plan, step: Step) -> None:
-    """Check a built system. The systems of a set are built or copied together, before any other step."""
+def _build(host: Host, plan: Plan, step: Step) -> list[str]:
+    """Check a built system, and return warnings about it.
+
+    The systems of a set are built or copied together, before any other step.
+    """
     path = step.after["system"]
     check_boots_here(path)
     if any(one.action == "activate" for one in plan.steps) and not can_switch(path):
         # Before it is recorded, which a later boot would bring.
         raise cannot_switch(plan.container.name, path)
+    return list(machine_warnings(plan.container.name, path))
 
 
 def _volume(host: Host, plan: Plan, step: Step) -> None:

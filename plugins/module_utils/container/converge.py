@@ -13,7 +13,7 @@ from functools import partial
 
 from ..errors import ConflictError, FleetError, NotTriedError
 from ..names import lxc_name
-from ..nix.bootable import can_switch, check_boots_here
+from ..nix.bootable import can_switch, check_boots_here, machine_warnings
 from ..nix.profiles import Generations, read_generations
 from ..nix.sources import Declared, System
 from ..text import incus_command
@@ -111,7 +111,7 @@ def _converge(
 
 
 def _with_warnings(plan: Plan, system: System | FleetError | None) -> Plan:
-    """Return the plan, warning of what the sources of its system lack."""
+    """Return the plan, with the warnings about its system."""
     return replace(plan, warnings=(*plan.warnings, *system.warnings)) if isinstance(system, System) else plan
 
 
@@ -231,18 +231,20 @@ def _with_validity(host: Host, evaluated: Systems, unrecorded: Sequence[System])
     valid = host.nix.valid_paths([system.path for system in unrecorded])
     missing = {system.path for system in unrecorded} - valid
 
-    def look(system: System | FleetError | None) -> System | FleetError | None:
+    def look(name: str, system: System | FleetError | None) -> System | FleetError | None:
         if not isinstance(system, System):
             return system
+        warnings = system.warnings
         try:
             if system.path in valid:
                 check_boots_here(system.path)
+                warnings += machine_warnings(name, system.path)
         except FleetError as error:
             return error
         built = system.path not in missing
-        return replace(system, built=built, switches=not built or can_switch(system.path))
+        return replace(system, built=built, switches=not built or can_switch(system.path), warnings=warnings)
 
-    return {name: look(system) for name, system in evaluated.items()}
+    return {name: look(name, system) for name, system in evaluated.items()}
 
 
 # Applying

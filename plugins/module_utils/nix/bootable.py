@@ -12,6 +12,7 @@ from ..errors import FleetError, NotTriedError
 
 _SWITCH = "bin/switch-to-configuration"
 
+_MODULE = "import the NixOS module of this collection for containers."
 _TOPLEVEL = "Name the toplevel: config.system.build.toplevel."
 # What a kernel runs besides its own kind (uname -m), as nix names platforms. Longer lists are a matter of binfmt_misc.
 _RUNS = {
@@ -31,8 +32,27 @@ def check_system(path: str) -> None:
     if os.path.lexists(f"{path}/prepare-root"):
         raise FleetError(
             f"{path} leaves its activation to a systemd initrd, which a container does not have.",
-            "Set boot.initrd.systemd.enable to false, or import the NixOS module of this collection for containers.",
+            f"Set {'boot.isContainer to true and ' if _is_for_a_machine(path) else ''}"
+            f"boot.initrd.systemd.enable to false, or {_MODULE}",
         )
+
+
+def machine_warnings(name: str, path: str) -> tuple[str, ...]:
+    """Return a warning if a system in the store is one for a machine: it boots, but its activation does not succeed.
+
+    It remounts /sys and writes to the kernel, which the root of an unprivileged container must not.
+    """
+    if not _is_for_a_machine(path):
+        return ()
+    return (
+        f"{name}: {path} is a system for a machine, since it has a kernel. It boots in a container, but parts of its "
+        f"activation fail there, and so does a switch to it, with code 2. Set boot.isContainer to true, or {_MODULE}",
+    )
+
+
+def _is_for_a_machine(path: str) -> bool:
+    """Tell whether a system was made without boot.isContainer, which leaves the kernel out."""
+    return os.path.lexists(f"{path}/kernel")
 
 
 def check_boots_here(path: str) -> None:

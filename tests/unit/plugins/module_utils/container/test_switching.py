@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 
@@ -21,8 +20,6 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import (
 )
 from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Execution
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Server
-from ansible_collections.inx.fleet.plugins.module_utils.nix import bootable
-from ansible_collections.inx.fleet.plugins.module_utils.nix.bootable import can_switch, check_boots_here, check_system
 from ansible_collections.inx.fleet.plugins.module_utils.text import utc
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD
 
@@ -90,73 +87,6 @@ def test_a_system_is_not_left_for_what_had_failed_before_it(
         switching.switch_and_verify(None, Container(name="web", health=Health()), NEW, "switch")  # type: ignore[arg-type]
     assert raised.value.__class__ is error
     assert getattr(raised.value, "failed_before", set()) <= set(before)
-
-
-def made(directory: Path, *parts: str) -> str:
-    path = directory / "00000000000000000000000000000000-thing-1"
-    (path / "bin").mkdir(parents=True)
-    for part in parts:
-        (path / part).write_text("")
-    return str(path)
-
-
-def test_a_package_is_told_by_what_it_has(tmp_path: Path) -> None:
-    with pytest.raises(FleetError, match=r"so it is not a NixOS system. It is the package 'thing-1', .* hello, tree\."):
-        check_system(made(tmp_path, "bin/hello", "bin/tree"))
-
-
-def test_a_file_is_not_a_system(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("")
-    with pytest.raises(FleetError, match="is a file, not a NixOS system"):
-        check_system(str(file))
-
-
-def test_a_systemd_initrd_is_refused_with_the_option_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(FleetError, match=r"Set boot\.initrd\.systemd\.enable to false"):
-        check_system(made(tmp_path, "init", "prepare-root"))
-
-
-@pytest.mark.parametrize(
-    ("machine", "platform", "interpreter", "is_refused"),
-    [
-        ("x86_64", "x86_64-linux", None, False),
-        ("x86_64", "i686-linux", None, False),
-        ("x86_64", "aarch64-linux", None, True),
-        ("x86_64", "aarch64-linux", "qemu-aarch64", False),
-        ("x86_64", "aarch64-linux", "aarch64-linux", False),
-        ("riscv64", "riscv64-linux", None, False),
-        ("x86_64", "", None, False),
-    ],
-)
-def test_a_system_for_other_machines_is_refused(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    machine: str,
-    platform: str,
-    interpreter: str | None,
-    is_refused: bool,
-) -> None:
-    path = made(tmp_path, "init")
-    Path(path, "system").write_text(platform)
-    monkeypatch.setattr(bootable, "_BINFMT", str(tmp_path))
-    monkeypatch.setattr(bootable, "_machine", lambda: machine)
-    if interpreter is not None:
-        (tmp_path / interpreter).write_text("")
-    if is_refused:
-        with pytest.raises(FleetError, match=r'Set nixpkgs\.hostPlatform to "x86_64-linux"'):
-            check_boots_here(path)
-    else:
-        check_boots_here(path)
-
-
-def test_a_system_without_switch_to_configuration_is_one(tmp_path: Path) -> None:
-    path = made(tmp_path, "init")
-    check_system(path)
-    assert not can_switch(path)
-    # What is not in the store yet may have it.
-    assert can_switch(f"{path}-2")
 
 
 class BootingIncus:
