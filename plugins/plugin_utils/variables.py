@@ -73,8 +73,14 @@ def misspelled(names: Iterable[str]) -> dict[str, str]:
         for name in names
         if name.startswith("inx") and name not in taken | OF_PLUGINS and not name.startswith(_OF_GROUPS)
     ]
-    meant = {name: get_close_matches(name, taken, n=1, cutoff=_CLOSE) for name in sorted(unknown)}
+    meant = {name: get_close_matches(name, {*taken, *_of_group(name)}, n=1, cutoff=_CLOSE) for name in sorted(unknown)}
     return {name: close[0] for name, close in meant.items() if close}
+
+
+def _of_group(name: str) -> list[str]:
+    """Return the variable of a group that the name may be meant to be."""
+    _containers, of, group = name.partition("_of_")
+    return [f"{_OF_GROUPS}{group}"] if of and group else []
 
 
 @cache

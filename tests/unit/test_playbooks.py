@@ -39,13 +39,32 @@ def read(name: str) -> list[dict[str, Any]]:
     return plays
 
 
+def blocks(play: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the tasks of the only block of a play."""
+    (block,) = play["tasks"]
+    tasks: list[dict[str, Any]] = block["block"]
+    return tasks
+
+
 def test_each_half_of_site_is_a_tag_and_a_playbook_that_does_the_same() -> None:
     (select, both), (chosen, containers), (host,) = read("site"), read("containers"), read("host")
-    roles = {entry.pop("tags"): entry for entry in both["roles"]}
-    assert (host["roles"], containers["roles"]) == ([roles["host"]], [roles["containers"]])
-    assert {play["hosts"] for play in (select, both, chosen, containers, host)} == {select["hosts"]}
+    halves = {entry.pop("tags"): entry for entry in blocks(both)}
+    assert (blocks(host), blocks(containers)) == ([halves["host"]], [halves["containers"]])
+    assert select["hosts"] == chosen["hosts"] == host["hosts"]
+    assert both["hosts"] == containers["hosts"]
     # Whichever half is run, a selection holds.
-    for task in (*select["tasks"], *both["pre_tasks"]):
+    for task in select["tasks"]:
         assert task.pop("tags") == "always"
     assert select["tasks"][0]["ansible.builtin.include_role"].pop("apply") == {"tags": "always"}
-    assert (select["tasks"], both["pre_tasks"]) == (chosen["tasks"], containers["pre_tasks"])
+    assert select["tasks"] == chosen["tasks"]
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
+def test_a_playbook_ends_with_its_summary_also_after_a_failure(playbook: Path) -> None:
+    (block,) = yaml.safe_load(playbook.read_text(encoding="utf-8"))[-1]["tasks"]
+    assert [task["ansible.builtin.import_tasks"] for task in block["always"]] == ["tasks/summarize.yml"]
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
+def test_no_play_gathers_facts(playbook: Path) -> None:
+    assert all(not play["gather_facts"] for play in yaml.safe_load(playbook.read_text(encoding="utf-8")))

@@ -4,11 +4,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # The playbook collect_garbage, as a user calls it. A shell script, because a role cannot run a playbook.
-set -eux
+set -eux -o pipefail
 
-trap 'ansible-playbook clean.yml "$@"' EXIT
+said=$(mktemp)
+trap 'rm "$said"; ansible-playbook clean.yml "$@"' EXIT
 ansible-playbook prepare.yml "$@"
 ansible-playbook inx.fleet.collect_garbage --check -e inx_keep_generations=2 "$@"
+if ansible-playbook inx.fleet.collect_garbage -e inx_keep_generation=2 "$@"; then exit 1; fi
 ansible-playbook unchanged.yml "$@"
 ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=2 -e inx_older_than=1d "$@"
 ansible-playbook unchanged.yml "$@"
@@ -20,6 +22,7 @@ ansible-playbook bad.yml -e bad=true "$@"
 ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=2 "$@"
 ansible-playbook unchanged.yml "$@"
 ansible-playbook bad.yml -e bad=false "$@"
-ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=2 "$@"
+ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=2 "$@" | tee "$said"
+grep ': removed generations .* store paths deleted, ' "$said"
 ansible-playbook collected.yml "$@"
 ! ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=0 "$@"

@@ -31,6 +31,8 @@ PLAYBOOKS = Path(__file__).resolve().parents[4] / "playbooks"
         ("inx_hosts_network", "inx_host_network"),
         ("inx_targets", "inx_target"),
         ("inxcontainers", "inx_containers"),
+        ("inx_host_netwrok", "inx_host_network"),
+        ("inx_container_of_web", "inx_containers_of_web"),
     ],
 )
 def test_a_misspelled_variable_is_found(name: str, meant: str) -> None:

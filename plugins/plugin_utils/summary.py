@@ -1,0 +1,115 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Lines that sum up a run: what changed or failed on each host. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.inx.fleet.plugins.module_utils.text import shown
+
+#: Variables in which the roles and playbooks keep the results of their modules.
+HOST, CONTAINERS, GENERATIONS, GARBAGE = "inx_host_run", "__inx_run", "__inx_pruned", "__inx_collected"
+# They are part of what another step of the same run says.
+_IMPLIED = frozenset(("build", "copy", "activate", "forget"))
+# First words of what steps say, as they are said of what is done.
+_PAST = {
+    "add": "added",
+    "build": "built",
+    "change": "changed",
+    "copy": "copied",
+    "create": "created",
+    "delete": "deleted",
+    "empty": "emptied",
+    "enable": "enabled",
+    "give": "gave",
+    "go": "went",
+    "install": "installed",
+    "make": "made",
+    "move": "moved",
+    "reload": "reloaded",
+    "remove": "removed",
+    "restart": "restarted",
+    "start": "started",
+    "stop": "stopped",
+    "switch": "switched",
+    "unfreeze": "unfroze",
+    "update": "updated",
+    "write": "wrote",
+}
+
+
+def summary(
+    results: Mapping[str, Mapping[str, Any]], *, lost: Collection[str], check: bool, name_hosts: bool
+) -> list[str]:
+    """Return a line for each host and container that changed or failed, in check mode for each that would change.
+
+    ``results`` are the variables of each host. ``lost`` are the hosts that failed or were unreachable.
+    """
+    return [
+        line
+        for host, variables in results.items()
+        for line in _of_host(host, variables, is_lost=host in lost, check=check, name_hosts=name_hosts)
+    ]
+
+
+def _of_host(host: str, variables: Mapping[str, Any], *, is_lost: bool, check: bool, name_hosts: bool) -> Iterator[str]:
+    containers = _result(variables, CONTAINERS).get("containers", ())
+    done = [str(step["summary"]) for step in _result(variables, HOST).get("steps", ())]
+    done += _collected(variables)
+    # A container that failed has a line of its own, which says more.
+    is_failed = is_lost and not any(one["failed"] for one in containers)
+    if done or is_failed:
+        yield _line(host, done, is_failed=is_failed, check=check)
+    for one in containers:
+        done = list(_of_container(one))
+        if done or one["failed"]:
+            name = f"{one['name']} on {host}" if name_hosts else one["name"]
+            yield _line(name, done, is_failed=one["failed"], check=check)
+
+
+def _result(variables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return a module's result; nothing of a task that was skipped, or not come to."""
+    found = variables.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _line(name: str, done: Sequence[str], *, is_failed: bool, check: bool) -> str:
+    text = ", ".join(done if check else map(_past, done))
+    if is_failed:
+        begin, text = f"{name} failed", f" after: {text}" if text else ", see the error above"
+    else:
+        begin, text = f"{name} would change" if check else name, f": {text}"
+    return shown(" ".join(f"{begin}{text}".split()))
+
+
+def _past(text: str) -> str:
+    first, space, rest = text.partition(" ")
+    return f"{_PAST.get(first, first)}{space}{rest}"
+
+
+def _of_container(result: Mapping[str, Any]) -> Iterator[str]:
+    steps = result["steps"]
+    for step in [step for step in steps if step["action"] not in _IMPLIED] or steps:
+        before, after = (step[side].get("generation") for side in ("before", "after"))
+        if step["action"] == "record":
+            yield f"generation {after}" if before is None else f"generation {before} → {after}"
+        elif step["action"] == "rollback":
+            yield f"go back to generation {after}"
+        else:
+            yield str(step["summary"]).removeprefix(f"{result['name']}: ")
+    yield from (f"{action} {', '.join(units)}" for action, units in result.get("units", {}).items() if units)
+
+
+def _collected(variables: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a collection of garbage did on a host."""
+    for pruned in _result(variables, GENERATIONS).get("pruned", ()):
+        numbers = ", ".join(map(str, pruned["generations"]))
+        yield f"remove generations {numbers} of {pruned['project']}/{pruned['container']}"
+    collected = _result(variables, GARBAGE)
+    if collected.get("changed"):
+        said = [*collected.get("stdout_lines", ()), *collected.get("stderr_lines", ())]
+        yield from (line for line in said if "store paths deleted" in line)
