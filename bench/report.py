@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -79,7 +80,7 @@ What limits each:
 - *A new system in all*: Incus again, which runs a command in each container, as for the floor. The note of a system
   on trial, and its removal when the system has come up, are two small files on the host's disk.
 
-Speed compared with the loop of inx-container:
+{turns}Speed compared with the loop of inx-container:
 
 {tool_table}
 """
@@ -98,6 +99,7 @@ def write(measured: Mapping[str, Any], output: Path) -> None:
         floor_table="\n".join(_floor_table(figures)),
         tool_table="\n".join(_tool_table(figures)),
         memory=", ".join(_memory(figures)),
+        turns=_turns(measured.get("turns", [])),
     )
     output.mkdir(parents=True, exist_ok=True)
     page = output / "speed.md"
@@ -105,6 +107,22 @@ def write(measured: Mapping[str, Any], output: Path) -> None:
     _figures, heading, section = (page.read_text(encoding="utf-8") if page.exists() else "").partition(HEADING)
     page.write_text(text + heading + section, encoding="utf-8")
     (output / "speed.svg").write_text("\n".join(_picture(figures)) + "\n", encoding="utf-8")
+
+
+_TURNS = """\
+Times of Incus vary from one minute to the next. So the floor and the module also gave a new system to all of the same
+{size} containers, in turns. The work inside the module took {multiples} times the floor before it.
+The median is **{median:.2f}**.
+
+"""
+
+
+def _turns(turns: Sequence[Mapping[str, float]]) -> str:
+    if not turns:
+        return ""
+    multiples = [turn["module"] / turn["floor"] for turn in turns]
+    told = ", ".join(f"{multiple:.2f}" for multiple in multiples)
+    return _TURNS.format(size=turns[0]["size"], multiples=told, median=statistics.median(multiples))
 
 
 # Tables
