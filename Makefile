@@ -46,7 +46,7 @@ integration: ## run integration targets: make integration TARGET=inx_container I
 	@INX_FLEET_TARGET='$(TARGET)' INX_FLEET_INCUS='$(INCUS)' INX_FLEET_EXTRA='$(EXTRA)' $(PYTEST) -v tests/integration
 
 nixos-eval: ## evaluate the NixOS modules, the examples and all Nix in the pages: make nixos-eval NIXPKGS=DIR
-	@INX_FLEET_NIXPKGS='$(NIXPKGS)' $(IN_TREE) pytest -v -rP tests/nixos
+	@INX_FLEET_NIXPKGS='$(NIXPKGS)' $(IN_TREE) pytest -v -rfEsP tests/nixos
 
 build: ## build the collection into the cache, as ansible-galaxy takes it
 	@$(IN_TREE) sh -c 'ansible-galaxy collection build --force --output-path "$$INX_FLEET_CACHE/build"'
