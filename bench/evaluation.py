@@ -130,12 +130,12 @@ def on_lab_host(arguments: argparse.Namespace) -> Iterator[str]:
 
 def section(found: Sequence[Measured], arguments: argparse.Namespace, about: Sequence[Any]) -> str:
     """Return the section of the page."""
-    limit = "what is available, less 1 GiB" if arguments.memory is None else f"{arguments.memory:,} MiB"
+    limit = "its default, the available memory less 1 GiB" if arguments.memory is None else f"{arguments.memory:,} MiB"
     return "\n".join(
         [
             HEADING.strip(),
             "",
-            f"What `bench/evaluation.py` measured on one host: {about[0]} CPUs, {about[1]}, `evaluation_memory`",
+            f"What `bench/evaluation.py` measured on one host: {about[0]} CPUs, {about[1]}. `evaluation_memory` is",
             f"{limit}. The flake is synthetic, a `path:` reference of weight {arguments.weight}: with 1,",
             "a system takes about as long and as much memory as one of NixOS. Nothing is built.",
             "",
