@@ -13,7 +13,6 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.common.parameters import remove_values
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
 from ansible.module_utils.errors import UnsupportedError
 
@@ -162,10 +161,6 @@ MEMBER_OPTIONS: dict[str, Any] = {
 }
 
 
-class FailuresError(Exception):
-    """Errors of several containers."""
-
-
 class FleetModule(AnsibleModule):
     """A module that hides the credentials in its parameters, and names the container that has a wrong one.
 
@@ -197,15 +192,6 @@ class FleetModule(AnsibleModule):
         self.no_log_values.update(credentials(self.params))
         refused = [] if self._is_valid else _refused_entries(_load_params())
         super().fail_json("\n".join(refused) or msg, **results)
-
-    def fail_with_table(self, headline: str, table: str, **results: Any) -> Any:
-        """Fail with errors that are in the results already, each by itself, and are a table for people.
-
-        Ansible prints the table as the cause of the headline, and does not repeat it with the results.
-        """
-        # Ansible hides values in results, but not in exceptions.
-        cause = FailuresError(remove_values(table, self.no_log_values))
-        self.fail_json(headline, exception=cause, **results)
 
     def hide(self, values: Collection[str]) -> None:
         """Hide values wherever they appear in the result."""

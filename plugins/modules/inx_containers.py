@@ -232,7 +232,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.converge impor
 from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import (
     differences,
-    failures,
+    failure_table,
     member_result,
     secrets_met,
 )
@@ -281,9 +281,8 @@ def _end_with(module: FleetModule, outcomes: list[Outcome]) -> None:
         module.warn(warning)
     if module._diff:
         result["diff"] = [differences(outcome) for outcome in outcomes if outcome.changed]
-    failed = {outcome.name: outcome.error for outcome in outcomes if outcome.error is not None}
-    if failed:
-        module.fail_with_table(*failures(failed, len(outcomes), "containers"), **result)
+    if any(outcome.error is not None for outcome in outcomes):
+        module.fail_json(msg=failure_table(outcomes), **result)
     module.exit_json(**result)
 
 

@@ -161,7 +161,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     declared_containers,
     open_nix,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.container.results import failures
+from ansible_collections.inx.fleet.plugins.module_utils.container.results import errors_by_name
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import chosen_containers
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.push import push_from
@@ -213,7 +213,7 @@ def _end_with(module: FleetModule, built: Built) -> None:
         result["diff"] = {"before": dict(built.before), "after": {**built.after, **copied}}
     if built.failed and not module.params["keep_going"]:
         total = len(built.failed) + len(built.systems)
-        module.fail_with_table(*failures(built.failed, total, "systems"), **result)
+        module.fail_json(msg=errors_by_name(built.failed, f"{len(built.failed)} of {total} systems failed:"), **result)
     module.exit_json(**result)
 
 

@@ -51,17 +51,18 @@ def member_result(outcome: Outcome) -> dict[str, Any]:
     return {**result.pop("container"), **result, "failed": error is not None, "error": error}
 
 
-def failures(failed: Mapping[str, FleetError], total: int, kind: str) -> tuple[str, str]:
-    """Return which of the ``total`` containers or systems failed, in a line, and a table of their errors.
+def failure_table(outcomes: Sequence[Outcome]) -> str:
+    """Return a table of the failures."""
+    failed = {outcome.name: outcome.error for outcome in outcomes if outcome.error is not None}
+    return errors_by_name(failed, f"{len(failed)} of {len(outcomes)} containers failed:")
 
-    Long errors follow the table in full.
-    """
+
+def errors_by_name(failed: Mapping[str, FleetError], headline: str) -> str:
+    """Return a line for each error, with long errors in full below."""
     width = max(len(name) for name in failed)
     lines = [f"  {name:<{width}}  {_in_a_line(name, error)}" for name, error in failed.items()]
     details = [f"\n{error}" for error in failed.values() if "\n" in error.problem]
-    headline = f"{len(failed)} of {total} {kind} failed ({', '.join(failed)})."
-    # Ansible joins the two with a colon, and takes away spaces between them.
-    return headline, "\n".join(["errors by name:", *lines, *details])
+    return "\n".join([headline, *lines, *details])
 
 
 def _in_a_line(name: str, error: FleetError) -> str:
