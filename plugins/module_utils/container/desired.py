@@ -134,7 +134,7 @@ def change(declared: Container, instance: Instance, observed: Observed) -> Chang
     return Change(
         before=before,
         after=after,
-        late=late_changes(now, wanted, observed),
+        late=late_changes(now, wanted, instance, observed),
         warnings=warnings,
         waiting=tuple(waits),
         notes=restart_notes(instance, waits),

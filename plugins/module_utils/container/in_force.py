@@ -22,6 +22,7 @@ _PRIVILEGED = "security.privileged"
 _IDMAP = (_PRIVILEGED, "security.idmap.base", "security.idmap.isolated", "security.idmap.size", "raw.idmap")
 # Incus: internal/server/instance/drivers/driver_lxc.go: what it runs with, and what it gets at its next start.
 _CURRENT, _NEXT = "volatile.idmap.current", "volatile.idmap.next"
+_NO_MAP = "[]"
 _ABSENT = "-"
 #: In the place of the mark of a secret value, which counts as changed until the next start.
 _UNKNOWN = "?"
@@ -80,8 +81,8 @@ def _idmap(now: Expanded, wanted: Expanded, instance: Instance) -> dict[str, str
     current, following = instance.config.get(_CURRENT), instance.config.get(_NEXT)
     if current is None or following is None:
         return {}
-    if (current == "[]") != wanted.is_privileged:
-        return {_PRIVILEGED: _mark(_PRIVILEGED, "true" if current == "[]" else None)}
+    if runs_otherwise(instance, wanted):
+        return {_PRIVILEGED: _mark(_PRIVILEGED, "true" if current == _NO_MAP else None)}
     same_declared = _idmap_config(now.config) == _idmap_config(wanted.config)
     if not same_declared or current == following or wanted.is_privileged:
         return {}
@@ -90,6 +91,12 @@ def _idmap(now: Expanded, wanted: Expanded, instance: Instance) -> dict[str, str
 
 def _idmap_config(config: Config) -> dict[str, str]:
     return {key: config[key] for key in _IDMAP if config.get(key) and not same_value(False, config[key])}
+
+
+def runs_otherwise(instance: Instance, wanted: Expanded) -> bool:
+    """Return whether a running container is privileged and is not to be, or the other way round."""
+    current = instance.config.get(_CURRENT)
+    return instance.is_running and current is not None and (current == _NO_MAP) != wanted.is_privileged
 
 
 def runs_as_host_root(instance: Instance) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..incus.models import Devices
 from ..values import same_value
@@ -36,6 +36,7 @@ class Mount:
 
     ``device`` is the name of its device, RAW_LXC for a line of raw.lxc; ``label`` is how an error names it. ``source``
     is a path on the host, "" for anything else, and ``text`` is the path as it is written, by which Incus sorts.
+    ``hider`` is what is mounted between the making of its mount point and the mount itself, and hides that point.
     """
 
     device: str
@@ -43,6 +44,7 @@ class Mount:
     path: str
     text: str = ""
     source: str = ""
+    hider: Mount | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +81,9 @@ def mounts_from(
     """Return what is mounted at a start, in its order.
 
     Incus sorts disks by the texts of their paths (internal/server/device/config/devices_sort.go), and appends raw.lxc.
-    liblxc mounts what is idmapped after all else (src/lxc/conf.c, lxc_idmapped_mounts_child), as seen with Incus 6.0
-    and 7.0; nothing is idmapped in a privileged container. ``shifted`` are the devices with volumes that are idmapped.
+    liblxc makes all mount points in this order, and mounts what is idmapped after all else (src/lxc/conf.c,
+    lxc_idmapped_mounts_child), as seen with Incus 6.0 and 7.0; nothing is idmapped in a privileged container.
+    ``shifted`` are the devices with volumes that are idmapped.
     """
     disks = [(name, keys) for name, keys in devices.items() if keys.get("type") == "disk" and keys.get("path")]
     disks.sort(key=lambda disk: (normalised(disk[1]["path"]) != ROOT, disk[1]["path"], disk[0]))
@@ -88,8 +91,23 @@ def mounts_from(
         (name in shifted or same_value(True, keys.get("shift")), _mount_of(name, keys, labels)) for name, keys in disks
     ]
     found += _mounts_of_lines(raw_lxc)
-    # A stable sort: of each kind, the order stays.
-    return [mount for _late, mount in sorted(found, key=lambda entry: entry[0] and not privileged)]
+    first = [mount for late, mount in found if privileged or not late]
+    last = [
+        replace(mount, hider=_hider(mount, found[number:]))
+        for number, (late, mount) in enumerate(found)
+        if late and not privileged
+    ]
+    return first + last
+
+
+def _hider(late: Mount, following: Sequence[tuple[bool, Mount]]) -> Mount | None:
+    """Return the tmpfs that comes over the mount point of an idmapped mount before that is mounted."""
+    above = (
+        mount
+        for is_late, mount in following
+        if not is_late and not mount.source and is_below(late.path, mount.path) and mount.path not in (late.path, ROOT)
+    )
+    return next(above, None)
 
 
 def _mount_of(name: str, keys: Mapping[str, str], labels: Mapping[str, str]) -> Mount:
@@ -186,6 +204,13 @@ def points(mounts: Sequence[Mount]) -> Iterator[tuple[Mount, Mount, str]]:
 
 
 def _without_point(mounts: Sequence[Mount], absent: Collection[str]) -> Iterator[Problem]:
+    for mount in mounts:
+        if mount.hider is not None:
+            yield Problem(
+                text=f"{mount.label} is below {mount.hider.label}, which raw.lxc mounts over its mount point.",
+                advice="Mount it elsewhere. With Incus 7.0 'tmpfs' are devices, which come before what is below them.",
+                devices=frozenset((mount.device, mount.hider.device)),
+            )
     for inner, outer, point in points(mounts):
         if point in absent:
             yield Problem(

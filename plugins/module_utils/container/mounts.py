@@ -9,7 +9,7 @@ Pure, as the plan that it serves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
 from ..errors import FleetError
@@ -21,6 +21,7 @@ from ..values import same_value
 from .attached import BIND_DEVICE
 from .declaration import Container, Device
 from .expanded import Expanded
+from .in_force import runs_otherwise
 from .mount_tree import (
     RAW_LXC,
     Mount,
@@ -69,7 +70,7 @@ def mount_devices(
     return wanted
 
 
-def late_changes(now: Expanded, wanted: Expanded, observed: Observed) -> frozenset[str]:
+def late_changes(now: Expanded, wanted: Expanded, instance: Instance, observed: Observed) -> frozenset[str]:
     """Return the devices that change while the instance is stopped: Incus refuses others, or mounts would be hidden."""
     changed = remounted(now.devices, wanted.devices)
     refused = {
@@ -78,9 +79,22 @@ def late_changes(now: Expanded, wanted: Expanded, observed: Observed) -> frozens
         for side in (now.devices, wanted.devices)
         if side.get(name, {}).get("source") in _NOT_WHILE_RUNNING and now.devices.get(name) != wanted.devices.get(name)
     }
+    refused |= _mapped_otherwise(changed, wanted, instance)
     before, after = (_tree(side, observed) for side in (now, wanted))
     late = refused if observed.keeps_mount_points else refused | loses_points(before, changed, observed.files)
     return hides_when_live(before, after, changed - late) | late
+
+
+def _mapped_otherwise(changed: Collection[str], wanted: Expanded, instance: Instance) -> set[str]:
+    """Return the changed disks whose owners Incus would map by the config, and not by what the container runs with.
+
+    It fails for one that runs privileged still, after it has unmounted what is to go; in one that is to be privileged
+    nobody would own them (internal/server/instance/drivers/driver_lxc.go: deviceAttachMounts).
+    """
+    if not runs_otherwise(instance, wanted):
+        return set()
+    disks = {name: wanted.devices[name] for name in changed if name in wanted.devices}
+    return {name for name, keys in disks.items() if same_value(True, keys.get("shift")) or keys.get("pool")}
 
 
 # The mount tree

@@ -43,8 +43,9 @@ _TRUST = {
 # How long a container may take from the end of its init to what Incus calls stopped.
 STOP_GRACE = 10
 STOP_POLL = 0.1
-# An operation is waited for in slices, so that a lost answer is noticed.
-_WAIT_SLICE = 30
+# An operation is waited for in slices, so that a lost answer is noticed. Incus closes a connection that was idle for
+# 30 s (cmd/incusd/api.go, IdleTimeout), and pylxd has one for each URL: a request at that moment would fail.
+_WAIT_SLICE = 20
 _CHANGE_TRIES = 5
 # Incus: internal/server/db/operationtype/operation_type.go. While one of these goes on, an instance is in between.
 _TRANSITIONS = frozenset(
@@ -104,12 +105,7 @@ class Connection:
     @staticmethod
     def _connect(endpoint: Endpoint, project: str | None, timeout: float) -> Any:
         with explained("connect to Incus", project):
-            client = pylxd.Client(**endpoint.arguments, project=project, timeout=(_CONNECT_TIMEOUT, timeout))
-        # Incus closes a connection that was idle for 30 s (cmd/incusd/api.go, IdleTimeout). A request that is sent on
-        # it at that moment fails, and nobody can tell whether Incus has read it.
-        client.api.session.headers["Connection"] = "close"
-        client.api.session.close()
-        return client
+            return pylxd.Client(**endpoint.arguments, project=project, timeout=(_CONNECT_TIMEOUT, timeout))
 
     def _check_is_here(self, info: Mapping[str, Any]) -> None:
         """Raise FleetError unless this is the Incus of this host, where generations and processes are looked at.

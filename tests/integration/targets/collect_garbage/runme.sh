@@ -23,6 +23,6 @@ ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=2 "$@"
 ansible-playbook unchanged.yml "$@"
 ansible-playbook bad.yml -e bad=false "$@"
 ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=2 "$@" | tee "$said"
-grep ': removed generations .* store paths deleted, ' "$said"
+tr -s '\n ' ' ' < "$said" | grep ': removed generations .* store paths deleted, '
 ansible-playbook collected.yml "$@"
 ! ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=0 "$@"

@@ -30,6 +30,7 @@ INIT = "lxc.init.cmd=/nix/var/nix/profiles/system/init"
 STARTED = "2026-11-23T10:00:00Z"
 UNPRIVILEGED = '[{"Isuid":true,"Isgid":false,"Hostid":1000000,"Nsid":0,"Maprange":1000000000}]'
 MAPS_ROOT = '[{"Isuid":true,"Isgid":false,"Hostid":0,"Nsid":1000,"Maprange":1}]'
+UNMAPPED = {"type": "disk", "source": "/opt", "path": "/opt"}
 ALLOWED = replace(WEB, allow_privileged=True)
 
 
@@ -106,6 +107,28 @@ def test_a_profile_that_goes_takes_a_start_too() -> None:
     assert "was started privileged" in plan.warnings[1]
     # At the next start it is over.
     assert planned(WEB, with_idmap(edited, UNPRIVILEGED, UNPRIVILEGED)).warnings == ()
+
+
+@pytest.mark.parametrize(("current", "privileged"), [("[]", False), (UNPRIVILEGED, True)])
+def test_disks_whose_owners_would_be_mapped_otherwise_wait_with_the_privilege(current: str, privileged: bool) -> None:
+    """Incus maps them by the config: it fails, having unmounted others, or shows files that nobody owns."""
+    running = with_idmap(host(security__privileged=str(not privileged).lower()), current, current)
+    more = {"data": {"type": "disk", "source": "/srv", "path": "/srv", "shift": True}, "own": {**UNMAPPED}}
+    declared = replace(ALLOWED, config={"security.privileged": privileged}, devices=more)
+    first = planned(declared, running)
+    assert [sorted(step.after["devices"]) for step in first.steps if step.action == "update"] == [["own"]]
+    assert first.restart_required
+    assert "device data" in first.warnings[0]
+    # The next run has nothing to do, and says so again; a restart brings it.
+    second = planned(declared, after(first, running))
+    assert [step.action for step in second.steps] == []
+    assert "device data" in second.warnings[0]
+    restarted = planned(replace(declared, state="restarted"), running)
+    (update,) = [step for step in restarted.steps if "data" in step.after.get("devices", {})]
+    assert restarted.steps.index(update) > [step.action for step in restarted.steps].index("stop")
+    # Without another privilege they come at once.
+    same = planned(replace(declared, config={}), running)
+    assert [sorted(step.after["devices"]) for step in same.steps if step.action == "update"] == [["data", "own"]]
 
 
 @pytest.mark.parametrize(

@@ -249,11 +249,23 @@ def test_what_is_below_a_bind_mount_is_refused_naming_both(inner: dict[str, Any]
 def test_a_bind_mount_below_any_is_fine() -> None:
     bind = {"bind_mounts": (BindMount(source="/srv/y", path="/data/y"),)}
     plan_container(with_mounts(persist=(Persist(path="/data"),), **bind), BUILT, empty_host())
-    plan_container(with_mounts(root="tmpfs", tmpfs=(Tmpfs(path="/data"),), **bind), BUILT, empty_host())
+    with_devices = replace(empty_host(), has_tmpfs_devices=True)
+    plan_container(with_mounts(root="tmpfs", tmpfs=(Tmpfs(path="/data"),), **bind), BUILT, with_devices)
     plan_container(with_mounts(bind_mounts=(OUTER, INNER)), BUILT, empty_host())
     with pytest.raises(FleetError, match="bind mount at /data/y is below the bind mount at /data, and the host has"):
         missing = replace(empty_host(), absent_points=frozenset(("/srv/x/y",)))
         plan_container(with_mounts(bind_mounts=(OUTER, INNER)), BUILT, missing)
+
+
+def test_a_bind_mount_below_a_tmpfs_of_raw_lxc_has_no_mount_point() -> None:
+    """LXC makes the mount points in the order of the lines, and raw.lxc comes last, before what is idmapped."""
+    bind = (BindMount(source="/srv/y", path="/data/y"),)
+    tmpfs = {"root": "tmpfs", "tmpfs": (Tmpfs(path="/data"),)}
+    with pytest.raises(FleetError, match=r"bind mount at /data/y is below the tmpfs at /data, which raw\.lxc"):
+        plan_container(with_mounts(bind_mounts=bind, **tmpfs), BUILT, empty_host())
+    line = "lxc.mount.entry = /srv/z data/z none bind,create=dir,idmap=container 0 0"
+    below = f"lxc.mount.entry = inx-tmpfs data tmpfs create=dir 0 0\n{line}"
+    assert [mount.hider for mount in tree({}, raw_lxc=below)] == [None, None]
 
 
 def test_a_mount_point_that_incus_would_delete_waits_for_a_stop() -> None:
