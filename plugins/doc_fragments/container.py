@@ -201,7 +201,7 @@ options:
       - Files and directories of the host to mount in the container. Ids of owners are the same numbers on both sides,
         so root of the container owns files of the host's root there.
       - The source must exist when the mount is added or changed, and when the container starts, unless
-        O(bind_mounts[].required) is V(false). At other times a missing source only causes a warning.
+        its C(required) is V(false). At other times a missing source only causes a warning.
       - A mount that is no longer declared is removed. If this is not given, existing ones are kept.
       - All mounts of a container form one tree, see C(docs/concepts.md). A mount that another one would cover is
         refused.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Device
 from ansible_collections.inx.fleet.plugins.module_utils.container.in_force import restart_pending, runs_as_host_root
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
@@ -30,7 +30,7 @@ INIT = "lxc.init.cmd=/nix/var/nix/profiles/system/init"
 STARTED = "2026-11-23T10:00:00Z"
 UNPRIVILEGED = '[{"Isuid":true,"Isgid":false,"Hostid":1000000,"Nsid":0,"Maprange":1000000000}]'
 MAPS_ROOT = '[{"Isuid":true,"Isgid":false,"Hostid":0,"Nsid":1000,"Maprange":1}]'
-UNMAPPED = {"type": "disk", "source": "/opt", "path": "/opt"}
+UNMAPPED: dict[str, str] = {"type": "disk", "source": "/opt", "path": "/opt"}
 ALLOWED = replace(WEB, allow_privileged=True)
 
 
@@ -113,7 +113,8 @@ def test_a_profile_that_goes_takes_a_start_too() -> None:
 def test_disks_whose_owners_would_be_mapped_otherwise_wait_with_the_privilege(current: str, privileged: bool) -> None:
     """Incus maps them by the config: it fails, having unmounted others, or shows files that nobody owns."""
     running = with_idmap(host(security__privileged=str(not privileged).lower()), current, current)
-    more = {"data": {"type": "disk", "source": "/srv", "path": "/srv", "shift": True}, "own": {**UNMAPPED}}
+    mapped: dict[str, str | bool] = {"type": "disk", "source": "/srv", "path": "/srv", "shift": True}
+    more: dict[str, Device | None] = {"data": mapped, "own": UNMAPPED}
     declared = replace(ALLOWED, config={"security.privileged": privileged}, devices=more)
     first = planned(declared, running)
     assert [sorted(step.after["devices"]) for step in first.steps if step.action == "update"] == [["own"]]
