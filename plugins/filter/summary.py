@@ -68,7 +68,7 @@ _value:
   description: The lines, such as C(web-1 on metal1). The host is named if there are several.
   type: list
   elements: str
-  sample: ["web-1: generation 4 → 5, restarted nginx.service"]
+  sample: ["web-1: updated config limits.memory, generation 4 → 5"]
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

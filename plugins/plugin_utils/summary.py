@@ -101,7 +101,6 @@ def _of_container(result: Mapping[str, Any]) -> Iterator[str]:
             yield f"go back to generation {after}"
         else:
             yield str(step["summary"]).removeprefix(f"{result['name']}: ")
-    yield from (f"{action} {', '.join(units)}" for action, units in result.get("units", {}).items() if units)
 
 
 def _collected(variables: Mapping[str, Any]) -> Iterator[str]:
