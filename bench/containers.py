@@ -46,8 +46,8 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 10, 50, 100], help="numbers of containers")
     parser.add_argument("--loops", type=int, default=10, help="the largest number for what goes one by one")
     parser.add_argument("--repeat", type=int, default=3, help="how often a run without changes is measured")
-    beside = list(_WAYS)[1:]
     parser.add_argument("--turns", type=int, default=5, help="how often the floor and the module switch all in turns")
+    beside = list(_WAYS)[1:]
     parser.add_argument("--ways", nargs="+", choices=beside, default=beside, help="what is measured beside the floor")
     parser.add_argument("--tool", type=Path, help="a checkout of inx-container, to measure that too")
     parser.add_argument("--output", type=Path, required=True, help="the directory for speed.md and speed.svg")
@@ -204,7 +204,7 @@ class Bench:
         """One way from no containers to its last phase; each phase has systems that nobody has built."""
         try:
             for phase in way.phases:
-                self._new_systems(phase)
+                self._renew_systems(phase)
                 if not way.builds and phase == "cold":
                     self.ask("make_profiles", size=size)
                 answers = [way.do(self, size, phase) for _time in range(repeat if phase == "unchanged" else 1)]
@@ -217,23 +217,25 @@ class Bench:
     def take_turns(self, size: int, rounds: int) -> Iterator[Mapping[str, float]]:
         """Switch all of the same containers to a new system, by the floor and by the module in turns."""
         try:
-            by_module(self, size, self._new_systems("cold"))
+            self._renew_systems("cold")
+            by_module(self, size, "cold")
             for _round in range(rounds):
-                floor = by_floor(self, size, self._new_systems("all"))
-                module = by_module(self, size, self._new_systems("all"))
+                self._renew_systems("all")
+                floor = by_floor(self, size, "all")
+                self._renew_systems("all")
+                module = by_module(self, size, "all")
                 say(f"in turns  {size:4} all        {floor['seconds']:8.3f} s {module['seconds']:8.3f} s")
                 yield {"size": size, "floor": floor["inside"], "module": module["inside"]}
         finally:
             self.ask("clean", size=size)
 
-    def _new_systems(self, phase: str) -> str:
+    def _renew_systems(self, phase: str) -> None:
         """Give all containers, or the first, a system that nobody has built, as the phase wants it."""
         if phase in ("cold", "all"):
             self._versions += 1
             self.ask("versions", everywhere=str(self._versions))
         elif phase == "one":
             self.ask("versions", everywhere=str(self._versions), first=f"{self._versions}-first")
-        return phase
 
 
 @contextmanager

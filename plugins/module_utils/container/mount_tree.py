@@ -87,16 +87,13 @@ def mounts_from(
     """
     disks = [(name, keys) for name, keys in devices.items() if keys.get("type") == "disk" and keys.get("path")]
     disks.sort(key=lambda disk: (normalised(disk[1]["path"]) != ROOT, disk[1]["path"], disk[0]))
-    found = [
+    idmapped = [
         (name in shifted or same_value(True, keys.get("shift")), _mount_of(name, keys, labels)) for name, keys in disks
     ]
-    found += _mounts_of_lines(raw_lxc)
-    first = [mount for late, mount in found if privileged or not late]
-    last = [
-        replace(mount, hider=_hider(mount, found[number:]))
-        for number, (late, mount) in enumerate(found)
-        if late and not privileged
-    ]
+    idmapped += _mounts_of_lines(raw_lxc)
+    found = [(is_idmapped and not privileged, mount) for is_idmapped, mount in idmapped]
+    first = [mount for late, mount in found if not late]
+    last = [replace(mount, hider=_hider(mount, found[place:])) for place, (late, mount) in enumerate(found) if late]
     return first + last
 
 
