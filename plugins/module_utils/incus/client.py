@@ -12,20 +12,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ..errors import ConflictError, FleetError
+from ..errors import ConflictError, FleetError, RefusedError
 from ..names import lxc_name
 from ..paths import store_object
-from ..waiting import poll
 from .config_keys import ConfigKeys, config_keys_from
-from .connection import OUTPUT_LIMIT, STOP_GRACE, STOP_POLL, first_bytes
+from .connection import OUTPUT_LIMIT, first_bytes
+from .ending import is_refused_as_running, until_settled
 from .everywhere import Everywhere, link_by_api
 from .models import (
     Cluster,
@@ -48,7 +46,6 @@ with suppress(ImportError):
 
 
 _CURRENT_SYSTEM = "/run/current-system"
-_NO_PROCESS = re.compile(r"Invalid PID|/proc/\d+")
 # Incus: a member that is emptied for maintenance, or is coming back from it.
 _EVACUATED = ("Evacuating", "Evacuated", "Restoring")
 
@@ -282,11 +279,10 @@ class Incus(Everywhere):
 
     def fetch_instance(self, name: str, timeout: int) -> None:
         """Move a stopped instance with its root disk from another member to this one."""
-        with self._explained(f"move {name} to {self.server.member}"):
-            answer = self._client.api.instances[name].post(
-                json={"name": name, "migration": True, "live": False}, target=self.server.member
-            )
-            self._wait(answer, timeout)
+        post = self._client.api.instances[name].post
+        body = {"name": name, "migration": True, "live": False}
+        request = partial(post, json=body, target=self.server.member)
+        self._do_to_stopped(name, f"move {name} to {self.server.member}", request, timeout)
 
     def update_instance(self, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         """Read the instance and write what ``change`` makes of it if that differs.
@@ -317,21 +313,34 @@ class Incus(Everywhere):
 
     def set_state(self, name: str, action: str, stop_timeout: int = 0, force: bool = False) -> None:
         """Start, stop, restart or unfreeze; ``stop_timeout`` seconds are left to a clean stop."""
+        body = {"action": action, "timeout": stop_timeout, "force": force}
+        put, longest = self._client.api.instances[name].state.put, stop_timeout + self._endpoint.operation_timeout
+        if action == "start":
+            self._do_to_stopped(name, f"{action} {name}", partial(put, json=body), longest)
+            return
         with self._explained(f"{action} {name}"):
-            put = self._client.api.instances[name].state.put
-            body = {"action": action, "timeout": stop_timeout, "force": force}
-            self._do(partial(put, json=body), stop_timeout + self._endpoint.operation_timeout)
+            self._do(partial(put, json=body), longest)
 
     def rebuild_instance(self, name: str) -> None:
         """Empty the root disk of a stopped instance; its configuration and its other disks stay."""
-        with self._explained(f"empty the root of {name}"):
-            body = {"source": {"type": "none"}}
-            self._do(partial(self._client.api.instances[name].rebuild.post, json=body))
+        body = {"source": {"type": "none"}}
+        post = self._client.api.instances[name].rebuild.post
+        self._do_to_stopped(name, f"empty the root of {name}", partial(post, json=body))
 
     def delete_instance(self, name: str) -> None:
         """Delete a stopped instance with its root disk."""
-        with self._explained(f"delete {name}"):
-            self._do(self._client.api.instances[name].delete)
+        self._do_to_stopped(name, f"delete {name}", self._client.api.instances[name].delete)
+
+    def _do_to_stopped(self, name: str, action: str, request: Callable[[], Any], timeout: int | None = None) -> None:
+        """Make a request that Incus refuses for an instance that runs; once more if it has ended since."""
+        with self._explained(action):
+            try:
+                self._do(request, timeout)
+            except (LXDAPIException, RefusedError) as error:
+                found = self.instance(name) if is_refused_as_running(error) else None
+                if found is None or found.is_running:
+                    raise
+                self._do(request, timeout)
 
     def execute(
         self,
@@ -422,29 +431,3 @@ class Incus(Everywhere):
         """Delete a profile that nothing uses."""
         with self._explained(f"delete the profile {name}"):
             self._client.api.profiles[name].delete()
-
-
-def until_settled(look: Callable[[], list[Instance]], is_ending: Callable[[Instance], bool]) -> list[Instance]:
-    """Return what ``look`` sees once no container is between the end of its init and stopped, or after ten seconds.
-
-    Until the stop is done Incus calls it running, and has no state of it: it answers 500 for one, and has it as an
-    Error in a list (internal/server/instance/drivers: driver_lxc.go, statusCode; driver_common.go, processStartedAt).
-    """
-
-    def attempt() -> list[Instance] | LXDAPIException:
-        try:
-            return look()
-        except LXDAPIException as error:
-            if not _NO_PROCESS.search(str(error)):
-                raise
-            return error
-
-    def is_settled(found: list[Instance] | LXDAPIException) -> bool:
-        return not isinstance(found, LXDAPIException) and not any(map(is_ending, found))
-
-    found = attempt()
-    if not is_settled(found):
-        found = poll(attempt, time.monotonic() + STOP_GRACE, until=is_settled, pause=STOP_POLL)
-    if isinstance(found, LXDAPIException):
-        raise found
-    return found

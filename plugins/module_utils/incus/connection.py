@@ -21,6 +21,7 @@ from ..names import lxc_name
 from ..text import incus_command
 from ..waiting import poll
 from .config_keys import ConfigKeys
+from .ending import STOP_GRACE, STOP_POLL
 from .endpoint import Endpoint, local_endpoint
 from .hints import advice_on
 from .models import instances_of, server_from
@@ -40,9 +41,6 @@ _TRUST = {
     True: "Become root, or use a member of the group incus-admin.",
     False: f"Have its certificate added there: {incus_command(None, 'config', 'trust', 'add-certificate', 'FILE')}.",
 }
-# How long a container may take from the end of its init to what Incus calls stopped.
-STOP_GRACE = 10
-STOP_POLL = 0.1
 # An operation is waited for in slices, so that a lost answer is noticed. Incus closes a connection that was idle for
 # 30 s (cmd/incusd/api.go, IdleTimeout), and pylxd has one for each URL: a request at that moment would fail.
 _WAIT_SLICE = 20

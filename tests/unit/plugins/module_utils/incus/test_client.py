@@ -13,10 +13,11 @@ from types import ModuleType, SimpleNamespace
 import pylxd.exceptions
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError, RefusedError
 from ansible_collections.inx.fleet.plugins.module_utils.incus import client as incus
 from ansible_collections.inx.fleet.plugins.module_utils.incus import everywhere
-from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Incus, until_settled
+from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Incus
+from ansible_collections.inx.fleet.plugins.module_utils.incus.ending import is_refused_as_running, until_settled
 from ansible_collections.inx.fleet.plugins.module_utils.incus.endpoint import Endpoint
 from ansible_collections.inx.fleet.plugins.module_utils.incus.everywhere import link_by_api
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
@@ -72,6 +73,51 @@ def test_the_wait_has_an_end(clock: Clock) -> None:
     with pytest.raises(pylxd.exceptions.LXDAPIException, match="Invalid PID"):
         until_settled(looks(refusal("Invalid PID -1")), runs)
     assert 120 <= clock.now() < 122
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("The instance is already running", True),
+        ("Instance is running", True),
+        ("Instance must be stopped to be rebuilt", True),
+        ("Instance must be stopped to be moved statelessly", True),
+        ("Device cannot be added when instance is running", True),
+        ('Failed to start device "eth0": no such network', False),
+    ],
+)
+def test_what_incus_refuses_as_running_is_told_by_its_words(said: str, *, expected: bool) -> None:
+    assert is_refused_as_running(RefusedError(f"Incus says: {said}.", "")) is expected
+
+
+@pytest.mark.parametrize(("became", "asked"), [(STOPPED, 2), (RUNS, 1), (None, 1)])
+def test_a_start_that_was_refused_of_one_that_was_just_ending_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, became: Instance | None, asked: int
+) -> None:
+    incus = object.__new__(Incus)
+    left = [RefusedError("Incus says: The instance is already running.", "")]
+    starts: list[object] = []
+
+    def start(request: object, _timeout: int | None = None) -> None:
+        starts.append(request)
+        if left:
+            raise left.pop()
+
+    state = SimpleNamespace(state=SimpleNamespace(put=lambda: None))
+    client = SimpleNamespace(project="default", api=SimpleNamespace(instances={"web": state}))
+    for name, value in (
+        ("_client", client),
+        ("_endpoint", Endpoint(address="/socket", operation_timeout=3)),
+        ("_do", start),
+        ("instance", lambda _name: became),
+    ):
+        monkeypatch.setattr(incus, name, value, raising=False)
+    if became is STOPPED:
+        incus.set_state("web", "start")
+    else:
+        with pytest.raises(RefusedError, match="already running"):
+            incus.set_state("web", "start")
+    assert len(starts) == asked
 
 
 def test_one_that_has_said_that_it_is_ready_runs() -> None:
