@@ -54,17 +54,19 @@ options:
       - name: ansible_incus_project
   sudo:
     description:
-      - Whether to use passwordless C(sudo) on the host. It is needed if the user on the host is neither root nor in the
-        group C(incus-admin).
+      - Whether to become root on the host, with the host's own C(ansible_become_method), C(ansible_become_password) and
+        so on, or the password that C(--ask-become-pass) asks for. It is needed if the user on the host is neither root
+        nor in the group C(incus-admin).
+      - By default, the variable C(ansible_become) of the host. The keyword C(become) of a play is about the container.
     type: bool
-    default: false
     vars:
       - name: ansible_incus_sudo
   python:
     description:
       - Path of the Python interpreter on the host.
+      - By default, C(ansible_python_interpreter) of the host, the one that Ansible has discovered there, C(python3), or
+        the one in C(/opt/inx-fleet), C(/usr/bin) or C(/run/current-system/sw/bin), whichever exists first.
     type: str
-    default: python3
     vars:
       - name: ansible_incus_python
   remote_user:
@@ -90,7 +92,7 @@ all:
 import inspect
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleFileNotFound
@@ -98,12 +100,21 @@ from ansible.plugins.connection import ConnectionBase
 from ansible.utils.display import Display
 
 from ansible_collections.inx.fleet.plugins.module_utils.incus import exec as container_exec
-from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import open_host
+from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import execute, open_host
+from ansible_collections.inx.fleet.plugins.plugin_utils.interpreters import candidates
 
 display = Display()
 
 # Of what Ansible knows of a task, what concerns the way to the host.
 _TASK_KEYS = ("timeout", "password")
+# Becomes the first Python that the host has. The words are passed on as they are.
+_FIRST_PYTHON = """\
+for python in {candidates}; do
+  if command -v "$python" > /dev/null 2>&1; then exec "$python" -I -S -c "$@"; fi
+done
+echo "no Python was found: set ansible_python_interpreter of the host to its path" >&2
+exit 127
+"""
 
 
 class Connection(ConnectionBase):
@@ -117,6 +128,7 @@ class Connection(ConnectionBase):
     _hostvars: Mapping[str, Any] = {}
     _templar: Any = None
     _task_keys: Mapping[str, Any] = {}
+    _pythons: Sequence[str] = ()
 
     def _resolve_option_variables(self, variables: Mapping[str, Any], templar: Any) -> dict[str, Any]:
         """Keep what is needed to find the host's variables, which are not among the container's."""
@@ -135,7 +147,12 @@ class Connection(ConnectionBase):
                 raise AnsibleError(
                     f"ansible_incus_host: the inventory has no host {host!r}. Name the host that the container is on."
                 )
-            self._host = open_host(host, self._hostvars[host], self._templar, self._task_keys)
+            variables = self._hostvars[host]
+            password = self._play_context.become_pass
+            keys = {**self._task_keys, **({"become_pass": password} if password else {})}
+            self._host = open_host(host, variables, self._templar, keys, become=self.get_option("sudo"))
+            named = self.get_option("python")
+            self._pythons = [named] if named else candidates(variables, self._templar)
             self._connected = True
         return self
 
@@ -144,8 +161,7 @@ class Connection(ConnectionBase):
         super().exec_command(cmd, in_data=in_data, sudoable=sudoable)
         name, host = self.get_option("instance"), self.get_option("host")
         display.vvv(f"EXEC IN {name} {cmd}", host=host)
-        # Root needs no password to become somebody: there is nothing for the host's connection to wait for.
-        _code, output, stderr = self._host.exec_command(self._on_host(name, cmd), in_data=in_data, sudoable=False)
+        _code, output, stderr = execute(self._host, self._on_host(name, cmd), in_data)
         stdout, ending = container_exec.read_ending(output)
         if ending is None:
             said = (stderr or output).decode(errors="replace").strip()
@@ -154,10 +170,10 @@ class Connection(ConnectionBase):
             raise AnsibleConnectionFailure(f"{name} of {host}: {ending['error']}")
         return ending["return"], stdout, stderr
 
-    def _on_host(self, name: str, cmd: str) -> str:
-        sudo = ["sudo", "--non-interactive", "--"] if self.get_option("sudo") else []
-        program = [self.get_option("python"), "-I", "-S", "-c", inspect.getsource(container_exec)]
-        return shlex.join([*sudo, *program, name, self.get_option("project"), "/bin/sh", "-c", cmd])
+    def _on_host(self, name: str, cmd: str) -> list[str]:
+        start = _FIRST_PYTHON.format(candidates=shlex.join(self._pythons))
+        program = inspect.getsource(container_exec)
+        return ["sh", "-c", start, "sh", program, name, self.get_option("project"), "/bin/sh", "-c", cmd]
 
     def put_file(self, in_path: str, out_path: str) -> None:
         """Write a file of the control node into the container."""

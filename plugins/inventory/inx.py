@@ -77,9 +77,12 @@ options:
     default: exec
   sudo:
     description:
-      - Whether to use passwordless C(sudo) on the hosts, to query Incus and to connect to containers.
+      - Whether to become root on the hosts, to query Incus and to connect to containers, with the hosts' own
+        C(ansible_become_method), C(ansible_become_password) and so on.
+      - By default, C(ansible_become) of each host.
+      - A password must be a variable, or in the file of C(--become-password-file). Inventory plugins do not get the
+        answer to C(--ask-become-pass).
     type: bool
-    default: false
   timeout:
     description:
       - Seconds to wait for the connection to a host, and for each answer of its Incus.
@@ -126,14 +129,14 @@ cache_timeout: 600
 """
 
 import re
-import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import partial, reduce
 from typing import Any
 
-from ansible import constants
+from ansible import constants, context
+from ansible.cli import CLI
 from ansible.errors import AnsibleConnectionFailure, AnsibleError, AnsibleParserError
 from ansible.inventory.helpers import get_group_vars
 from ansible.module_utils.basic import missing_required_lib
@@ -153,7 +156,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.info.inventory import (
     unreadable_in,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.info.query import JMESPATH_IMPORT_ERROR, compiled
-from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import give_up_after, open_host
+from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import execute, give_up_after, open_host
 
 _FILE = re.compile(r"(.*[./])?inx\.ya?ml\Z")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
@@ -262,7 +265,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     def _open(self, host: str) -> Any:
         variables = self._variables_of(host)
         self.templar.available_variables = variables
-        connection = open_host(host, variables, self.templar)
+        keys = _given_password()
+        connection = open_host(host, variables, self.templar, keys, become=self.get_option("sudo"))
         give_up_after(connection, self.get_option("timeout"))
         return connection
 
@@ -276,10 +280,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _ask_one(self, connection: Any) -> str:
         timeout = self.get_option("timeout")
-        command = ["sh", "-c", look(timeout)]
-        if self.get_option("sudo"):
-            command = ["sudo", "--non-interactive", "--", *command]
-        code, stdout, stderr = _execute_quietly(connection, shlex.join(command))
+        code, stdout, stderr = _execute_quietly(connection, ["sh", "-c", look(timeout)])
         if code == TIMED_OUT:
             raise AnsibleError(f"Its Incus has not answered after {timeout} s.")
         if code != 0:
@@ -353,22 +354,27 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 "ansible_incus_host": facts["host"],
                 "ansible_incus_instance": facts["name"],
                 "ansible_incus_project": facts["project"],
-                "ansible_incus_sudo": self.get_option("sudo"),
+                **({} if self.get_option("sudo") is None else {"ansible_incus_sudo": self.get_option("sudo")}),
             }
         return {"ansible_host": facts["address"]} if way == "address" and facts["address"] is not None else {}
 
 
-def _execute_quietly(connection: Any, command: str) -> tuple[int, bytes, bytes]:
+def _given_password() -> dict[str, Any]:
+    """Return the password that Ansible was given for becoming root, where an inventory plugin can know it."""
+    path = context.CLIARGS.get("become_password_file") or constants.BECOME_PASSWORD_FILE
+    return {"become_pass": CLI.get_password_from_file(path)} if path else {}
+
+
+def _execute_quietly(connection: Any, words: Sequence[str]) -> tuple[int, bytes, bytes]:
     """Execute a command whose answer has secrets in it: at -vvv Ansible's ssh shows it otherwise."""
     connection._play_context.no_log = True
     try:
-        answer: tuple[int, bytes, bytes] = connection.exec_command(command, sudoable=False)
+        return execute(connection, words)
     except AnsibleConnectionFailure:
         # What keeps it from the host is hidden, too, and is not a secret.
         connection._play_context.no_log = False
         connection.exec_command("true", sudoable=False)
         raise
-    return answer
 
 
 def _remembered(cached: Mapping[str, Any]) -> Mapping[str, list[Facts]]:

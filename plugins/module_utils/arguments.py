@@ -13,7 +13,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.common.respawn import has_respawned, respawn_module
+from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 from ansible.module_utils.errors import UnsupportedError
 
 from .container.declaration import Container, container_from
@@ -28,12 +28,9 @@ from .incus.endpoint import DEFAULT_URL, endpoint_from
 from .info.query import JMESPATH_IMPORT_ERROR
 from .nix.command import Nix
 from .nix.process import NIX_DIRECTORIES
-from .paths import STORE_PROFILE
+from .paths import INTERPRETER, STORE_PROFILE, SYSTEM_INTERPRETERS
 from .redaction import credentials
 from .values import byte_count
-
-#: Where the role inx.fleet.host puts pylxd.
-INTERPRETER = "/opt/inx-fleet/bin/python"
 
 #: The options of the doc fragment inx.fleet.incus.
 INCUS_OPTIONS: dict[str, Any] = {
@@ -328,12 +325,21 @@ def require_jmespath(module: AnsibleModule) -> None:
 def _require(module: AnsibleModule, library: str, lacking: ImportError | None) -> None:
     if lacking is None:
         return
-    if os.path.exists(INTERPRETER) and not has_respawned():
-        respawn_module(INTERPRETER)
+    if not has_respawned() and (interpreter := _interpreter_with(library)) is not None:
+        respawn_module(interpreter)
     module.fail_json(
         msg=f"{missing_required_lib(library)} The role inx.fleet.host installs it in {os.path.dirname(INTERPRETER)}.",
         exception="".join(traceback.format_exception(lacking)),
     )
+
+
+def _interpreter_with(library: str) -> str | None:
+    """Return another interpreter of the host that has the library, None if there is none."""
+    if os.path.exists(INTERPRETER):
+        # It is tried by itself: looking first would import the library twice in most runs.
+        return INTERPRETER
+    found: str | None = probe_interpreters_for_module(SYSTEM_INTERPRETERS, library)
+    return found
 
 
 def connect(module: AnsibleModule, all_projects: bool = False) -> Incus:

@@ -10,6 +10,14 @@ import re
 
 from .names import lxc_name
 
+#: Where the role inx.fleet.host and the NixOS module put a Python with pylxd.
+INTERPRETER = "/opt/inx-fleet/bin/python"
+#: Where else a host has a Python: Debian, NixOS, and a Nix profile of root.
+SYSTEM_INTERPRETERS = (
+    "/usr/bin/python3",
+    "/run/current-system/sw/bin/python3",
+    "/nix/var/nix/profiles/default/bin/python3",
+)
 PROFILES_DIR = "/nix/var/nix/profiles/inx-container"
 STORE_PROFILE = "inx-container"
 STORE_DIR = "/nix/store"

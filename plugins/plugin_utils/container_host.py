@@ -6,24 +6,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible import constants
 from ansible.errors import AnsibleError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.playbook.play_context import PlayContext
-from ansible.plugins.loader import connection_loader
+from ansible.plugins.loader import become_loader, connection_loader
 
 _KINDS = ("ssh", "local")
 _BUILTIN = "ansible.builtin."
 
 
-def open_host(name: str, variables: Mapping[str, Any], templar: Any, task_keys: Mapping[str, Any] | None = None) -> Any:
+def open_host(
+    name: str,
+    variables: Mapping[str, Any],
+    templar: Any,
+    task_keys: Mapping[str, Any] | None = None,
+    *,
+    become: bool | None = None,
+) -> Any:
     """Return a connection to the inventory host ``name``, set up by its variables.
+
+    ``become`` says whether to become another user there, by default the host's ``ansible_become`` does. The task key
+    ``become_pass`` is the password that the run was given for that.
 
     Raises AnsibleError when it is reached by something else than ssh or local.
     """
-    given = templar.template(variables["ansible_connection"]) if "ansible_connection" in variables else None
+    given = _templated("ansible_connection", variables, templar)
     kind = str(given or constants.DEFAULT_TRANSPORT).removeprefix(_BUILTIN)
     if kind not in _KINDS:
         raise AnsibleError(
@@ -38,7 +51,38 @@ def open_host(name: str, variables: Mapping[str, Any], templar: Any, task_keys: 
     if kind == "ssh":
         # A terminal on the host would alter what passes through it.
         connection.set_option("use_tty", False)
+    if become if become is not None else boolean(_templated("ansible_become", variables, templar) or False):
+        connection.set_become_plugin(_become(variables, templar, task_keys or {}))
     return connection
+
+
+def execute(connection: Any, words: Sequence[str], in_data: bytes | None = None) -> tuple[int, bytes, bytes]:
+    """Execute a command on a host, as the user that its connection becomes. Return its code and output."""
+    command, become = shlex.join(words), connection.become
+    if become is None:
+        answer: tuple[int, bytes, bytes] = connection.exec_command(command, in_data=in_data, sudoable=False)
+        return answer
+    command = become.build_become_command(command, connection._shell)
+    code, stdout, stderr = connection.exec_command(command, in_data=in_data, sudoable=True)
+    # Not every connection takes away the line that says that it became the user.
+    return code, re.sub(rb"\A\s*" + re.escape(become.success.encode()) + rb"\r?\n", b"", stdout), stderr
+
+
+def _become(variables: Mapping[str, Any], templar: Any, task_keys: Mapping[str, Any]) -> Any:
+    method = str(_templated("ansible_become_method", variables, templar) or constants.DEFAULT_BECOME_METHOD)
+    become = become_loader.get(method)
+    if become is None:
+        raise AnsibleError(f"ansible_become_method: there is no become plugin {method!r}.")
+    names = constants.config.get_plugin_vars("become", become._load_name)
+    options = {name: _templated(name, variables, templar) for name in names if name in variables}
+    become.set_options(
+        task_keys={key: task_keys[key] for key in ("become_pass",) if key in task_keys}, var_options=options
+    )
+    return become
+
+
+def _templated(name: str, variables: Mapping[str, Any], templar: Any) -> Any:
+    return templar.template(variables[name]) if name in variables else None
 
 
 def give_up_after(connection: Any, seconds: int) -> None:

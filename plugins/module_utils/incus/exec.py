@@ -43,7 +43,7 @@ _SUCCESS = 200
 _SHELL_CODES = (126, 127)
 _ADVICE = (
     "Incus must run there, and its socket is for root and the group incus-admin: "
-    "set 'ansible_incus_sudo' for another user."
+    "set 'ansible_become' of the host, or 'ansible_incus_sudo', for another user."
 )
 
 

@@ -11,6 +11,7 @@ arguments=("$@")
 work=$(mktemp -d)
 
 leave_nothing() {
+    ansible-playbook hard.yml -e '{"is_hard": false}' "${arguments[@]}"
     ansible-playbook clean.yml "${arguments[@]}"
     rm -rf "$work"
 }
@@ -58,6 +59,20 @@ play running.yml "$work/running.inx.yml"
 play connection.yml "$work/inx.yml" -- -e "work=$work"
 # The last source has the address that the example cannot know.
 play single.yml "$work/single.yml" "$work/fleet.yml"
+
+# Where root is behind a password, and no Python where Ansible looks. The password is a variable, or in a file.
+word=not-for-everybody
+ansible-playbook hard.yml -e '{"is_hard": true}' -e "word=$word" "${arguments[@]}"
+asker() { echo "all: {hosts: {metal1: {ansible_user: asker, ansible_become: true$2}}}" > "$work/$1.yml"; }
+asker unasked ''
+asker asker ", ansible_become_password: $word"
+asker wrong ', ansible_become_password: wrong'
+says "metal1: Missing sudo password" "$work/fleet.yml" "$work/unasked.yml" "$work/inx.yml"
+says "metal1: Incorrect sudo password" "$work/fleet.yml" "$work/wrong.yml" "$work/inx.yml"
+play asked.yml "$work/asker.yml" "$work/inx.yml"
+echo "$word" > "$work/word"
+play asked.yml "$work/unasked.yml" "$work/inx.yml" -- --become-password-file "$work/word"
+ansible-playbook hard.yml -e '{"is_hard": false}' "${arguments[@]}"
 
 # The collection's own playbooks are for the hosts of containers.
 for playbook in site update rollback collect_garbage destroy; do

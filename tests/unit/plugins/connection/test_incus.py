@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,9 @@ OK = b'\0inx.fleet {"return": 0}'
 class Host:
     """A simulated connection to a host, which notes the command."""
 
+    become: Any = None
+    _shell: Any = None
+
     def __init__(self, *answer: Any) -> None:
         self._answer = answer or (0, OK, b"")
         self.words: list[str] = []
@@ -35,7 +41,7 @@ class Host:
         self.was_reset = True
 
     def exec_command(self, cmd: str, in_data: bytes | None = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
-        assert not sudoable
+        assert sudoable == (self.become is not None)
         self.words, self.given = shlex.split(cmd), in_data
         return self._answer
 
@@ -45,31 +51,54 @@ class Tried(Connection):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(PlayContext())
-        defaults = {"host": "metal1", "instance": "web", "project": "default", "sudo": False, "python": "python3"}
+        defaults = {"host": "metal1", "instance": "web", "project": "default", "sudo": None, "python": None}
         self.options = {**defaults, **options}
 
     def get_option(self, option: str, hostvars: Any = None) -> Any:
         return self.options[option]
 
 
-def connection_through(host: Host, **options: Any) -> Connection:
+class Become:
+    """A simulated become plugin, which lets a line go before the output."""
+
+    success = "BECOME-SUCCESS-x"
+
+    def build_become_command(self, cmd: str, _shell: Any) -> str:
+        return f"become {cmd}"
+
+
+def connection_through(host: Host, *, pythons: Sequence[str] = ("python3",), **options: Any) -> Connection:
     connection = Tried(**options)
-    connection._host, connection._connected = host, True
+    connection._host, connection._connected, connection._pythons = host, True, pythons
     return connection
 
 
 def test_no_word_meets_a_shell_of_the_host_unquoted() -> None:
     host = Host()
     connection_through(host, instance=HOSTILE, project=HOSTILE).exec_command(HOSTILE, in_data=b"data")
-    assert host.words[:4] == ["python3", "-I", "-S", "-c"]
     assert host.words[5:] == [HOSTILE, HOSTILE, "/bin/sh", "-c", HOSTILE]
     assert host.given == b"data"
 
 
-def test_another_user_and_another_python_of_the_host() -> None:
+def test_the_first_python_that_the_host_has_runs_it(tmp_path: Path) -> None:
+    python = tmp_path / HOSTILE
+    python.symlink_to(sys.executable)
     host = Host()
-    connection_through(host, sudo=True, python="/opt/p y").exec_command("true")
-    assert host.words[:4] == ["sudo", "--non-interactive", "--", "/opt/p y"]
+    connection_through(host, pythons=["/nowhere/python", str(python), "/bin/false"]).exec_command("true")
+    host.words[4] = "import sys; print(sys.executable, *sys.argv[1:], sep='\\0', end='')"
+    done = subprocess.run(host.words, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\0") == [str(python), "web", "default", "/bin/sh", "-c", "true"]
+    connection_through(host, pythons=["/nowhere/python"]).exec_command("true")
+    assert subprocess.run(host.words, capture_output=True, check=False).returncode == 127
+
+
+def test_the_host_becomes_another_user_by_its_plugin() -> None:
+    host = Host(0, b"BECOME-SUCCESS-x\r\nBECOME-SUCCESS-x\n" + OK, b"")
+    host.become = Become()
+    _code, stdout, _stderr = connection_through(host).exec_command("true")
+    assert host.words[:3] == ["become", "sh", "-c"]
+    # Only the first line is the plugin's.
+    assert stdout == b"BECOME-SUCCESS-x\n"
 
 
 def test_how_it_ended() -> None:
@@ -126,12 +155,15 @@ def test_what_ssh_keeps_open_is_ended_by_a_reset() -> None:
 
 def test_a_task_brings_its_timeout_and_password_to_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[Any] = []
-    monkeypatch.setattr(incus, "open_host", lambda *arguments: opened.append(arguments))
+    monkeypatch.setattr(incus, "open_host", lambda *arguments, **options: opened.append((*arguments, options)))
     monkeypatch.setattr(ConnectionBase, "set_options", lambda *_arguments, **_options: None)
-    connection = Tried()
+    connection = Tried(sudo=True)
     connection._hostvars = {"metal1": {"ansible_user": "root"}}
+    connection._play_context.become_pass = "b"  # noqa: S105
     connection.set_options(task_keys={"timeout": 5, "password": "p", "port": 22})
     assert connection._connect()._connected
-    assert opened == [("metal1", {"ansible_user": "root"}, None, {"timeout": 5, "password": "p"})]
+    keys = {"timeout": 5, "password": "p", "become_pass": "b"}
+    assert opened == [("metal1", {"ansible_user": "root"}, None, keys, {"become": True})]
+    assert connection._pythons[0] == "python3"
     connection.close()
     assert not connection._connected
