@@ -436,6 +436,15 @@ options:
         container keeps running.
     type: bool
     default: false
+  restart_if_required:
+    description:
+      - Whether to restart a running container when C(restart_required) would be returned as true. With
+        O(activation=boot) this updates a container by a restart.
+      - With O(health) the restart is an update like any other. A container that is not healthy after it goes back to an
+        earlier system. Its settings do not go back.
+      - A container that O(state=present) finds frozen is left as it is.
+    type: bool
+    default: false
 """
 
     # For modules that change containers.

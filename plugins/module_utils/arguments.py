@@ -141,6 +141,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
     },
     "stop_timeout": {"type": "int", "default": 60},
     "force": {"type": "bool", "default": False},
+    "restart_if_required": {"type": "bool", "default": False},
 }
 
 

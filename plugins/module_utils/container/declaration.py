@@ -100,6 +100,8 @@ class Container:
     health: Health | None = None
     stop_timeout: int = 60
     force: bool = False
+    #: Restart it when a restart is what it waits for.
+    restart_if_required: bool = False
     #: Names of containers of the same set that must be healthy before this one is touched.
     after: tuple[str, ...] = ()
     #: The priority at which it starts with the host, as the order of its set has it; None if it is in no order.
@@ -169,6 +171,7 @@ def container_from(params: Mapping[str, Any]) -> Container:
         health=_health_from(params),
         stop_timeout=_positive(params["stop_timeout"], f"{name}: stop_timeout"),
         force=params["force"],
+        restart_if_required=params["restart_if_required"],
         after=words(params.get("after"), f"{name}: after") or (),
         tags=_tags_from(params, name),
         target=None if params["target"] == "auto" else params["target"],

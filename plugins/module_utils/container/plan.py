@@ -82,6 +82,21 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
 def _plan_for_existing(
     declared: Container, wanted: System | None, system: str, observed: Observed, instance: Instance
 ) -> Plan:
+    plan = _plan_as_declared(declared, wanted, system, observed, instance)
+    if not plan.restart_required or not _restarts(declared, instance):
+        return plan
+    restarted = _plan_as_declared(replace(declared, state="restarted"), wanted, system, observed, instance)
+    return replace(restarted, container=declared)
+
+
+def _restarts(declared: Container, instance: Instance) -> bool:
+    """Return whether it is restarted when that is required; a frozen one only if it is to run."""
+    return declared.restart_if_required and (declared.state == "started" or instance.status != "Frozen")
+
+
+def _plan_as_declared(
+    declared: Container, wanted: System | None, system: str, observed: Observed, instance: Instance
+) -> Plan:
     check_rebuild(declared, instance, observed)
     differs = change(declared, instance, observed)
     changed = differs.after.get("devices", {})
@@ -362,7 +377,9 @@ def _plan_for_failed(declared: Container, wanted: System, observed: Observed, in
     chosen = None
     if returns is not None:
         chosen = System(path=returns.system, built=True, generation=returns.number)
-    plan = _plan_for_existing(replace(declared, activation="switch"), chosen, good.system, observed, instance)
+    # It is restarted with a good system, as soon as one is declared.
+    settled = replace(declared, activation="switch", restart_if_required=False)
+    plan = _plan_for_existing(settled, chosen, good.system, observed, instance)
     # What is good is not pruned by a run that ends with an error.
     steps = tuple(step for step in plan.steps if step.action != "prune")
     plan = replace(plan, container=declared, system=wanted, steps=steps, error=error)

@@ -133,6 +133,10 @@ FAMILIES: Mapping[str, Family] = {
             {"state": "absent"},
         ),
     ),
+    "restart": Family(
+        share=0.15,
+        alternatives=_same({"restart_if_required": True}, {"restart_if_required": False}),
+    ),
     "config": Family(
         share=0.3,
         alternatives=_same(

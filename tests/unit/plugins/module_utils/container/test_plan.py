@@ -140,6 +140,51 @@ def test_a_restart_stays_required_until_the_next_start(since: str, started: str,
     assert not plan_container(WEB, BUILT, stopped).restart_required
 
 
+def waiting_host() -> Observed:
+    """Return a host with a container that waits for a restart."""
+    return with_instance(
+        running_host(), notes={RESTART: "2026-11-23T10:00:05Z"}, last_started="2026-11-23T10:00:04Z", pid=4711
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "expected"),
+    [
+        ("Running", "started", ["restart"]),
+        ("Running", "present", ["restart"]),
+        ("Running", "stopped", ["stop"]),
+        ("Frozen", "started", ["restart"]),
+        ("Frozen", "present", []),
+        ("Stopped", "started", ["start"]),
+        ("Stopped", "present", []),
+    ],
+)
+def test_what_waits_for_a_restart_is_restarted_if_declared(status: str, state: str, expected: list[str]) -> None:
+    declared = replace(WEB, state=state, restart_if_required=True)  # type: ignore[arg-type]
+    plan = plan_container(declared, BUILT, with_instance(waiting_host(), status=status))
+    assert actions(plan) == expected
+    assert plan.container is declared
+    assert plan.restart_required == (status == "Frozen" and state == "present")
+
+
+def test_what_waits_for_no_restart_is_not_restarted() -> None:
+    assert plan_container(replace(WEB, restart_if_required=True), BUILT, running_host()).steps == ()
+
+
+def test_a_setting_that_waits_and_the_restart_come_in_one_run() -> None:
+    declared = replace(WEB, restart_if_required=True, config={"raw.lxc": "lxc.environment = A=1"})
+    plan = plan_container(declared, BUILT, running_host())
+    assert actions(plan)[-1] == "restart"
+    assert "update" in actions(plan)
+    assert not plan.restart_required
+    assert not [warning for warning in plan.warnings if "next start" in warning]
+
+
+def test_a_system_for_the_next_boot_is_booted_if_declared() -> None:
+    declared = replace(WEB, activation="boot", restart_if_required=True)
+    assert actions(plan_container(declared, BUILT, running_host(path=OLD))) == ["record", "restart"]
+
+
 def with_profile_mount(host: Observed, *, readonly: str, noted: bool) -> Observed:
     """One whose profile directory is mounted so, by the collection or by somebody else."""
     assert host.instance is not None

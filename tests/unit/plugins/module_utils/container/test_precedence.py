@@ -110,6 +110,7 @@ SHARED: dict[str, Any] = {
     "health": {"degraded": True},
     "stop_timeout": 5,
     "force": True,
+    "restart_if_required": True,
     "after": ["db"],
     "tags": ["a"],
 }
