@@ -23,7 +23,7 @@ from .declaration import Container
 from .health import verify
 from .held_back import not_touched, with_held_back
 from .neighbours import with_refused_neighbours
-from .observation import observe
+from .observation import members_of_set, observe
 from .observed import Observed
 from .outcome import Outcome
 from .packages import closure_differences
@@ -87,7 +87,7 @@ def _converge(
 ) -> list[Outcome] | None:
     """Observe, plan and apply; without ``locks`` only plan. None when it had to wait, and is to look again."""
     # What another run has in hand is waited for by the lock.
-    busy = host.incus.await_operations(_names_here(host, declared, locks))
+    busy = host.incus.await_operations(partial(_names_here, host, declared, locks))
     before = observe(host, declared)
     evaluated = {**evaluated, **refused, **busy, **_moved(located, before), **_unseen(host, declared, before)}
     unrecorded = [
@@ -190,16 +190,15 @@ def _has_left(container: Container, seen: Observed) -> bool:
 # Observing
 
 
-def _names_here(host: Host, declared: ContainerSet, locks: Locks | None) -> list[str] | None:
-    """Return the containers that this run may change now, None for any, for a purge."""
-    if declared.purge:
-        return None
-    return [
+def _names_here(host: Host, declared: ContainerSet, locks: Locks | None) -> set[str]:
+    """Return the containers that this run may change now: of those that are declared, and those that may be purged."""
+    names = {
         container.name
         for container in declared.containers
         if container.target == host.incus.server.member
         and (locks is None or lxc_name(container.project, container.name) in locks)
-    ]
+    }
+    return names | (members_of_set(host, declared) if declared.purge else set())
 
 
 def _sources(host: Host, declared: ContainerSet) -> list[Declared]:

@@ -20,7 +20,7 @@ from ..names import lxc_name
 from ..nix.profiles import read_generations
 from ..nix.set_marks import container_of, marked_directories
 from ..paths import LOCALTIME, profile_dir
-from ..stored_keys import VOLATILE_ROOT
+from ..stored_keys import SET, VOLATILE_ROOT
 from ..values import value_text
 from .booting import with_running_systems
 from .declaration import Container
@@ -46,7 +46,8 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
         one = host.incus.instance(names[0])
         instances = {} if one is None else {names[0]: one}
     else:
-        instances = host.incus.instances(None if declared.purge else names if chosen is None else chosen)
+        awaited = {*names, *_marked_names(declared)} if declared.purge else names
+        instances = host.incus.instances(awaited if chosen is None else chosen)
     left = _left_by_set(host, declared, {*names, *instances})
     wanted = dict.fromkeys([*names, *instances, *left] if declared.purge else names) if chosen is None else chosen
     seen = with_running_systems(
@@ -204,16 +205,26 @@ def _occupied(host: Host, declared: Container, instance: Instance) -> frozenset[
     return frozenset(path for path in new if host.incus.has_files(declared.name, path))
 
 
+def members_of_set(host: Host, declared: ContainerSet) -> set[str]:
+    """Return the names of the containers of a set that are here, declared or not, while they may be changing."""
+    instances = host.incus.instances(()).values()
+    return _marked_names(declared) | {one.name for one in instances if one.config.get(SET) == declared.name}
+
+
+def _marked_names(declared: ContainerSet) -> set[str]:
+    """Return the names of the containers of a set that have a profile directory."""
+    if declared.name is None:
+        return set()
+    names = (container_of(path, declared.project) for path in marked_directories(declared.name))
+    return {name for name in names if name is not None}
+
+
 def _left_by_set(host: Host, declared: ContainerSet, known: Collection[str]) -> frozenset[str]:
     """Return the names of the set's containers that have a profile directory and are neither declared nor there.
 
     Ephemeral ones end so. A directory that any instance still has, such as a renamed one, is left alone.
     """
-    if not declared.purge or declared.name is None:
-        return frozenset()
-    marked = marked_directories(declared.name)
-    names = (container_of(path, declared.project) for path in marked)
-    left = frozenset(name for name in names if name is not None and name not in known)
+    left = _marked_names(declared).difference(known) if declared.purge else set()
     used = host.incus.disk_sources() if left else None
     if used is None:
         return frozenset()

@@ -142,17 +142,19 @@ class Connection:
             else:
                 return
 
-    def await_operations(self, names: Collection[str] | None) -> dict[str, FleetError]:
-        """Wait until what was begun with some instances, or with any, has ended. Returns those that are still busy.
+    def await_operations(self, names: Callable[[], Collection[str]]) -> dict[str, FleetError]:
+        """Wait until what was begun with some instances has ended. Returns those that are still busy.
 
         A run that was killed does not end what it has asked for, and a person with ``incus`` may be at it as well.
-        Meanwhile an instance looks neither as before nor as after.
+        Meanwhile an instance looks neither as before nor as after. ``names`` is asked once, if anything goes on.
         """
         deadline, busy = time.monotonic() + self._endpoint.operation_timeout, dict[str, FleetError]()
         with self._explained("wait for running operations of the instances"):
-            for operation in self._operations():
-                about = [name for name in instances_of(operation) if names is None or name in names]
-                if about and operation["description"] in _TRANSITIONS:
+            found = [one for one in self._operations() if one["description"] in _TRANSITIONS]
+            awaited = names() if found else ()
+            for operation in found:
+                about = instances_of(operation).intersection(awaited)
+                if about:
                     try:
                         self._await_operation(operation, deadline)
                     except LateError as error:
