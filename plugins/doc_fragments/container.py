@@ -229,6 +229,14 @@ options:
             mounted at the first start at which it exists.
         type: bool
         default: true
+      shift:
+        description:
+          - Whether ids of owners are the same numbers on both sides. This needs a file system that supports idmapped
+            mounts. Others, such as NFS, FUSE and overlayfs, are refused before anything changes.
+          - With V(false), files of the host belong to nobody in the container, and root of the container may only do
+            with them what everybody may.
+        type: bool
+        default: true
   profiles:
     description:
       - Incus profiles of the instance, in order. O(store_profile) is added if it is missing.

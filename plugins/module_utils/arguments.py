@@ -87,6 +87,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
             "path": {"type": "str", "required": True},
             "readonly": {"type": "bool", "default": True},
             "required": {"type": "bool", "default": True},
+            "shift": {"type": "bool", "default": True},
         },
     },
     "profiles": {"type": "list", "elements": "str"},

@@ -67,17 +67,18 @@ class BindMount(Mounted):
     source: str
     readonly: bool = True
     required: bool = True
+    shift: bool = True
 
     @property
     def keys(self) -> dict[str, Value]:
-        """Return its device. Owners have the same numbers on both sides, by an idmapped mount."""
+        """Return its device. If it is shifted, owners have the same numbers on both sides, by an idmapped mount."""
         return {
             "required": None if self.required else False,
             "type": "disk",
             "source": self.source,
             "path": self.path,
             "readonly": self.readonly,
-            "shift": True,
+            "shift": True if self.shift else None,
         }
 
 
@@ -100,6 +101,7 @@ def bind_mounts_from(params: Mapping[str, Any], name: str) -> tuple[BindMount, .
             path=mount_path(entry["path"], f"{name}: bind_mounts"),
             readonly=entry["readonly"],
             required=entry["required"],
+            shift=entry["shift"],
         )
         for entry in params["bind_mounts"]
     )

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..errors import FleetError
+from ..incus.models import Instance
 from ..values import same_value, value_text
 from .declaration import Container, Device
 from .observed import Observed
@@ -32,6 +33,35 @@ def _is_required_disk(keys: Device) -> bool:
     return keys.get("type") == "disk" and not same_value(False, value_text(keys.get("required", True)))
 
 
+def shifted_sources(declared: Container, instance: Instance | None) -> dict[str, str]:
+    """Return the paths of the host that are to be mounted with shifted ids and are not yet, by their devices' names."""
+    disks = {name: keys for name, keys in declared.devices.items() if keys is not None and keys.get("type") == "disk"}
+    disks.update({entry.device: entry.keys for entry in declared.bind_mounts or ()})
+    stored = {} if instance is None else instance.devices
+    found = {
+        name: str(keys.get("source", ""))
+        for name, keys in disks.items()
+        if same_value(True, value_text(keys.get("shift") or "")) and not _is_there(keys, stored.get(name, {}))
+    }
+    return {name: source for name, source in found.items() if source.startswith("/")}
+
+
+def _is_there(keys: Device, stored: Mapping[str, str]) -> bool:
+    return stored.get("source") == keys.get("source") and same_value(True, stored.get("shift", ""))
+
+
+def _check_shift(declared: Container, observed: Observed) -> None:
+    """Raise FleetError for a source that cannot be mounted with shifted ids. A privileged container shifts none."""
+    if declared.allow_privileged:
+        return
+    for source in sorted(shifted_sources(declared, observed.instance).values()):
+        if source in observed.unshiftable:
+            raise FleetError(
+                f"{declared.name}: the file system of {source} cannot be mounted with shifted ids.",
+                "Declare the mount with 'shift: false', for files that everybody may read, or use another file system.",
+            )
+
+
 def check_sources(
     declared: Container, observed: Observed, steps: Sequence[Step], changed: Mapping[str, Any]
 ) -> tuple[str, ...]:
@@ -39,6 +69,7 @@ def check_sources(
 
     Return warnings of those that the next start needs. What runs keeps what it has mounted, and can be changed.
     """
+    _check_shift(declared, observed)
     missing = {name: source for name, source in required_sources(declared).items() if source in observed.missing}
     for name, source in sorted(missing.items()):
         if _is_needed(name, steps, changed):

@@ -14,6 +14,7 @@ from pathlib import Path
 from ..errors import FleetError
 from ..incus.config_keys import ConfigKeys
 from ..incus.host_mounts import host_mount_points
+from ..incus.idmapped import unshiftable
 from ..incus.models import Instance, Profile
 from ..incus.start_config import StartConfig, read_start_config
 from ..names import lxc_name
@@ -24,7 +25,7 @@ from ..stored_keys import SET, VOLATILE_ROOT
 from ..values import value_text
 from .booting import with_running_systems
 from .declaration import Container
-from .mount_sources import required_sources
+from .mount_sources import required_sources, shifted_sources
 from .mount_tree import possible_points
 from .mounts import attached_volumes, is_in_memory
 from .observed import Observed
@@ -119,6 +120,7 @@ def _with_paths(seen: Observed, declared: Container) -> Observed:
     return replace(
         seen,
         missing=_missing_sources(declared),
+        unshiftable=unshiftable(shifted_sources(declared, seen.instance).values()),
         absent_points=frozenset(point for point in possible_points(there, paths) if _is_missing(point)),
         files=frozenset(path for path in sources if path.startswith("/") and os.path.isfile(path)),
     )

@@ -37,6 +37,8 @@ class Observed:
     occupied: frozenset[str] = frozenset()
     #: Of the declared bind mounts, the sources that the host does not have.
     missing: frozenset[str] = frozenset()
+    #: Sources whose file systems cannot be mounted with shifted ids.
+    unshiftable: frozenset[str] = frozenset()
     #: The paths on the host that mounts in its directories would need as mount points, and that it does not have.
     absent_points: frozenset[str] = frozenset()
     #: Of the paths on the host that are mounted or to be mounted, those that are files.

@@ -12,7 +12,10 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.attached import BindMount
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
-from ansible_collections.inx.fleet.plugins.module_utils.container.mount_sources import required_sources
+from ansible_collections.inx.fleet.plugins.module_utils.container.mount_sources import (
+    required_sources,
+    shifted_sources,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.container.observation import _with_paths
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
@@ -110,3 +113,35 @@ def test_nothing_needs_a_mount_point_in_what_is_not_there(tmp_path: Path) -> Non
         seen = _with_paths(empty_host(), replace(WEB, bind_mounts=mounts))
         assert seen.absent_points == frozenset(absent)
         assert not seen.missing
+
+
+STORED = {DATA.device: {"type": "disk", "source": "/srv/data", "path": "/data", "readonly": "true", "shift": "true"}}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"bind_mounts": (DATA,)}, {DATA.device: "/srv/data"}),
+        ({"bind_mounts": (replace(DATA, shift=False),)}, {}),
+        ({"devices": {"d": {"type": "disk", "source": "/srv/d", "path": "/d", "shift": True}}}, {"d": "/srv/d"}),
+        ({"devices": {"d": {"type": "disk", "source": "/srv/d", "path": "/d"}}}, {}),
+    ],
+)
+def test_which_sources_are_shifted(options: dict[str, Any], expected: dict[str, str]) -> None:
+    declared = replace(WEB, **options)
+    assert shifted_sources(declared, None) == expected
+    host = with_instance(running_host(), devices=STORED)
+    assert host.instance is not None
+    there = {name: source for name, source in expected.items() if name != DATA.device}
+    assert shifted_sources(declared, host.instance) == there
+
+
+@pytest.mark.parametrize("seen", [empty_host(), running_host()])
+def test_a_file_system_that_cannot_be_shifted_is_refused_unless_it_need_not_be(seen: Observed) -> None:
+    seen = replace(seen, unshiftable=frozenset([DATA.source]))
+    with pytest.raises(FleetError, match="file system of /srv/data cannot be mounted with shifted ids"):
+        plan_container(WITH_DATA, BUILT, seen)
+    plan = plan_container(replace(WEB, bind_mounts=(replace(DATA, shift=False),)), BUILT, seen)
+    (step,) = [step for step in plan.steps if step.action in ("create", "update")]
+    assert step.after["devices"][DATA.device].get("shift") is None
+    assert plan_container(replace(WITH_DATA, allow_privileged=True), BUILT, seen).steps
