@@ -65,9 +65,12 @@ def _is_refused(path: str, namespace: int) -> bool:
 @contextmanager
 def _other_user_namespace() -> Iterator[int]:
     """Open a user namespace that is not the host's. Raises OSError if there can be none."""
-    # It is there when its process answers, which ends with its input.
-    command = ("unshare", "--user", "--map-root-user", "sh", "-c", "echo; read _")
+    command = ("unshare", "--user", "--map-root-user", "cat")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        # It is there when its process answers, which ends with its input.
+        if process.stdin is not None:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
         if process.stdout is None or not process.stdout.readline():
             raise OSError(errno.EPERM, "unshare --user failed")
         namespace = os.open(f"/proc/{process.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)

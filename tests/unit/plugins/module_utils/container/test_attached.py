@@ -28,7 +28,7 @@ from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import 
     empty_host,
 )
 
-SHARED = {"source": "/srv/shared", "path": "/shared", "readonly": True, "required": True}
+SHARED = {"source": "/srv/shared", "path": "/shared", "readonly": True, "required": True, "shift": True}
 
 
 def devices(observed: Observed, **options: Any) -> dict[str, dict[str, str]]:
