@@ -14,7 +14,7 @@ NAME ?= dev
 IMAGE ?= incus-6.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-faults unit static sanity nox integration build docs changelog release nixos-eval images lab-up lab-ssh lab-down lab-list bench bench-evaluation demo demo-down demo-picture clean
+.PHONY: help setup test test-faults unit static sanity nox integration build docs changelog release nixos-eval images lab-up lab-ssh lab-down lab-list bench bench-evaluation bench-fleet demo demo-down demo-picture clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -81,6 +81,9 @@ bench: ## measure syncs of roots and containers on a provisioned lab host: make 
 
 bench-evaluation: ## measure evaluation on a lab host that has Nix: make bench-evaluation NAME=a
 	@$(PYTHON) bench/evaluation.py $(NAME) --output $(CURDIR)/docs/speed.md
+
+bench-fleet: ## measure a run without changes on provisioned lab hosts: make bench-fleet NAME="a b c"
+	@$(IN_TREE) python bench/fleet.py $(NAME) $(if $(NOTE),--note "$(NOTE)") --output $(CURDIR)/docs/speed.md
 
 demo: ## provision a bare host and run two containers on it
 	@$(IN_TREE) python tests/lab/demo/demo.py

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from onhost import HEADING, LAB, PYTHON, THERE, modules, send
+from onhost import EVALUATION, LAB, PYTHON, THERE, modules, send, with_section
 
 FLAKE = Path("/srv/bench-evaluation")
 #: The same systems with a weight of 0.
@@ -133,7 +133,7 @@ def section(found: Sequence[Measured], arguments: argparse.Namespace, about: Seq
     limit = "its default, the available memory less 1 GiB" if arguments.memory is None else f"{arguments.memory:,} MiB"
     return "\n".join(
         [
-            HEADING.strip(),
+            EVALUATION,
             "",
             f"What `bench/evaluation.py` measured on one host: {about[0]} CPUs, {about[1]}. `evaluation_memory` is",
             f"{limit}. The flake is synthetic, a `path:` reference of weight {arguments.weight}: with 1,",
@@ -157,9 +157,8 @@ def section(found: Sequence[Measured], arguments: argparse.Namespace, about: Seq
 
 
 def write_section(page: Path, text: str) -> None:
-    """Put the section at the end of the page, in the place of the one that is there."""
-    before = page.read_text(encoding="utf-8").partition(HEADING)[0]
-    page.write_text(f"{before.rstrip()}\n\n{text}", encoding="utf-8")
+    """Put the section into the page, in the place of the one that is there."""
+    page.write_text(with_section(page.read_text(encoding="utf-8"), text), encoding="utf-8")
 
 
 # On the host

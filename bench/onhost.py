@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 COLLECTION = Path(__file__).resolve().parents[1]
@@ -18,8 +19,9 @@ LAB = [sys.executable, str(COLLECTION / "tests" / "lab" / "lab.py")]
 #: Where a benchmark is on the lab host, and the Python there that has what the modules need.
 THERE = "/run/inx-bench"
 PYTHON = "/opt/inx-fleet/bin/python"
-#: Of the section of speed.md that evaluation.py writes, at its end.
-HEADING = "\n## Evaluation\n"
+#: The sections of speed.md that evaluation.py and fleet.py write.
+EVALUATION, MANY_HOSTS = "## Evaluation", "## Many hosts"
+_SECTION = re.compile(r"(?m)^(?=## )")
 FIXTURE = "/srv/fixtures/small"
 
 
@@ -41,6 +43,20 @@ def send(host: str, files: Mapping[str, Path]) -> None:
             tar.add(path, name)
     unpack = f"rm -rf {THERE} && mkdir {THERE} && tar --extract --no-same-owner --directory {THERE}"
     run(*LAB, "ssh", host, "--", unpack, stdin=bundle.getvalue())
+
+
+def sections(page: str, headings: Collection[str]) -> str:
+    """Return the sections of a page that have these headings."""
+    return "".join(part for part in _SECTION.split(page) if part.partition("\n")[0] in headings)
+
+
+def with_section(page: str, text: str) -> str:
+    """Return the page with a section in the place of that with the same heading, or at its end."""
+    heading, text = text.partition("\n")[0], f"{text.rstrip()}\n"
+    parts = [part.rstrip() + "\n" for part in _SECTION.split(page)]
+    others = [part for part in parts if part.partition("\n")[0] != heading]
+    place = next((at for at, part in enumerate(parts) if part not in others), len(others))
+    return "\n".join([*others[:place], text, *others[place:]])
 
 
 def modules(package: str) -> dict[str, Path]:

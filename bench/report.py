@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from onhost import HEADING
+from onhost import EVALUATION, MANY_HOSTS, sections
 
 PHASES = ("cold", "unchanged", "all", "one")
 _PHASE_NAMES = {
@@ -103,9 +103,9 @@ def write(measured: Mapping[str, Any], output: Path) -> None:
     )
     output.mkdir(parents=True, exist_ok=True)
     page = output / "speed.md"
-    # What evaluation.py has written there stays.
-    _figures, heading, section = (page.read_text(encoding="utf-8") if page.exists() else "").partition(HEADING)
-    page.write_text(text + heading + section, encoding="utf-8")
+    # What the other benchmarks have written there stays.
+    others = sections(page.read_text(encoding="utf-8"), (EVALUATION, MANY_HOSTS)) if page.exists() else ""
+    page.write_text(f"{text}\n{others}".rstrip() + "\n", encoding="utf-8")
     (output / "speed.svg").write_text("\n".join(_picture(figures)) + "\n", encoding="utf-8")
 
 
