@@ -194,6 +194,13 @@ steps:
     after:
       description: The same keys, with their values after it.
       type: dict
+units:
+  description:
+    - Units that a switch has restarted, reloaded, started or stopped, as switch-to-configuration names them. Units that
+      failed are left out. Empty in check mode, and if the container booted the system or the switch failed.
+  returned: always, unless validation fails
+  type: dict
+  sample: {restarted: [nginx.service]}
 packages:
   description: >-
     Changes of packages between the old and the new system, one line for each, in the format of nix. Empty without diff

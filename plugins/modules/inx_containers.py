@@ -197,6 +197,12 @@ containers:
       description: Steps that were taken, as M(inx.fleet.inx_container) returns them. On failure, the steps until then.
       type: list
       elements: dict
+    units:
+      description: >-
+        Units that a switch has restarted, reloaded, started or stopped, as switch-to-configuration names them. Units
+        that failed are left out. Empty in check mode, and if the container booted the system or the switch failed.
+      type: dict
+      sample: {restarted: [nginx.service]}
     packages:
       description: >-
         Changes of packages between the old and the new system, one line for each, in the format of nix. Empty without

@@ -13,6 +13,8 @@ from ansible_collections.inx.fleet.plugins.module_utils.text import shown
 
 #: Variables in which the roles and playbooks keep the results of their modules.
 HOST, CONTAINERS, GENERATIONS, GARBAGE = "inx_host_run", "__inx_run", "__inx_pruned", "__inx_collected"
+# How many units of a kind a line names.
+_MOST_UNITS = 5
 # They are part of what another step of the same run says.
 _IMPLIED = frozenset(("build", "copy", "activate", "forget"))
 # First words of what steps say, as they are said of what is done.
@@ -101,6 +103,9 @@ def _of_container(result: Mapping[str, Any]) -> Iterator[str]:
             yield f"go back to generation {after}"
         else:
             yield str(step["summary"]).removeprefix(f"{result['name']}: ")
+    for done, units in result.get("units", {}).items():
+        more = f" and {len(units) - _MOST_UNITS} more units" if len(units) > _MOST_UNITS else ""
+        yield f"{done} {', '.join(units[:_MOST_UNITS])}{more}"
 
 
 def _collected(variables: Mapping[str, Any]) -> Iterator[str]:

@@ -43,7 +43,7 @@ from .rollback import (
     start_instance,
     stop_instance,
 )
-from .steps import PROVING, Action, Plan, Step
+from .steps import PROVING, Action, Plan, Step, Told
 from .switching import switch_and_verify
 
 # Steps that end with a container that does not run, and those that may follow them before its start.
@@ -51,10 +51,11 @@ _ENDING = ("stop", "move")
 _BETWEEN = ("update", "record", "rebuild")
 
 
-def apply_step(host: Host, plan: Plan, step: Step) -> list[str]:
-    """Do one step and return warnings. Raise FleetError if it fails; earlier steps stay done."""
+def apply_step(host: Host, plan: Plan, step: Step) -> Told:
+    """Do one step and return what it has to tell. Raise FleetError if it fails; earlier steps stay done."""
     try:
-        return _APPLY[step.action](host, plan, step) or []
+        told = _APPLY[step.action](host, plan, step)
+        return told if isinstance(told, Told) else Told(warnings=tuple(told or ()))
     except LateError:
         raise
     except FleetError as error:
@@ -275,7 +276,7 @@ def _stop(host: Host, plan: Plan, step: Step) -> None:
     stop_instance(host, plan.container, step.before["status"], force=plan.container.force)
 
 
-def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
+def _activate(host: Host, plan: Plan, step: Step) -> Told:
     container, system, action = plan.container, step.after["running_system"], step.after["activation"]
     name = container.name
     if not can_switch(system):
@@ -286,7 +287,7 @@ def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
     if action == "test":
         link_test(container.profile_dir, system)
     try:
-        warnings = proven(host, plan, system, lambda: switch_and_verify(host.incus, container, system, action))
+        told = proven(host, plan, system, lambda: switch_and_verify(host.incus, container, system, action))
     except NotTriedError as error:
         # One that goes on may make it the current one yet, and the next run is to know that it is not proven then.
         if not error.goes_on:
@@ -295,7 +296,7 @@ def _activate(host: Host, plan: Plan, step: Step) -> list[str]:
         raise
     if container.health is None:
         host.notes.change(container, {ACTIVATING: ""})
-    return warnings
+    return told
 
 
 def _await_commands(host: Host, container: Container) -> None:
@@ -334,7 +335,7 @@ def _forget(host: Host, plan: Plan, step: Step) -> None:
     remove_profile(plan.container.profile_dir)
 
 
-_APPLY: Mapping[Action, Callable[[Host, Plan, Step], list[str] | None]] = {
+_APPLY: Mapping[Action, Callable[[Host, Plan, Step], Told | list[str] | None]] = {
     "build": _build,
     "copy": _build,
     "volume": _volume,

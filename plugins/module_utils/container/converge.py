@@ -310,6 +310,7 @@ class _Work:
         """Do the steps of a plan, one after another until one fails."""
         done: list[Step] = []
         warnings = list(plan.warnings)
+        units: dict[str, tuple[str, ...]] = {}
         error: FleetError | None = None
         # It is at its work until it is interrupted.
         available, has_slot, has_turn = True, False, False
@@ -321,7 +322,9 @@ class _Work:
                     self._check_others(plan)
                     has_slot, has_turn = self._take_slot(plan), True
                 available = available and step.action not in DISRUPTIVE
-                warnings += apply_step(self._host, plan, step)
+                told = apply_step(self._host, plan, step)
+                warnings += told.warnings
+                units |= told.units
                 done.append(step)
             if plan.error is None:
                 warnings += self._prove(plan)
@@ -341,7 +344,7 @@ class _Work:
             if has_slot:
                 self._slots.give_back(available=available)
         outcome = _outcome(plan, self._before[plan.container.name], tuple(done))
-        outcome = replace(outcome, warnings=tuple(warnings), error=error)
+        outcome = replace(outcome, warnings=tuple(warnings), units=units, error=error)
         self.outcomes[plan.container.name] = outcome
         return outcome
 

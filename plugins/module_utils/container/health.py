@@ -115,7 +115,7 @@ def _run_command(incus: Incus, name: str, health: Health, deadline: float) -> No
 def _execute(incus: Incus, name: str, health: Health, deadline: float) -> Execution:
     left = max(1, round(deadline - time.monotonic()))
     try:
-        return incus.execute(name, health.command, left, output_of_success=False)
+        return incus.execute(name, health.command, left, output_of_success=())
     except FleetError as error:
         # A program that is not there, or one that hangs, is of the container's making. That Incus is away is not.
         try:

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ..errors import FleetError, NotTriedError
 from .observed import Observed
@@ -22,6 +23,8 @@ class Outcome:
     observed: Observed
     closure_difference: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    #: What a switch has restarted, reloaded, started and stopped.
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     error: FleetError | None = None
 
     @property

@@ -34,6 +34,7 @@ def container_result(outcome: Outcome) -> dict[str, Any]:
         "changed": outcome.changed,
         "container": container,
         "steps": steps_result(told_steps(outcome)),
+        "units": {done: list(units) for done, units in outcome.units.items()},
         "packages": list(outcome.closure_difference),
         "restart_required": outcome.restart_required,
         "locked_inputs": [] if outcome.plan.system is None else list(outcome.plan.system.locked_inputs),

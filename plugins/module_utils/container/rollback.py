@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..errors import (
     DegradedError,
@@ -35,6 +36,8 @@ from .health import journal, verify
 from .notes import Notes
 from .steps import Plan, Step
 from .switching import switch
+
+_T = TypeVar("_T")
 
 #: How many systems that were found bad an instance keeps in mind.
 _FAILED_KEPT = 8
@@ -174,8 +177,8 @@ def running_system(host: Host, name: str) -> str | None:
     return host.incus.running_system(instance)
 
 
-def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], list[str]]) -> list[str]:
-    """Bring ``system`` up and note that it is healthy.
+def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], _T]) -> _T:
+    """Bring ``system`` up and note that it is healthy. Return what there is to tell.
 
     If it is not, go back and raise the FleetError that tells of both.
     """
@@ -185,7 +188,7 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], list[str]
     # A run that is killed now leaves word that it has not been seen to be healthy.
     host.notes.change(container, {ACTIVATING: system}, unless={HEALTHY: system})
     try:
-        warnings = bring_up()
+        told = bring_up()
     except (UnhealthyError, RefusedError) as error:
         raise _gone_back(host, plan, system, error) from error
     except NoWorseError as error:
@@ -193,7 +196,7 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], list[str]
             host.notes.change(container, {ACTIVATING: ""})
         raise
     _note_good(host, container, system)
-    return warnings
+    return told
 
 
 def _note_good(host: Host, container: Container, system: str) -> None:

@@ -58,6 +58,14 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a step has to tell: warnings, and the units that a switch has changed, by what became of them."""
+
+    warnings: tuple[str, ...] = ()
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """The steps for one container in their order, and what its user should know.
 

@@ -11,7 +11,7 @@ Whether the system became the current one says whether it was tried, and health 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -31,6 +31,8 @@ from ..text import incus_command, quoted
 from ..waiting import poll
 from .declaration import Container
 from .health import asks_systemd, failed_units, is_stalled, verify
+from .steps import Told
+from .units import changed_units
 
 _LOCK_POLL = 1.0
 #: A pre-switch check refused, or the command was not understood; the newer one ends so for any error of its own, too.
@@ -61,17 +63,22 @@ class Switched:
     """A switch that has made its system current; ``complaint`` is what it ended with, if that was not success."""
 
     complaint: str = ""
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     #: The units that had failed before it.
     before: tuple[str, ...] = field(default_factory=tuple)
 
 
-def switch_and_verify(incus: Incus, container: Container, system: str, action: str) -> list[str]:
-    """Switch to ``system``, and return warnings once it is up and does what ``health`` asks for.
+def switch_and_verify(incus: Incus, container: Container, system: str, action: str) -> Told:
+    """Switch to ``system``, and return what there is to tell once it is up and does what ``health`` asks for.
 
     Raises NotTriedError when it did not become the current one, UnhealthyError when it did and is not well, and
     NoWorseError when that is for what had failed before.
     """
     switched = switch(incus, container, system, action, container.wait.timeout)
+    return Told(warnings=tuple(_verified(incus, container, system, action, switched)), units=switched.units)
+
+
+def _verified(incus: Incus, container: Container, system: str, action: str, switched: Switched) -> list[str]:
     if not switched.complaint:
         return verify(incus, container, system)
     health = container.health
@@ -113,8 +120,9 @@ def switch(incus: Incus, container: Container, system: str, action: str, patienc
         return _judged_late(incus, container, system, action, error)
     except RefusedError as error:
         raise FleetError(error.problem, error.advice) from error
+    units = changed_units(done.stderr)
     if done.code == 0:
-        return Switched()
+        return Switched(units=units)
     problem = f"{name}: {action!r} to {system} failed with code {done.code}"
     failure = UnhealthyError(f"{problem}.", f"See '{_journal(container)}', and run again.")
     now = system if was != system else None
@@ -130,7 +138,7 @@ def switch(incus: Incus, container: Container, system: str, action: str, patienc
     if verdict == "ill":
         failure.add(f"It runs {now} now. {said}")
         raise failure
-    return Switched(complaint=f"{problem}.{_failed_before(before)} {said}", before=tuple(before))
+    return Switched(complaint=f"{problem}.{_failed_before(before)} {said}", before=tuple(before), units=units)
 
 
 def _journal(container: Container) -> str:
@@ -166,7 +174,7 @@ def _run(incus: Incus, container: Container, system: str, action: str, patience:
 
     def switch() -> Execution:
         left = max(1, round(deadline - time.monotonic()))
-        return incus.execute(container.name, command, left, output_of_success=False, is_enough=is_enough)
+        return incus.execute(container.name, command, left, output_of_success=("stderr",), is_enough=is_enough)
 
     return poll(switch, deadline, until=lambda done: done.code != _LOCKED, pause=_LOCK_POLL)
 

@@ -22,7 +22,7 @@ from ..errors import ConflictError, FleetError, RefusedError
 from ..names import lxc_name
 from ..paths import store_object
 from .config_keys import ConfigKeys, config_keys_from
-from .connection import OUTPUT_LIMIT, first_bytes
+from .connection import OUTPUT_LIMIT, STREAMS, first_bytes
 from .ending import is_refused_as_running, until_settled
 from .everywhere import Everywhere, link_by_api
 from .models import (
@@ -348,12 +348,12 @@ class Incus(Everywhere):
         command: Sequence[str],
         timeout: int,
         *,
-        output_of_success: bool = True,
+        output_of_success: Collection[str] = ("stdout", "stderr"),
         is_enough: Callable[[], bool] | None = None,
     ) -> Execution:
         """Run ``command`` as root in a running container, no shell between.
 
-        Without ``output_of_success`` the texts are left empty when it succeeds, which saves a request for each.
+        When it succeeds, what is not in ``output_of_success`` is left empty, which saves a request for each.
 
         Raises LateError when it has not ended after ``timeout`` seconds, or when ``is_enough``, which is asked about
         once a second, says that it was waited for long enough. It goes on then, because Incus has no way to end it.
@@ -368,10 +368,9 @@ class Incus(Everywhere):
         with self._explained(f"run {command[0]} in {name}"):
             done = self._wait(self._client.api.instances[name].exec.post(json=body), timeout, is_enough)
             result = done.get("metadata") or {}
-            outputs, code = result.get("output") or {}, int(result.get("return", -1))
-            read = output_of_success or code != 0
-            texts = [self._take_output(name, outputs.get(stream), read=read) for stream in ("1", "2")]
-            return Execution(code=code, stdout=texts[0], stderr=texts[1])
+            code = int(result.get("return", -1))
+            texts = self._take_outputs(name, result.get("output") or {}, STREAMS if code else output_of_success)
+            return Execution(code=code, **texts)
 
     # Changing volumes
 

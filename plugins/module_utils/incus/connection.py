@@ -54,6 +54,8 @@ _TRANSITIONS = frozenset(
     )
 )
 _COMMAND = "Executing command"
+#: The numbers of a command's outputs.
+STREAMS = {"stdout": "1", "stderr": "2"}
 # Incus: internal/server/instance/operationlock/operationlock.go
 _BUSY = "Instance is busy running"
 OUTPUT_LIMIT = 64 * 1024
@@ -200,6 +202,12 @@ class Connection:
             # Incus forgets them seconds after their end.
             return False
         return operation["status_code"] in (_PENDING, _RUNNING)
+
+    def _take_outputs(self, name: str, urls: Mapping[str, str], wanted: Collection[str]) -> dict[str, str]:
+        return {
+            stream: self._take_output(name, urls.get(number), read=stream in wanted)
+            for stream, number in STREAMS.items()
+        }
 
     def _take_output(self, name: str, url: str | None, *, read: bool) -> str:
         """Remove a recorded output from the host's disk, and return it if it is to be ``read``."""

@@ -48,8 +48,8 @@ class Case:
     False: only nix or Incus can tell. With ``run_error_contains`` the run must do what is expected and end with this
     text, which check mode cannot know; a second run is not made. ``names`` are texts that the steps' summaries must
     have, ``restarts`` is whether a restart is required, with a warning unless it is for a ``recorded`` system, and
-    ``warning_contains`` is a text of a warning. ``setup`` and ``verify`` are shell commands; ``stdout`` is what the
-    latter must print.
+    ``warning_contains`` is a text of a warning. ``units`` are those that a switch must have changed. ``setup`` and
+    ``verify`` are shell commands; ``stdout`` is what the latter must print.
     """
 
     scenario: str = ""
@@ -63,6 +63,7 @@ class Case:
     run_error_contains: str | None = None
     names: Sequence[str] = ()
     warning_contains: str = ""
+    units: dict[str, list[str]] | None = None
     restarts: bool | None = None
     recorded: bool = False
     verify: str = ""
@@ -156,7 +157,7 @@ def _applied(module: str, case: Case, parameters: dict[str, Any], results: dict[
     if applied["changed"]:
         again = results["again"] = _run(module, parameters)
         right = _repeated(case, parameters)
-        if again.get("failed") or _actions(again) != right or again["changed"] != bool(right):
+        if again.get("failed") or _actions(again) != right or again["changed"] != bool(right) or again.get("units"):
             yield "the second run was not right"
     yield from _wrong_words(case, applied)
 
@@ -215,6 +216,8 @@ def _wrong_words(case: Case, applied: dict[str, Any]) -> Iterator[str]:
         yield f"it warned: {warnings}"
     if case.restarts is not None and applied["restart_required"] != case.restarts:
         yield f"restart_required is {applied['restart_required']}"
+    if case.units is not None and applied["units"] != case.units:
+        yield f"units are {applied['units']}"
 
 
 def _steps(result: dict[str, Any]) -> list[dict[str, Any]]:

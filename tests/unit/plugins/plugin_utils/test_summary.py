@@ -68,6 +68,14 @@ def test_a_container_that_failed() -> None:
     assert lines(failed) == ["web failed after: generation 4 → 5, went back to generation 4"]
 
 
+def test_units_that_a_switch_changed() -> None:
+    units = {"restarted": ["nginx.service"], "stopped": [f"u{number}.service" for number in range(7)]}
+    assert lines(container(recorded(4, 5), SWITCH, units=units)) == [
+        "web: generation 4 → 5, restarted nginx.service, "
+        "stopped u0.service, u1.service, u2.service, u3.service, u4.service and 2 more units"
+    ]
+
+
 def test_hosts() -> None:
     prepared = {"inx_host_run": {"steps": [{"summary": "create the storage pool default"}]}}
     web = {"__inx_run": {"containers": [container(recorded(1, 2))]}}

@@ -76,7 +76,7 @@ def test_a_system_is_not_left_for_what_had_failed_before_it(
         raise DegradedError("units failed.", "See the journal.", after)
 
     runs = iter([was, NEW])
-    done = Execution(code=4, stdout="", stderr="the following units failed")
+    done = Execution(code=4, stdout="", stderr="warning: the following units failed: legacy.service")
     monkeypatch.setattr(switching, "can_switch", lambda _system: True)
     monkeypatch.setattr(switching, "asks_systemd", lambda _system: True)
     monkeypatch.setattr(switching, "failed_units", lambda *_arguments: before)
@@ -87,6 +87,19 @@ def test_a_system_is_not_left_for_what_had_failed_before_it(
         switching.switch_and_verify(None, Container(name="web", health=Health()), NEW, "switch")  # type: ignore[arg-type]
     assert raised.value.__class__ is error
     assert getattr(raised.value, "failed_before", set()) <= set(before)
+
+
+@pytest.mark.parametrize("code", [0, 4])
+def test_a_switch_tells_which_units_it_changed(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    done = Execution(code=code, stdout="", stderr="restarting the following units: hello.service\n")
+    runs = iter([OLD, NEW])
+    monkeypatch.setattr(switching, "can_switch", lambda _system: True)
+    monkeypatch.setattr(switching, "failed_units", lambda *_arguments: [])
+    monkeypatch.setattr(switching, "verify", lambda *_arguments: [])
+    monkeypatch.setattr(switching, "_current", lambda *_arguments: next(runs))
+    monkeypatch.setattr(switching, "_run", lambda *_arguments: done)
+    told = switching.switch_and_verify(None, Container(name="web"), NEW, "switch")  # type: ignore[arg-type]
+    assert (told.units, len(told.warnings)) == ({"restarted": ("hello.service",)}, 1 if code else 0)
 
 
 class BootingIncus:
