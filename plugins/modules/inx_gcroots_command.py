@@ -13,7 +13,7 @@ description:
   - Installs the Python files of the command C(inx-gcroots), which protects what containers build from the garbage
     collection of their host. They are files of this collection.
   - Installs the files that start the command in the same task.
-  - The role P(inx.fleet.host#role) uses this module. You rarely need it elsewhere.
+  - M(inx.fleet.inx_host) does the same on a host that it sets up, so that you rarely need this module.
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
@@ -22,6 +22,7 @@ notes:
   - Needs no Incus, no Nix and no pylxd.
 seealso:
   - module: inx.fleet.inx_gcroot
+  - module: inx.fleet.inx_host
 options:
   path:
     description:
@@ -90,8 +91,8 @@ from typing import Any
 
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import FleetModule
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots.files import File
 from ansible_collections.inx.fleet.plugins.module_utils.gcroots.package import (
-    File,
     differences,
     plan_command,
     write_command,

@@ -13,26 +13,15 @@ import ast
 import os
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from ..errors import FleetError
 from . import command
+from .files import UNFINISHED, File, explained, installed, is_mine, replace_file
 
 _SUFFIX = ".py"
-_UNFINISHED = ".new"
-_MODE = 0o644
 _DIRECTORY_MODE = 0o755
-
-
-@dataclass(frozen=True, kw_only=True)
-class File:
-    """What a file holds, and its permissions; it belongs to the user and the group that install it."""
-
-    content: bytes
-    mode: int = _MODE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +49,7 @@ def plan_command(directory: str, beside: Mapping[str, File]) -> Change:
     package = {os.path.join(directory, name): File(content=source) for name, source in command_sources().items()}
     wanted = {**package, **beside}
     removed = tuple(path for path in _python_files(directory) if path not in wanted)
-    found = {path: _look(path) for path in wanted}
+    found = {path: installed(path) for path in wanted}
     return Change(
         written={path: file for path, file in wanted.items() if found[path] != file},
         before={path: file.content for path, file in found.items() if file is not None},
@@ -71,12 +60,12 @@ def plan_command(directory: str, beside: Mapping[str, File]) -> Change:
 
 def write_command(change: Change) -> None:
     """Write and remove files, each in one step: the command may start at any moment. Raises FleetError."""
-    with _explained("written"):
+    with explained("written"):
         missing = {parent for path in change.written if not os.path.exists(parent := os.path.dirname(path))}
         for directory in sorted(missing | set(change.opened)):
             _close(directory)
         for path, file in change.written.items():
-            _replace(path, file)
+            replace_file(path, file)
         for path in change.removed:
             Path(path).unlink(missing_ok=True)
 
@@ -135,30 +124,14 @@ def _imported(path: str, source: bytes) -> Iterator[str]:
             yield from ("/".join([*parts, alias.name]) + _SUFFIX for alias in node.names)
 
 
-def _look(path: str) -> File | None:
-    """Return a file, None when it is missing, not a regular file, or owned by another user."""
-    with _explained("read"):
-        try:
-            found = os.lstat(path)
-        except FileNotFoundError:
-            return None
-        if not stat.S_ISREG(found.st_mode) or not _is_mine(found):
-            return None
-        return File(content=Path(path).read_bytes(), mode=found.st_mode & 0o7777)
-
-
-def _is_mine(found: os.stat_result) -> bool:
-    return (found.st_uid, found.st_gid) == (os.geteuid(), os.getegid())
-
-
 def _is_closed(directory: str) -> bool:
     """Return whether a directory exists and only its owner can write to it."""
-    with _explained("read"):
+    with explained("read"):
         try:
             found = os.lstat(directory)
         except FileNotFoundError:
             return False
-        return _is_mine(found) and stat.S_IMODE(found.st_mode) == _DIRECTORY_MODE
+        return is_mine(found) and stat.S_IMODE(found.st_mode) == _DIRECTORY_MODE
 
 
 def _close(directory: str) -> None:
@@ -175,27 +148,7 @@ def _python_files(directory: str) -> list[str]:
         if not isinstance(error, FileNotFoundError):
             raise error
 
-    with _explained("read"):
+    with explained("read"):
         walked = os.walk(directory, onerror=failed)
         found = [os.path.join(top, name) for top, _directories, names in walked for name in names]
-    return sorted(path for path in found if path.endswith((_SUFFIX, _UNFINISHED)))
-
-
-def _replace(path: str, file: File) -> None:
-    unfinished = Path(path + _UNFINISHED)
-    unfinished.unlink(missing_ok=True)
-    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode), "wb") as handle:
-        # A directory may give its group to what is made in it: Debian's /usr/local/sbin does.
-        os.fchown(handle.fileno(), os.geteuid(), os.getegid())
-        os.fchmod(handle.fileno(), file.mode)
-        handle.write(file.content)
-    unfinished.replace(path)
-
-
-@contextmanager
-def _explained(done: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        advice = "Run this as root." if isinstance(error, PermissionError) else "See what is in its place."
-        raise FleetError(f"{error.filename} cannot be {done}: {error.strerror}.", advice) from error
+    return sorted(path for path in found if path.endswith((_SUFFIX, UNFINISHED)))

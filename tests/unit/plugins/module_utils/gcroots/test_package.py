@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots.files import File
 from ansible_collections.inx.fleet.plugins.module_utils.gcroots.package import (
     Change,
-    File,
     differences,
     plan_command,
     write_command,
