@@ -108,7 +108,7 @@ def _credentials(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for name, entry in value.items():
             yield from _credentials(entry)
-            if name == "nix_options" and isinstance(entry, Mapping):
+            if name in ("nix_options", "nix_settings") and isinstance(entry, Mapping):
                 for setting, given in entry.items():
                     yield from _credentials_of_setting(str(setting).removeprefix("extra-"), given)
     elif isinstance(value, (list, tuple)):
@@ -124,6 +124,12 @@ def _credentials_of_urls(text: str) -> Iterator[str]:
             yield match["user"]
     for match in _URL_QUERY.finditer(text):
         yield match["value"]
+
+
+def is_secret_setting(name: str) -> bool:
+    """Return whether the value of a setting of Nix is not to be shown."""
+    base = name.removeprefix("extra-")
+    return base in _ASSIGNMENTS or _SECRET_NAME.search(base) is not None
 
 
 def _credentials_of_setting(name: str, value: Any) -> Iterator[str]:

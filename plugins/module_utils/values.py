@@ -77,6 +77,13 @@ def combined(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     return result
 
 
+def present(value: Any) -> Any:
+    """Return a side of a diff without what is not there: a key that comes or goes is a line that comes or goes."""
+    if isinstance(value, Mapping):
+        return {key: present(entry) for key, entry in value.items() if entry is not None}
+    return value
+
+
 def base_60(number: int, parts: int) -> str:
     """Return the text of so many parts that YAML 1.1 reads as this number: 8080:22 without quotes is 484822."""
     digits: list[str] = []

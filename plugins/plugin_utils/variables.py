@@ -44,7 +44,7 @@ OF_PLUGINS = frozenset(
         "ephemeral",
         "generation",
         "host",
-        "host_pending",
+        "host_run",
         "location",
         "name",
         "profiles",

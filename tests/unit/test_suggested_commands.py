@@ -68,14 +68,3 @@ def test_the_project_is_named_unless_it_is_the_default() -> None:
 def test_a_shell_takes_it_as_it_was_meant(project: str, words: list[str]) -> None:
     chosen = [] if project == "default" else ["--project", project]
     assert shlex.split(incus_command(project, *words)) == ["incus", *chosen, *words]
-
-
-def test_roles_name_whole_commands() -> None:
-    """A role has no project of its own: what it says is about the default one."""
-    found = [
-        (path.name, command)
-        for path in (TOP / "roles").rglob("*.yml")
-        if "meta" not in path.parts
-        for command in re.findall(r"'(incus [^']*)'", path.read_text(encoding="utf-8"))
-    ]
-    assert [name for name, _command in found] == ["compare.yml"]

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import FleetError
 from ..redaction import hidden, secret_keys, stored_secrets
+from ..values import present
 from .fallback import previous_generation
 from .outcome import Outcome
 from .steps import Step
@@ -119,8 +120,8 @@ def differences(outcome: Outcome) -> dict[str, Any]:
         _merge(before, step.before, keep=True)
         _merge(after, step.after, keep=False)
     diff: dict[str, Any] = {
-        "before": _present(before),
-        "after": _present(after),
+        "before": present(before),
+        "after": present(after),
         "before_header": outcome.name,
         "after_header": outcome.name,
     }
@@ -134,10 +135,3 @@ def _merge(target: dict[str, Any], part: Mapping[str, Any], *, keep: bool) -> No
     for key, value in part.items():
         if not (keep and key in target):
             target[key] = value
-
-
-def _present(value: Any) -> Any:
-    """Without what is not there, so that a key that comes or goes is a line that comes or goes."""
-    if isinstance(value, Mapping):
-        return {key: _present(entry) for key, entry in value.items() if entry is not None}
-    return value

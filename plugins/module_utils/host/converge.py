@@ -1,0 +1,83 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bring a host to what is declared: look, plan, and apply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..errors import FleetError
+from .apply import apply_step
+from .declaration import HostDeclaration
+from .nixos import lacking_lines
+from .observation import observe_debian, observe_nixos, read_release
+from .observed import Release
+from .plan import plan_host
+from .steps import NO_PACKAGES, PackageList, Plan, Step
+
+_UNSEEN = "Incus does not run. What it holds can only be compared once it does."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a run did. ``steps`` are done, in check mode they would be, and ``left`` are not.
+
+    ``packages`` are to be installed before the rest can be done. ``lacking`` are the lines that the configuration of a
+    NixOS host lacks.
+    """
+
+    steps: tuple[Step, ...] = ()
+    left: tuple[Step, ...] = ()
+    packages: PackageList = NO_PACKAGES
+    pending: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    lacking: str = ""
+    error: FleetError | None = None
+
+
+def converge(declared: HostDeclaration, *, check: bool) -> Outcome:
+    """Set up a Debian host, or compare a NixOS host. Raise FleetError if nothing was changed yet."""
+    release = read_release()
+    if release.id == "nixos":
+        return Outcome(lacking=lacking_lines(declared, observe_nixos(declared, release)))
+    return _converge_debian(declared, release, check=check)
+
+
+def _converge_debian(declared: HostDeclaration, release: Release, *, check: bool) -> Outcome:
+    plan = plan_host(declared, observe_debian(declared, release))
+    if check:
+        return _predicted(plan)
+    outcome = _applied(declared, plan)
+    if outcome.error is not None or outcome.packages or not plan.continues:
+        return outcome
+    try:
+        plan = plan_host(declared, observe_debian(declared, release))
+        if plan.continues:
+            raise FleetError("Incus was started, and does not listen.", "See 'journalctl -u incus.socket' on the host.")
+    except FleetError as error:
+        return replace(outcome, error=error)
+    later = _applied(declared, plan)
+    return replace(later, steps=(*outcome.steps, *later.steps))
+
+
+def _predicted(plan: Plan) -> Outcome:
+    unseen = (_UNSEEN,) if plan.continues else ()
+    return Outcome(steps=plan.steps, packages=plan.packages, pending=plan.pending, warnings=(*plan.warnings, *unseen))
+
+
+def _applied(declared: HostDeclaration, plan: Plan) -> Outcome:
+    """Do the steps until one fails, or needs packages, which are not installed here."""
+    for place, step in enumerate(plan.steps):
+        if step.action == "packages":
+            return replace(_stopped(plan, place), packages=plan.packages)
+        try:
+            apply_step(declared, step)
+        except FleetError as error:
+            return replace(_stopped(plan, place), error=error)
+    return Outcome(steps=plan.steps, warnings=plan.warnings)
+
+
+def _stopped(plan: Plan, place: int) -> Outcome:
+    return Outcome(steps=plan.steps[:place], left=plan.steps[place:], pending=plan.pending, warnings=plan.warnings)

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Results of inx_host: steps, packages, and the difference as Ansible shows it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..gcroots.package import differences as command_differences
+from ..values import present
+from .converge import Outcome
+from .declaration import HostDeclaration
+from .managed import gcroots_files
+from .steps import Step
+
+
+def host_result(outcome: Outcome) -> dict[str, Any]:
+    """Return the return values of the module."""
+    packages = outcome.packages
+    return {
+        "changed": bool(outcome.steps),
+        "steps": _told(outcome.steps),
+        "left": _told(outcome.left),
+        "packages": {
+            "install": list(packages.install),
+            "backports": list(packages.backports),
+            "release": packages.release,
+        },
+        "pending": list(outcome.pending),
+        "lacking": outcome.lacking.splitlines(),
+    }
+
+
+def failure(outcome: Outcome) -> str:
+    """Return the error that stopped a run, with what is done and what is not."""
+    parts = [str(outcome.error)]
+    if outcome.steps:
+        parts.append(f"Done: {_summaries(outcome.steps)}.")
+    if outcome.left:
+        parts.append(f"Not done: {_summaries(outcome.left)}. The next run continues.")
+    return "\n".join(parts)
+
+
+def host_differences(declared: HostDeclaration, outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the steps as Ansible's diff: what they change, and the files of the command inx-gcroots."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for step in outcome.steps:
+        before = {**step.before, **before}
+        after |= step.after
+    shown = [{"before": present(before), "after": present(after)}] if before or after else []
+    for step in outcome.steps:
+        if step.command:
+            shown += command_differences(step.command, gcroots_files(declared))
+    return shown
+
+
+def _told(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    return [
+        {"action": step.action, "summary": step.summary, "before": dict(step.before), "after": dict(step.after)}
+        for step in steps
+    ]
+
+
+def _summaries(steps: Sequence[Step]) -> str:
+    return "; ".join(step.summary for step in steps)
