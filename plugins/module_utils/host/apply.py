@@ -62,15 +62,23 @@ def _install_python(declared: HostDeclaration, _step: Step) -> None:
 
 def _start(_declared: HostDeclaration, step: Step) -> None:
     if NIX_SOCKET in step.units:
-        units, _commands = look_at_units([NIX_SOCKET, NIX_SERVICE])
-        if units[NIX_SERVICE].is_active and not units[NIX_SOCKET].is_active:
-            # As Debian's package starts it. systemd refuses a socket whose service runs; the socket starts it again.
-            stop_units([NIX_SERVICE], step.summary)
+        _make_way_for_socket(step.summary)
     start_units(step.units, step.summary)
 
 
+def _make_way_for_socket(action: str) -> None:
+    """Stop a Nix daemon that runs without its socket, which systemd does not start then."""
+    units, _commands = look_at_units([NIX_SOCKET, NIX_SERVICE])
+    if units[NIX_SERVICE].is_active and not units[NIX_SOCKET].is_active:
+        stop_units([NIX_SERVICE], action)
+
+
 def _restart(_declared: HostDeclaration, step: Step) -> None:
-    restart_units(step.units, step.summary)
+    sockets = [name for name in step.units if name == NIX_SOCKET]
+    if sockets:
+        _make_way_for_socket(step.summary)
+        start_units(sockets, step.summary)
+    restart_units([name for name in step.units if name not in sockets], step.summary)
 
 
 def _create_store(_declared: HostDeclaration, step: Step) -> None:

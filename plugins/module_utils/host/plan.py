@@ -199,28 +199,29 @@ def _settings_step(declared: HostDeclaration, host: Observed) -> Iterator[Step]:
 def _daemon_steps(host: Observed, *, is_changed: bool) -> Iterator[Step]:
     """Yield the start of the daemon, or its restart if it runs on older settings.
 
-    That is compared in every run, since one that was killed may have written settings, and not more.
+    That is compared in every run, since one that was killed may have written settings, and not more. Debian's package
+    starts the service and the socket at once, and the socket fails if the service was faster: a restart mends both.
     """
     socket, service = host.unit(NIX_SOCKET), host.unit(NIX_SERVICE)
     # Another installer's daemon runs as that installer started it.
-    serves = socket.is_up or (host.nix == "other" and (socket.is_active or service.is_active))
-    if not serves:
-        units = NIX_SOCKET if socket.is_there or host.nix != "other" else NIX_SERVICE
-        yield Step(
-            action="start",
-            summary="start the Nix daemon, now and at boot",
-            before={units: _state(host, units)},
-            after={units: _UP},
-            units=(units,),
-        )
+    by_socket = host.nix != "other" or (socket.is_there and not service.is_active)
     newest = max((host.paths[path].changed for path in _conf_files(host)), default=0.0)
-    if service.is_active and (socket.is_active or host.nix == "other") and (is_changed or newest > service.started):
+    if service.is_active and (is_changed or newest > service.started):
         yield Step(
             action="restart",
             summary="restart the Nix daemon, whose settings are older than its files",
             before={NIX_SERVICE: "older settings"},
             after={NIX_SERVICE: "active"},
-            units=(NIX_SERVICE,),
+            units=(NIX_SOCKET, NIX_SERVICE) if by_socket else (NIX_SERVICE,),
+        )
+    elif not (socket.is_up or (host.nix == "other" and (socket.is_active or service.is_active))):
+        unit = NIX_SOCKET if by_socket else NIX_SERVICE
+        yield Step(
+            action="start",
+            summary="start the Nix daemon, now and at boot",
+            before={unit: _state(host, unit)},
+            after={unit: _UP},
+            units=(unit,),
         )
 
 

@@ -137,8 +137,10 @@ def _start(host: Host, _declared: HostDeclaration, step: Step) -> None:
 
 
 def _restart(host: Host, _declared: HostDeclaration, step: Step) -> None:
-    assert all(host.observed.unit(name).is_active for name in step.units)
-    host.units(step.units, lambda unit: replace(unit, started=host.clock))
+    assert host.observed.unit(step.units[-1]).is_active
+    # The socket, if it is named, is started and enabled with it.
+    host.units(step.units[:-1], lambda unit: replace(unit, is_active=True, is_enabled=True))
+    host.units(step.units[-1:], lambda unit: replace(unit, started=host.clock))
 
 
 def _store(host: Host, _declared: HostDeclaration, _step: Step) -> None:

@@ -210,7 +210,7 @@ def test_an_incus_that_is_set_up_is_adopted_as_it_is(state: IncusState) -> None:
 def test_a_bare_host() -> None:
     plan = plan_host(DEFAULTS, BARE)
     assert actions(plan) == [
-        *("packages", "python", "settings", "start", "store", "directory", "access"),
+        *("packages", "python", "settings", "restart", "store", "directory", "access"),
         *("pool", "network", "profile", "profile", "gcroots", "watch"),
     ]
     assert plan.packages.install == (
@@ -264,6 +264,16 @@ def test_a_nix_of_another_installer_is_used_as_it_is() -> None:
     assert [(step.action, step.units) for step in changed.steps] == [("settings", ()), ("restart", (NIX_SERVICE,))]
 
 
+@pytest.mark.parametrize("was_faster", [NIX_SERVICE, NIX_SOCKET])
+def test_a_new_daemon_is_restarted_whatever_its_package_started_first(was_faster: str) -> None:
+    """Debian's package starts the service and the socket at once, and the socket fails if the service was faster."""
+    predicted = plan_host(DEFAULTS, BARE)
+    installed = with_packages(BARE, predicted.packages)
+    socket = Unit(is_there=True, is_enabled=True, is_active=was_faster == NIX_SOCKET)
+    plan = plan_host(DEFAULTS, replace(installed, units={**installed.units, NIX_SOCKET: socket}))
+    assert plan.steps == predicted.steps[1:]
+
+
 def test_settings_go_where_determinate_nix_keeps_those_of_the_user() -> None:
     conf = File(content=b"# Do not modify!\n!include nix.custom.conf\n")
     host = replace(provisioned(), files={NIX_CONF: conf}, nix="other")
@@ -286,7 +296,8 @@ def test_an_incus_that_does_not_run_is_looked_at_after_its_start() -> None:
 def test_the_users_lines_of_nix_conf_stay() -> None:
     mine = File(content=b"# mine\nmax-jobs = 3", mode=0o600)
     host = replace(provisioned(), files={**provisioned().files, NIX_CONF: mine})
-    (settings,) = plan_host(DEFAULTS, host).steps
+    settings, restart = plan_host(DEFAULTS, host).steps
+    assert (settings.action, restart.action) == ("settings", "restart")
     assert settings.files == {NIX_CONF: File(content=b"# mine\nmax-jobs = 3\n!include inx-fleet.conf\n", mode=0o600)}
 
 
