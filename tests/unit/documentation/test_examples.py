@@ -41,3 +41,10 @@ def test_modules_that_reach_incus_are_in_the_action_group_and_take_its_defaults(
     group = runtime["action_groups"]["inx"]
     assert sorted(group) == [module for module in MODULES if "url" in argument_spec(module)]
     assert all(argument_spec(module).keys() >= INCUS_OPTIONS.keys() for module in group)
+
+
+def test_all_modules_are_run_by_the_same_action_plugin() -> None:
+    runtime = yaml.safe_load((COLLECTION / "meta" / "runtime.yml").read_text(encoding="utf-8"))
+    routing = runtime["plugin_routing"]["modules"]
+    assert sorted([*routing, "inx_container"]) == sorted(MODULES)
+    assert all(route == {"action_plugin": "inx.fleet.inx_container"} for route in routing.values())
