@@ -61,21 +61,21 @@ def summary(
 
 
 def _of_host(host: str, variables: Mapping[str, Any], *, is_lost: bool, check: bool, name_hosts: bool) -> Iterator[str]:
-    containers = _result(variables, CONTAINERS).get("containers", ())
-    done = [str(step["summary"]) for step in _result(variables, HOST).get("steps", ())]
+    containers = result_of(variables, CONTAINERS).get("containers", ())
+    done = [str(step["summary"]) for step in result_of(variables, HOST).get("steps", ())]
     done += _collected(variables)
     # A container that failed has a line of its own, which says more.
     is_failed = is_lost and not any(one["failed"] for one in containers)
     if done or is_failed:
         yield _line(host, done, is_failed=is_failed, check=check)
     for one in containers:
-        done = list(_of_container(one))
+        done = list(changes_of(one))
         if done or one["failed"]:
             name = f"{one['name']} on {host}" if name_hosts else one["name"]
             yield _line(name, done, is_failed=one["failed"], check=check)
 
 
-def _result(variables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def result_of(variables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """Return a module's result; nothing of a task that was skipped, or not come to."""
     found = variables.get(name)
     return found if isinstance(found, Mapping) else {}
@@ -95,7 +95,8 @@ def _past(text: str) -> str:
     return f"{_PAST.get(first, first)}{space}{rest}"
 
 
-def _of_container(result: Mapping[str, Any]) -> Iterator[str]:
+def changes_of(result: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the steps for a container do, as they are planned."""
     steps = result["steps"]
     for step in [step for step in steps if step["action"] not in _IMPLIED] or steps:
         before, after = (step[side].get("generation") for side in ("before", "after"))
@@ -112,10 +113,10 @@ def _of_container(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _collected(variables: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a collection of garbage did on a host."""
-    for pruned in _result(variables, GENERATIONS).get("pruned", ()):
+    for pruned in result_of(variables, GENERATIONS).get("pruned", ()):
         numbers = ", ".join(map(str, pruned["generations"]))
         yield f"remove generations {numbers} of {pruned['project']}/{pruned['container']}"
-    collected = _result(variables, GARBAGE)
+    collected = result_of(variables, GARBAGE)
     if collected.get("changed"):
         said = [*collected.get("stdout_lines", ()), *collected.get("stderr_lines", ())]
         yield from (line for line in said if "store paths deleted" in line)

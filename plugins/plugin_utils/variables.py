@@ -22,6 +22,8 @@ OF_PLAYBOOKS = frozenset(
         "collect_incomplete",
         "confirmed",
         "delete_volumes",
+        "drift_json",
+        "drift_junit",
         "forget_hosts",
         "generation",
         "keep_generations",

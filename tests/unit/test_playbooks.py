@@ -59,7 +59,8 @@ def test_each_half_of_site_is_a_tag_and_a_playbook_that_does_the_same() -> None:
     assert select["tasks"] == chosen["tasks"]
 
 
-@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
+# The playbook drift ends with a report of its own.
+@pytest.mark.parametrize("playbook", [path for path in PLAYBOOKS if path.stem != "drift"], ids=lambda path: path.stem)
 def test_a_playbook_ends_with_its_summary_also_after_a_failure(playbook: Path) -> None:
     (block,) = yaml.safe_load(playbook.read_text(encoding="utf-8"))[-1]["tasks"]
     assert [task["ansible.builtin.import_tasks"] for task in block["always"]] == ["tasks/summarize.yml"]

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A report of what differs from what is declared, from results in check mode. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from ansible_collections.inx.fleet.plugins.module_utils.text import shown
+from ansible_collections.inx.fleet.plugins.plugin_utils.summary import CONTAINERS, HOST, changes_of, result_of
+
+#: Variables in which the playbook drift keeps whether a host was reached, and its error.
+REACHED, ERROR = "__inx_reached", "__inx_error"
+_SHOWN = ("status", "system", "running_system", "generation")
+
+
+def report(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the report on hosts, by their variables."""
+    hosts = [_host(name, variables) for name, variables in results.items()]
+    problems = [problem for host in hosts for problem in _problems(host)]
+    return {"clean": not problems, "problems": problems, "hosts": hosts}
+
+
+def _host(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    steps = [_change(str(step["summary"]), [step]) for step in result_of(variables, HOST).get("steps", ())]
+    containers = [_container(one) for one in result_of(variables, CONTAINERS).get("containers", ())]
+    # A container that failed has an error of its own.
+    is_said = any(one["error"] for one in containers)
+    error = None if is_said else variables.get(ERROR)
+    is_unreachable = bool(result_of(variables, REACHED).get("unreachable"))
+    found = {"name": name, "changes": steps, "error": None if error is None else str(error), "containers": containers}
+    return {**found, "state": "unreachable" if is_unreachable else _state(found)}
+
+
+def _container(result: Mapping[str, Any]) -> dict[str, Any]:
+    summaries = ", ".join(changes_of(result))
+    found = {
+        "name": str(result["name"]),
+        "changes": [_change(summaries, result["steps"])] if result["steps"] else [],
+        "error": str(result["error"]) if result["failed"] else None,
+        "restart_required": bool(result.get("restart_required")),
+        **{key: result.get(key) for key in _SHOWN},
+    }
+    return {**found, "state": _state(found)}
+
+
+def _change(summary: str, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "steps": [{key: step.get(key) for key in ("action", "before", "after")} for step in steps],
+    }
+
+
+def _state(found: Mapping[str, Any]) -> str:
+    if found["error"] is not None:
+        return "failed"
+    return "drifted" if found["changes"] or found.get("restart_required") else "clean"
+
+
+def _problems(host: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each thing that is not as declared."""
+    if host["state"] == "unreachable":
+        yield shown(f"{host['name']} was not reached")
+        return
+    for name, found in _cases(host):
+        yield from (shown(f"{name} {line}") for line in _lines(found))
+
+
+def _cases(host: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield a host and its containers, each with its name for users."""
+    yield str(host["name"]), host
+    yield from ((f"{one['name']} on {host['name']}", one) for one in host["containers"])
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    if found["error"] is not None:
+        yield f"failed: {' '.join(found['error'].split())}"
+    if found["changes"]:
+        yield f"would change: {', '.join(change['summary'] for change in found['changes'])}"
+    if found.get("restart_required"):
+        yield "waits for a restart"
+
+
+def junit(found: Mapping[str, Any]) -> str:
+    """Return a report as JUnit XML, with a suite for each host, and a case for it and each of its containers."""
+    suites = ElementTree.Element("testsuites")
+    for host in found["hosts"]:
+        suite = ElementTree.SubElement(suites, "testsuite", name=shown(host["name"]))
+        kinds = [_add_case(suite, host, name, one) for name, one in _cases(host)]
+        suite.set("tests", str(len(kinds)))
+        for kind in ("failure", "error"):
+            suite.set(f"{kind}s", str(kinds.count(kind)))
+    ElementTree.indent(suites)
+    return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _add_case(suite: ElementTree.Element, host: Mapping[str, Any], name: str, found: Mapping[str, Any]) -> str | None:
+    """Add a case to a suite, and return what kind of problem it has."""
+    case = ElementTree.SubElement(suite, "testcase", classname=shown(host["name"]), name=shown(name))
+    lines = ["was not reached"] if found["state"] == "unreachable" else list(_lines(found))
+    if not lines:
+        return None
+    kind = "failure" if found["state"] == "drifted" else "error"
+    problem = ElementTree.SubElement(case, kind, message=shown("; ".join(lines)))
+    problem.text = shown(json.dumps(found["changes"], sort_keys=True))
+    return kind
