@@ -125,9 +125,9 @@ def _install_command(_declared: HostDeclaration, step: Step) -> None:
 def _watch(_declared: HostDeclaration, step: Step) -> None:
     path, *services = step.units
     reload_systemd()
-    start_units([path], step.summary)
-    # It runs an older command otherwise.
+    # They run an older command otherwise. The path is last: while it is down, the next run finishes a killed one.
     restart_units(services, step.summary)
+    start_units([path], step.summary)
 
 
 def _unwatch(_declared: HostDeclaration, step: Step) -> None:

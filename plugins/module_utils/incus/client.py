@@ -70,14 +70,14 @@ class Incus(Everywhere):
     def profiles(self) -> dict[str, Profile]:
         """Return all profiles of the project by name."""
         with self._explained("list the profiles"):
-            found = self._get(self._client.api.profiles, recursion=1)
+            found = self._list(self._client.api.profiles, recursion=1)
         return {entry["name"]: profile_from(entry) for entry in found}
 
     def pools(self) -> frozenset[str] | None:
         """Return the names of the storage pools, None when this user may not list them."""
         with self._explained("list the storage pools"):
             try:
-                found = self._get(self._client.api["storage-pools"])
+                found = self._list(self._client.api["storage-pools"])
             except LXDAPIException as error:
                 # Incus 6.0 answers so to a certificate for some projects only, with the code 500.
                 if "restricted" in str(error):
@@ -101,7 +101,7 @@ class Incus(Everywhere):
         if member is None:
             return None
         with self._explained("list the members of the cluster"):
-            found = self._get(self._client.api.cluster.members, recursion=1)
+            found = self._list(self._client.api.cluster.members, recursion=1)
         status = {entry["server_name"]: entry["status"] for entry in found}
         # A member that answers here is online, though the others may not have noticed yet.
         online = {
@@ -115,7 +115,7 @@ class Incus(Everywhere):
         Snapshots are left out, which Incus lists as NAME/SNAPSHOT.
         """
         with self._explained("list the storage volumes"):
-            found = {pool: self._get(self._volumes(pool), recursion=1) for pool in pools}
+            found = {pool: self._list(self._volumes(pool), recursion=1) for pool in pools}
         volumes: dict[tuple[str, str], list[Volume]] = {}
         for pool, entries in found.items():
             for entry in entries:
@@ -127,7 +127,7 @@ class Incus(Everywhere):
     def pool_sources(self) -> dict[str, str]:
         """Return the source of each storage pool, a path or a device, "" when it has none."""
         with self._explained("look at the storage pools"):
-            found = self._get(self._client.api["storage-pools"], recursion=1)
+            found = self._list(self._client.api["storage-pools"], recursion=1)
         return {entry["name"]: (entry.get("config") or {}).get("source", "") for entry in found}
 
     def network(self, name: str) -> Network | None:
@@ -176,7 +176,7 @@ class Incus(Everywhere):
     def locations(self) -> dict[str, str | None]:
         """At which member each instance is."""
         with self._explained("list the instances"):
-            found = self._get(self._client.api.instances, recursion=1)
+            found = self._list(self._client.api.instances, recursion=1)
         return {entry["name"]: location_of(entry) for entry in found}
 
     def instances(self, awaited: Collection[str] | None) -> dict[str, Instance]:
@@ -187,7 +187,7 @@ class Incus(Everywhere):
         """
 
         def look() -> list[Instance]:
-            return self._with_inits(map(instance_from, self._get(self._client.api.instances, recursion=1)))
+            return self._with_inits(map(instance_from, self._list(self._client.api.instances, recursion=1)))
 
         with self._explained("list the instances"):
             found = {instance.name: instance for instance in self._settled(look, awaited)}
@@ -205,7 +205,7 @@ class Incus(Everywhere):
         params = {"recursion": 2} if project is not None else {"recursion": 2, "all-projects": "true"}
 
         def look() -> list[Instance]:
-            return [instance_from(entry) for entry in self._get(self._client.api.instances, **params)]
+            return [instance_from(entry) for entry in self._list(self._client.api.instances, **params)]
 
         with self._explained("list the instances"):
             found = self._settled(look, awaited)

@@ -242,6 +242,10 @@ class Connection:
     def _get(node: Any, **params: Any) -> Any:
         return node.get(params=params).json()["metadata"]
 
+    def _list(self, node: Any, **params: Any) -> list[Any]:
+        """Return a list of Incus, which answers null for some that are empty."""
+        return list(self._get(node, **params) or ())
+
     def _do(self, request: Callable[[], Any], timeout: int | None = None) -> None:
         """Make a request and wait for what it begins; once more while Incus is at something else with the instance.
 

@@ -79,7 +79,7 @@ class Everywhere(Connection):
         """Return a connection without a project, with which alone Incus takes a request for all, and what it lists."""
         with self._explained("list the instances of all projects"):
             client = self._connect(self._endpoint, None, min(_LINK_TIMEOUT, self._endpoint.request_timeout))
-            found = self._get(client.api.instances, **{"recursion": 1, "all-projects": "true"})
+            found = self._list(client.api.instances, **{"recursion": 1, "all-projects": "true"})
         return client, [instance_from(entry) for entry in found]
 
     def is_gone(self, lxc: str) -> bool:

@@ -156,7 +156,7 @@ def test_every_request_of_a_method_has_its_errors_explained(module: ModuleType) 
         if isinstance(found, ast.ClassDef)
         for method in found.body
         if isinstance(method, ast.FunctionDef)
-        and any(f"self.{request}(" in ast.unparse(method) for request in ("_get", "_do", "_wait", "_change"))
+        and any(f"self.{request}(" in ast.unparse(method) for request in ("_get", "_list", "_do", "_wait", "_change"))
         and "explained(" not in ast.unparse(method)
     ]
     assert not bare
