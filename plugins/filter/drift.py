@@ -10,7 +10,7 @@ short_description: Report what differs from what is declared
 version_added: 0.2.0
 description:
   - Returns a report of what the roles P(inx.fleet.host#role) and P(inx.fleet.containers#role) would change, after they
-    have run in check mode. The playbook P(inx.fleet.drift) writes it.
+    have run in check mode. The playbook C(inx.fleet.drift) writes it.
 author:
   - inx.fleet contributors (@inx-fleet)
 positional: hostvars
