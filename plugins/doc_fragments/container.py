@@ -376,10 +376,12 @@ options:
     description:
       - Conditions to wait for.
       - V(system) waits until C(systemctl is-system-running) reports V(running), or V(degraded), which causes a warning.
-      - V(addresses) waits until an interface has a global address.
+      - V(addresses) waits until a NIC of the instance has a global address, V(ipv4) and V(ipv6) until one has a global
+        address of that family. Interfaces that exist only inside the container are ignored.
+      - If the task fails because a condition is not met after a start, the next run waits again.
     type: list
     elements: str
-    choices: [system, addresses]
+    choices: [system, addresses, ipv4, ipv6]
     default: [system]
   wait_timeout:
     description:

@@ -26,9 +26,9 @@ notes:
     C(inx_system_nixos_system_web_25_11).'
   - "A container has the variables C(inx_name), C(inx_host) (the inventory host), C(inx_project), C(inx_location) (the
     cluster member), C(inx_status), C(inx_description), C(inx_ephemeral), C(inx_profiles), C(inx_set), C(inx_tags),
-    C(inx_addresses) (by interface), C(inx_address), C(inx_system) and C(inx_system_name) (the system that it boots
-    next, which only root can read), C(inx_generation), C(inx_restart_required) (null for users who may not read the
-    profiles), and C(inx_config) (keys that begin with C(user.), without those that are or were secret, see
+    C(inx_addresses) (of its NICs, by interface), C(inx_address), C(inx_system) and C(inx_system_name) (the system that
+    it boots next, which only root can read), C(inx_generation), C(inx_restart_required) (null for users who may not
+    read the profiles), and C(inx_config) (keys that begin with C(user.), without those that are or were secret, see
     O(inx.fleet.inx_container#module:secret_config))."
   - Values from Incus are never evaluated as templates.
   - In a cluster, each member reports the containers that it runs. Name all members in O(hosts).
@@ -75,6 +75,13 @@ options:
     type: str
     choices: [exec, address, none]
     default: exec
+  address_family:
+    description:
+      - Family of C(inx_address), if the container has an address of it, and of the addresses that come first in
+        C(inx_addresses).
+    type: str
+    choices: [ipv4, ipv6]
+    default: ipv4
   sudo:
     description:
       - Whether to become root on the hosts, to query Incus and to connect to containers, with the hosts' own
@@ -153,6 +160,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.info.inventory import (
     containers_of,
     groups_of,
     look,
+    preferring,
     unreadable_in,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.info.query import JMESPATH_IMPORT_ERROR, compiled
@@ -304,7 +312,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
     # Telling Ansible
 
     def _chosen(self, told: Mapping[str, list[Facts]]) -> list[Facts]:
-        containers = [facts for host in sorted(told) for facts in told[host]]
+        family = self.get_option("address_family")
+        containers = [preferring(family, facts) for host in sorted(told) for facts in told[host]]
         query = self.get_option("query")
         return containers if query is None else chosen_by(query, containers)
 

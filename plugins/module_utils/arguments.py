@@ -125,7 +125,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
     "wait_for": {
         "type": "list",
         "elements": "str",
-        "choices": ["system", "addresses"],
+        "choices": ["system", "addresses", "ipv4", "ipv6"],
         "default": ["system"],
     },
     "wait_timeout": {"type": "int", "default": 120},
@@ -145,6 +145,11 @@ CONTAINER_OPTIONS: dict[str, Any] = {
     "restart_if_required": {"type": "bool", "default": False},
 }
 
+
+#: Which addresses come first in results.
+ADDRESS_OPTIONS: dict[str, Any] = {
+    "address_family": {"type": "str", "choices": ["ipv4", "ipv6"], "default": "ipv4"},
+}
 
 #: Which of them exclude or require each other, in the terms of AnsibleModule.
 CONTAINER_RULES: dict[str, Any] = {

@@ -22,6 +22,8 @@ RESTART = "restart_since"
 RESTART_KEYS = "restart_keys"
 #: Of a volatile root: the time of the start that it was last emptied for.
 EMPTIED = "emptied"
+#: That what 'wait_for' asks for has not come since a start: the next run waits for it again.
+WAITING = "waiting"
 #: The same on an instance, by its config key: 0.1.0 kept all of it there.
 STORED_NOTES = {f"user.inx.{note}": note for note in (ACTIVATING, HEALTHY, FAILED, RESTART, RESTART_KEYS, EMPTIED)}
 #: In a cluster an instance has this one on it, so that it comes along when it moves.

@@ -41,6 +41,13 @@ attributes:
     details:
       - Shows the configuration, the devices and the system. If the old and the new system are both in the store,
         changes of packages are listed as in C(nix store diff-closures).
+options:
+  address_family:
+    description:
+      - Family of the addresses that come first in RV(container.addresses).
+    type: str
+    choices: [ipv4, ipv6]
+    default: ipv4
 notes:
   - Runs on the host itself as root, or as a member of C(incus-admin) who may write the profile directory.
   - The container's profile is C(/nix/var/nix/profiles/inx-container/NAME/system), with C(PROJECT_NAME) outside the
@@ -152,9 +159,15 @@ container:
       type: str
       sample: metal1
     addresses:
-      description: Global addresses by interface.
+      description:
+        - Global addresses of the instance's NICs by interface, those of O(address_family) first.
+        - Interfaces that exist only inside the container, such as C(docker0), are left out.
       type: dict
-      sample: {"eth0": ["10.166.11.20"]}
+      sample: {"eth0": ["10.166.11.20", "fd42:1c8e::20"]}
+    address:
+      description: The first of these addresses, of O(address_family) if there is one. V(null) without addresses.
+      type: str
+      sample: 10.166.11.20
     system:
       description: Store path of the system in the profile, which the next start boots.
       type: str
@@ -227,6 +240,7 @@ restart_required:
 from typing import Any
 
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+    ADDRESS_OPTIONS,
     CONTAINER_OPTIONS,
     CONTAINER_RULES,
     INCUS_OPTIONS,
@@ -249,7 +263,13 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
 
 def main() -> None:
-    options: dict[str, Any] = {**INCUS_OPTIONS, **NIX_OPTIONS, **LOCK_OPTIONS, **CONTAINER_OPTIONS}
+    options: dict[str, Any] = {
+        **INCUS_OPTIONS,
+        **NIX_OPTIONS,
+        **LOCK_OPTIONS,
+        **CONTAINER_OPTIONS,
+        **ADDRESS_OPTIONS,
+    }
     module = FleetModule(argument_spec=options, **CONTAINER_RULES, supports_check_mode=True)
     require_pylxd(module)
     try:
@@ -271,7 +291,7 @@ def _end_with(module: FleetModule, outcome: Outcome) -> None:
     module.hide(secrets_met([outcome]))
     for warning in outcome.warnings:
         module.warn(warning)
-    result = container_result(outcome)
+    result = container_result(outcome, module.params["address_family"])
     if module._diff:
         result["diff"] = differences(outcome)
     if outcome.error is not None:

@@ -35,6 +35,12 @@ seealso:
 requirements:
   - jmespath on the host, for O(query) (the role P(inx.fleet.host#role) installs it under C(/opt/inx-fleet))
 options:
+  address_family:
+    description:
+      - Family of the addresses that come first in RV(containers[].addresses).
+    type: str
+    choices: [ipv4, ipv6]
+    default: ipv4
   all_projects:
     description:
       - Whether to return the containers of all projects. If so, O(project) is ignored.
@@ -122,9 +128,15 @@ containers:
       elements: str
       sample: [canary]
     addresses:
-      description: Global addresses by interface.
+      description:
+        - Global addresses of the instance's NICs by interface, those of O(address_family) first.
+        - Interfaces that exist only inside the container, such as C(docker0), are left out.
       type: dict
-      sample: {"eth0": ["10.166.11.20"]}
+      sample: {"eth0": ["10.166.11.20", "fd42:1c8e::20"]}
+    address:
+      description: The first of these addresses, of O(address_family) if there is one. V(null) without addresses.
+      type: str
+      sample: 10.166.11.20
     disk:
       description: Bytes used on each disk, by device name, if the storage pool reports it.
       type: dict
@@ -238,6 +250,7 @@ result:
 from typing import Any
 
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+    ADDRESS_OPTIONS,
     INCUS_OPTIONS,
     FleetModule,
     connect,
@@ -263,7 +276,7 @@ def run(module: FleetModule) -> dict[str, Any]:
     for warning in warnings:
         module.warn(warning)
     differences = None if nix is None else compare(nix, seen)
-    containers = [container_info(one, differences) for one in seen]
+    containers = [container_info(one, differences, params["address_family"]) for one in seen]
     return {"containers": containers} if search is None else {"containers": containers, "result": search(containers)}
 
 
@@ -271,6 +284,7 @@ def main() -> None:
     module = FleetModule(
         argument_spec={
             **INCUS_OPTIONS,
+            **ADDRESS_OPTIONS,
             "all_projects": {"type": "bool", "default": False},
             "names": {"type": "list", "elements": "str"},
             "packages": {"type": "bool", "default": False},

@@ -16,6 +16,7 @@ from ..names import lxc_name
 from ..nix.bootable import can_switch, check_boots_here, machine_warnings
 from ..nix.profiles import Generations, read_generations
 from ..nix.sources import Declared, System
+from ..stored_keys import WAITING
 from ..text import incus_command
 from .apply import apply_step
 from .builds import Builds
@@ -101,7 +102,7 @@ def _converge(
     if locks is None:
         outcomes = [_outcome(plan, before[plan.container.name], steps=plan.steps) for plan in plans]
     else:
-        if locks.hold(_lxc_names(plan.container for plan in plans if plan.steps)):
+        if locks.hold(_lxc_names(plan.container for plan in plans if _has_to_do(plan))):
             return None
         outcomes = _apply(host, declared, _without_held(plans, locks), before)
     if not diff:
@@ -124,9 +125,13 @@ def _without_held(plans: Sequence[Plan], locks: Locks) -> list[Plan]:
     """Return the plans, without the steps for containers that another run holds."""
     names = _lxc_names(plan.container for plan in plans)
     return [
-        replace(plan, steps=(), error=locks.refused[name]) if plan.steps and name in locks.refused else plan
+        replace(plan, steps=(), error=locks.refused[name]) if name in locks.refused and _has_to_do(plan) else plan
         for name, plan in zip(names, plans, strict=True)
     ]
+
+
+def _has_to_do(plan: Plan) -> bool:
+    return bool(plan.steps) or plan.awaits
 
 
 def _outcome(plan: Plan, observed: Observed, steps: tuple[Step, ...] = ()) -> Outcome:
@@ -290,7 +295,8 @@ class _Work:
 
     def has_work(self, plan: Plan) -> bool:
         """Return whether there is anything to do, such as a check of health for the containers that wait for it."""
-        return bool(plan.steps) or (plan.container.name in self._waited_for and plan.error is None)
+        is_looked_at = plan.awaits or plan.container.name in self._waited_for
+        return bool(plan.steps) or (is_looked_at and plan.error is None)
 
     def outcome(self, plan: Plan) -> Outcome:
         """Return the outcome of a container, with or without a job."""
@@ -375,15 +381,22 @@ class _Work:
         return False
 
     def _prove(self, plan: Plan) -> list[str]:
-        """See that a container that others come after is healthy, unless a step has just seen it."""
+        """See that a container is up that others come after, or that did not come up after its start.
+
+        Not if a step has just seen it.
+        """
         name = plan.container.name
-        if name not in self._waited_for or any(step.action in PROVING for step in plan.steps):
+        is_looked_at = plan.awaits or name in self._waited_for
+        if not is_looked_at or any(step.action in PROVING for step in plan.steps):
             return []
         instance = self._before[name].instance
         if instance is None or instance.running_system is None:
             look = incus_command(plan.container.project, "exec", name, "--", "ls", "-l", "/run")
             raise FleetError(f"{name} does not report which system it runs.", f"See '{look}'.")
-        return verify(self._host.incus, plan.container, instance.running_system)
+        warnings = verify(self._host.incus, plan.container, instance.running_system)
+        if plan.awaits:
+            self._host.notes.change(plan.container, {WAITING: ""})
+        return warnings
 
 
 def _with_what_is_now(host: Host, declared: ContainerSet, outcomes: list[Outcome]) -> list[Outcome]:

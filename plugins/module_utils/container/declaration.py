@@ -50,6 +50,11 @@ class Wait:
     conditions: tuple[str, ...] = ("system",)
     timeout: int = 120
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return the conditions that are about addresses: of any family, or of one."""
+        return tuple(condition for condition in self.conditions if condition != "system")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Health:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ..errors import FleetError
+from ..incus.addresses import NIC_TYPES
 from ..incus.models import Devices
 from ..text import incus_command
 from ..values import same_value
@@ -16,7 +17,6 @@ from .observed import Observed
 
 #: What hides a device of the profiles. Incus: doc/reference/devices_none.
 _MASK: Device = {"type": "none"}
-_INTERFACES = ("nic", "infiniband")
 
 
 def declared_devices(
@@ -63,11 +63,13 @@ def _has(devices: Devices, name: str) -> bool:
 
 def check_addresses(declared: Container, wanted: Expanded) -> None:
     """Raise FleetError if addresses are waited for that nothing can give."""
-    has_interface = any(keys.get("type") in _INTERFACES for keys in wanted.devices.values())
-    if "addresses" in declared.wait.conditions and not has_interface and "lxc.net." not in wanted.config["raw.lxc"]:
+    has_interface = any(keys.get("type") in NIC_TYPES for keys in wanted.devices.values())
+    awaited = declared.wait.addresses
+    if awaited and not has_interface and "lxc.net." not in wanted.config["raw.lxc"]:
         raise FleetError(
             f"{declared.name} would have no network interface, so it has no addresses to wait for.",
-            "Declare a device of the type nic, or a profile that has one, or remove 'addresses' from 'wait_for'.",
+            "Declare a device of the type nic, or a profile that has one, or remove "
+            f"{', '.join(map(repr, awaited))} from 'wait_for'.",
         )
 
 

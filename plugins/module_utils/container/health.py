@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from ..errors import DegradedError, FleetError, LateError, NotTriedError, UnhealthyError
+from ..incus.addresses import VERSIONS, is_of
 from ..incus.client import Execution, Incus
 from ..incus.models import Instance
 from ..text import incus_command, quoted, tail
 from ..waiting import LONGEST_PAUSE, poll
-from .declaration import Container, Health
+from .declaration import Container, Health, Wait
 
 # A short look into a container, in seconds: it is made again until the time for all of it is over.
 _LOOK_TIMEOUT = 20
@@ -36,6 +37,7 @@ _STARTING_GRACE = 10.0
 # What a switch waits for when it has not moved for so long is a unit that takes its time.
 _STALLED = 5.0
 _FAILED_UNITS_SHOWN = 3
+_FAMILIES = {"addresses": "address", "ipv4": "IPv4 address", "ipv6": "IPv6 address"}
 _JOURNAL_LINES = 10
 #: At each boot of an unprivileged container systemd-udev-trigger.service writes an error for every device of the host.
 _NOISE = re.compile(r"\budevadm\)?\[\d+\]: ")
@@ -90,8 +92,14 @@ def verify(incus: Incus, container: Container, system: str) -> list[str]:
 
 def _wait_for_addresses(incus: Incus, container: Container) -> None:
     name, wait = container.name, container.wait
-    if "addresses" in wait.conditions:
-        _poll(incus, name, wait.timeout, "it has no address", lambda: _has_address(incus, name))
+    if wait.addresses:
+        _poll(incus, name, wait.timeout, _no_address(wait), lambda: _has_addresses(incus, name, wait))
+
+
+def _no_address(wait: Wait) -> str:
+    """Return what is wrong with a container that does not get the addresses that are waited for."""
+    kinds = [_FAMILIES[condition] for condition in wait.addresses]
+    return f"it has no {' and no '.join(kinds)}"
 
 
 def _run_command(incus: Incus, name: str, health: Health, deadline: float) -> None:
@@ -246,8 +254,16 @@ def _settled(incus: Incus, name: str, system: str) -> str:
     return state
 
 
-def _has_address(incus: Incus, name: str) -> str:
-    return next(iter(_running_instance(incus, name).addresses), "")
+def _has_addresses(incus: Incus, name: str, wait: Wait) -> str:
+    """Return an interface when a container has all the addresses that are waited for, "" otherwise."""
+    found = _running_instance(incus, name).addresses
+    every = [address for addresses in found.values() for address in addresses]
+    missing = [
+        condition
+        for condition in wait.addresses
+        if not any(condition not in VERSIONS or is_of(address, condition) for address in every)
+    ]
+    return "" if missing else next(iter(found), "")
 
 
 # What to tell

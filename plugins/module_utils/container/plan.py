@@ -21,7 +21,7 @@ from ..names import lxc_name
 from ..nix.bootable import cannot_switch
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
-from ..stored_keys import ACTIVATING, EMPTIED, MOVING, SELF_UPDATE, VOLATILE_ROOT
+from ..stored_keys import ACTIVATING, EMPTIED, MOVING, SELF_UPDATE, VOLATILE_ROOT, WAITING
 from ..text import incus_command
 from ..values import same_value
 from .declaration import Container
@@ -122,6 +122,7 @@ def _plan_as_declared(
         warnings=warnings,
         restart_required=restart_required or _boots_another(declared, observed, steps),
         fallback=fallback_of(system, instance, observed.generations),
+        awaits=_awaits(declared, instance),
     )
 
 
@@ -395,6 +396,13 @@ def _plan_for_failed(declared: Container, wanted: System, observed: Observed, in
 
 def _keeps_running(declared: Container, instance: Instance) -> bool:
     return instance.is_running and declared.state in ("started", "present")
+
+
+def _awaits(declared: Container, instance: Instance) -> bool:
+    """Return whether it goes on, or starts, without what an earlier run waited for in vain after a start."""
+    is_awaited = WAITING in instance.notes and bool(declared.wait.conditions or declared.health)
+    is_frozen = instance.status == "Frozen" and declared.state == "present"
+    return is_awaited and not is_frozen and (_keeps_running(declared, instance) or is_started(declared, instance))
 
 
 def _boots_another(declared: Container, observed: Observed, steps: Sequence[Step]) -> bool:

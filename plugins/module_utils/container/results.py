@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import FleetError
+from ..incus.addresses import first, ordered
 from ..redaction import hidden, secret_keys, stored_secrets
 from ..values import present
 from .fallback import previous_generation
@@ -18,14 +19,15 @@ from .outcome import Outcome
 from .steps import Step
 
 
-def container_result(outcome: Outcome) -> dict[str, Any]:
-    """Return the return values of one container."""
+def container_result(outcome: Outcome, family: str = "ipv4") -> dict[str, Any]:
+    """Return the return values of one container; addresses of ``family`` come first."""
     instance, found = outcome.observed.instance, outcome.observed.generations
     container = {
         "name": outcome.name,
         "status": instance.status if instance is not None else "Absent",
         "location": None if instance is None else instance.location,
-        "addresses": {} if instance is None else {key: list(entry) for key, entry in instance.addresses.items()},
+        "addresses": {} if instance is None else ordered(instance.addresses, family),
+        "address": None if instance is None else first(instance.addresses, family),
         "system": found.system,
         "running_system": None if instance is None else instance.running_system,
         "generation": found.current,
@@ -48,7 +50,7 @@ def member_result(outcome: Outcome) -> dict[str, Any]:
     Addresses are not among them: for a whole set they are not asked for.
     """
     result = container_result(outcome)
-    del result["container"]["addresses"]
+    del result["container"]["addresses"], result["container"]["address"]
     error = None if outcome.error is None else str(outcome.error)
     return {**result.pop("container"), **result, "failed": error is not None, "error": error}
 

@@ -28,7 +28,7 @@ from ..incus.host_mounts import check_root, host_mount_points
 from ..names import lxc_name
 from ..nix.command import Nix
 from ..nix.profiles import Generation, read_generations, select_generation
-from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT
+from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT, WAITING
 from ..text import incus_command
 from .declaration import Container
 from .fallback import failed_in, notes_of_health, rollback_step
@@ -184,7 +184,7 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], _T]) -> _
     """
     container = plan.container
     if container.health is None:
-        return bring_up()
+        return _awaited(host, plan, bring_up)
     # A run that is killed now leaves word that it has not been seen to be healthy.
     host.notes.change(container, {ACTIVATING: system}, unless={HEALTHY: system})
     try:
@@ -197,6 +197,23 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], _T]) -> _
         raise
     _note_good(host, container, system)
     return told
+
+
+def _awaited(host: Host, plan: Plan, bring_up: Callable[[], list[str]]) -> list[str]:
+    """Bring a system up, and leave word if what is waited for does not come: the next run waits for it again."""
+    container = plan.container
+    if container.wait.addresses:
+        # Also of a run that is killed now.
+        host.notes.change(container, {WAITING: "true"})
+    try:
+        warnings = bring_up()
+    except UnhealthyError as error:
+        with cleaning_up(error, "Noting that it is to be waited for"):
+            host.notes.change(container, {WAITING: "true"})
+        raise
+    if container.wait.addresses or plan.awaits:
+        host.notes.change(container, {WAITING: ""})
+    return warnings
 
 
 def _note_good(host: Host, container: Container, system: str) -> None:

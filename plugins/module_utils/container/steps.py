@@ -71,6 +71,7 @@ class Plan:
 
     ``fallback`` is the generation to go back to when ``system`` turns out bad.
     ``error`` is raised after the steps: the declaration cannot be met.
+    ``awaits`` is whether what an earlier run waited for in vain is waited for again.
     """
 
     container: Container
@@ -80,6 +81,7 @@ class Plan:
     restart_required: bool = False
     fallback: Generation | None = None
     error: FleetError | None = None
+    awaits: bool = False
 
 
 def new_step(action: Action, name: str, summary: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Step:

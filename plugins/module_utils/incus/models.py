@@ -6,18 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
-from itertools import islice
 from typing import Any, TypeAlias
 
-from ..text import shown
+from .addresses import addresses_from
 
-# Of a container, and of each interface. More are of no use.
-_INTERFACES = 100
-_ADDRESSES = 100
 Config: TypeAlias = Mapping[str, str]
 Devices: TypeAlias = Mapping[str, Mapping[str, str]]
 
@@ -84,7 +78,7 @@ def instance_from(entry: Mapping[str, Any]) -> Instance:
         ephemeral=bool(entry.get("ephemeral")),
         expanded_config=entry.get("expanded_config") or {},
         expanded_devices=entry.get("expanded_devices") or {},
-        addresses=_addresses(state.get("network") or {}),
+        addresses=addresses_from(entry),
         last_started=entry.get("last_used_at") or "",
         disk={name: used for name, seen in (state.get("disk") or {}).items() if (used := seen.get("usage") or 0) > 0},
         location=location_of(entry),
@@ -95,22 +89,6 @@ def volume_from(entry: Mapping[str, Any]) -> Volume:
     return Volume(
         config=entry.get("config") or {}, used_by=tuple(entry.get("used_by") or ()), location=location_of(entry)
     )
-
-
-def _addresses(network: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Return the global addresses by interface, a bounded number: root in the container makes and names them."""
-    found = {
-        shown(str(interface)): tuple(islice(_global_addresses(seen), _ADDRESSES))
-        for interface, seen in islice(network.items(), _INTERFACES)
-    }
-    return {interface: addresses for interface, addresses in found.items() if addresses}
-
-
-def _global_addresses(seen: Mapping[str, Any]) -> Iterator[str]:
-    for entry in seen.get("addresses") or ():
-        if entry.get("scope") == "global":
-            with suppress(ValueError):
-                yield str(ip_address(entry.get("address")))
 
 
 def writable(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,7 +137,7 @@ class Instance:
 
     ``pid`` is its init's process id on this host, 0 when it does not run here.
     ``location`` is the cluster member that it is at, None without a cluster.
-    ``addresses`` are its global addresses by interface. ``running_system`` is
+    ``addresses`` are those of its NICs by interface. ``running_system`` is
     where /run/current-system leads inside it, None when that could not be read.
     ``last_started`` is Incus's time stamp, always in UTC. ``disk`` has the bytes used on those
     of its disks that can tell. ``notes`` is what the host remembers of it, where that was looked at.

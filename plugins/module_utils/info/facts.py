@@ -15,6 +15,7 @@ from ..container.fallback import failed_systems
 from ..container.in_force import restart_pending
 from ..container.kind import PROFILES_DEVICE, has_init_line, has_profiles_device
 from ..container.raw_lxc import INIT_LINE
+from ..incus.addresses import first, ordered
 from ..incus.models import Instance
 from ..nix.profiles import Generations
 from ..paths import STORE_DIR, profile_dir
@@ -63,13 +64,17 @@ def instance_facts(instance: Instance) -> dict[str, Any]:
     }
 
 
-def container_info(seen: Seen, differences: Differences | None = None) -> dict[str, Any]:
-    """Return a container as inx_container_info returns it, with ``differences`` between generations if given."""
+def container_info(seen: Seen, differences: Differences | None = None, family: str = "ipv4") -> dict[str, Any]:
+    """Return a container as inx_container_info returns it, with ``differences`` between generations if given.
+
+    Addresses of ``family`` come first.
+    """
     instance, found = seen.instance, seen.generations
     pending = restart_pending(instance)
     return {
         **instance_facts(instance),
-        "addresses": {interface: list(addresses) for interface, addresses in instance.addresses.items()},
+        "addresses": ordered(instance.addresses, family),
+        "address": first(instance.addresses, family),
         "disk": dict(instance.disk),
         "system": seen.system,
         "running_system": instance.running_system,

@@ -15,6 +15,7 @@ from ..container.in_force import restart_pending
 from ..container.kind import shares_store
 from ..container.notes import NOTES_DIR, Remembered, carried, parsed
 from ..errors import FleetError
+from ..incus.addresses import first, ordered
 from ..incus.models import Instance, instance_from, server_from
 from ..names import lxc_name
 from ..nix.profiles import Generations, generations_from
@@ -112,15 +113,13 @@ def _profiles(links: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def _facts(host: str, instance: Instance, generations: Generations, *, is_remembered: bool) -> Facts:
-    addresses = {interface: list(found) for interface, found in sorted(instance.addresses.items())}
     # Secrets are not for an inventory, which is shown, and remembered in a file.
     secret = recorded_secrets(instance.config) | recorded_secrets(instance.expanded_config)
     config = {key: value for key, value in instance.expanded_config.items() if key not in secret}
     return {
         **instance_facts(instance),
         "host": host,
-        "addresses": addresses,
-        "address": _first(addresses),
+        "addresses": {interface: list(found) for interface, found in instance.addresses.items()},
         "system": generations.system,
         "system_name": None if generations.system is None else generations.system[_HASH:],
         "generation": generations.current,
@@ -129,10 +128,9 @@ def _facts(host: str, instance: Instance, generations: Generations, *, is_rememb
     }
 
 
-def _first(addresses: Mapping[str, Sequence[str]]) -> str | None:
-    """Return an address of the container, IPv4 if it has one."""
-    every = [address for found in addresses.values() for address in found]
-    return min(every, key=lambda address: ":" in address, default=None)
+def preferring(family: str, facts: Facts) -> Facts:
+    """Return a container with its addresses of ``family`` first."""
+    return {**facts, "addresses": ordered(facts["addresses"], family), "address": first(facts["addresses"], family)}
 
 
 def chosen_by(query: str, containers: Sequence[Facts]) -> list[Facts]:

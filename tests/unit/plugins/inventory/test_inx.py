@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "hostname": None,
     "query": None,
     "connection": "exec",
+    "address_family": "ipv4",
     "sudo": False,
     "timeout": 30,
     "unreachable": "warn",
@@ -159,7 +160,7 @@ def test_without_jmespath_a_query_ends_ansible(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_ways_into_a_container() -> None:
     addresses = {"eth0": {"addresses": [{"family": "inet", "address": "10.0.0.2", "scope": "global"}]}}
-    there = entry("web", state={"network": addresses})
+    there = entry("web", state={"network": addresses}, expanded_devices={"eth0": {"type": "nic", "name": "eth0"}})
     for way, expected in (("address", {"ansible_host": "10.0.0.2"}), ("none", {})):
         inventory = parsed(Tried({"m1": answer(there)}, connection=way), hosts("m1"))
         variables = inventory.hosts["web.m1"].get_vars()

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.health import journal
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.incus import models as incus_module
+from ansible_collections.inx.fleet.plugins.module_utils.incus.addresses import addresses_from
 from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Execution
 from ansible_collections.inx.fleet.plugins.module_utils.info.query import compiled
 from ansible_collections.inx.fleet.plugins.module_utils.names import lxc_name
@@ -246,17 +246,23 @@ def test_what_is_shown_is_bounded(size: int) -> None:
 @given(st.dictionaries(HOSTILE, st.lists(HOSTILE, max_size=3), max_size=3))
 def test_interfaces_and_addresses_are_what_they_look_like(network: dict[str, list[str]]) -> None:
     state = {
-        name: {"addresses": [{"scope": "global", "address": address} for address in (*addresses, "10.0.0.1")]}
+        name: {
+            "host_name": "veth1",
+            "addresses": [{"scope": "global", "address": address} for address in (*addresses, "10.0.0.1")],
+        }
         for name, addresses in network.items()
     }
-    for name, addresses in incus_module._addresses(state).items():
+    own = {"raw.lxc": "lxc.net.0.type = veth"}
+    for name, addresses in addresses_from({"state": {"network": state}, "expanded_config": own}).items():
         assert all(char.isprintable() or char == "\t" for char in name)
         assert all(re.fullmatch(r"[0-9a-f.:%]+", address) for address in addresses)
 
 
 def test_a_thousand_interfaces_are_not_all_told() -> None:
     addresses = [{"scope": "global", "address": f"10.0.{number // 256}.{number % 256}"} for number in range(1000)]
-    found = incus_module._addresses({f"eth{number}": {"addresses": addresses} for number in range(1000)})
+    network = {f"eth{number}": {"host_name": f"veth{number}", "addresses": addresses} for number in range(1000)}
+    own = {"raw.lxc": "lxc.net.0.type = veth"}
+    found = addresses_from({"state": {"network": network}, "expanded_config": own})
     assert len(found) == 100
     assert len(found["eth0"]) == 100
 

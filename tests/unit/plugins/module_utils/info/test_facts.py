@@ -157,6 +157,7 @@ def test_an_instance_is_read_as_incus_tells_it() -> None:
         "disk": {"root": {"usage": 4096, "total": 0}, "data": {"usage": 0}, "other": {"usage": -1}},
         "network": {"eth0": {"addresses": [{"address": "10.0.0.2", "scope": "global"}]}, "lo": {"addresses": None}},
     }
-    read = instance_from({"name": "web", "project": "shop", "location": "m1", "last_used_at": "x", "state": state})
+    there = {"name": "web", "project": "shop", "location": "m1", "last_used_at": "x", "state": state}
+    read = instance_from({**there, "expanded_devices": {"eth0": {"type": "nic", "name": "eth0"}}})
     assert (read.project, read.location, read.last_started, read.disk) == ("shop", "m1", "x", {"root": 4096})
     assert read.addresses == {"eth0": ("10.0.0.2",)}

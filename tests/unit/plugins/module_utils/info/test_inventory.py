@@ -18,6 +18,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.info.inventory import (
     containers_of,
     groups_of,
     look,
+    preferring,
     unreadable_in,
 )
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.info.answers import answer, entry, one
@@ -48,16 +49,17 @@ def test_a_member_of_a_cluster_tells_of_its_own() -> None:
     assert [facts["name"] for facts in containers_of("metal2", said)] == ["db"]
 
 
-def test_an_address_of_the_fourth_version_comes_first() -> None:
+def test_an_address_of_the_chosen_family_comes_first() -> None:
     def seen(*addresses: str) -> dict[str, Any]:
         return {"addresses": [{"address": address, "scope": "global"} for address in addresses]}
 
+    nics = {name: {"type": "nic", "name": name} for name in ("eth0", "eth1")}
     network = {"eth1": seen("10.0.0.9"), "eth0": seen("fd00::1"), "lo": {"addresses": None}}
-    facts = one(entry("web", state={"network": network}))
-    assert facts["address"] == "10.0.0.9"
+    facts = one(entry("web", state={"network": network}, expanded_devices=nics))
     assert facts["addresses"] == {"eth0": ["fd00::1"], "eth1": ["10.0.0.9"]}
-    assert one(entry("web", state={"network": {"eth0": seen("fd00::1")}}))["address"] == "fd00::1"
-    assert one(entry("web", state=None))["address"] is None
+    assert preferring("ipv4", facts)["address"] == "10.0.0.9"
+    assert preferring("ipv6", facts)["address"] == "fd00::1"
+    assert preferring("ipv4", one(entry("web", state=None)))["address"] is None
 
 
 @pytest.mark.parametrize(
