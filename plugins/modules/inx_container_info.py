@@ -215,6 +215,12 @@ containers:
       description: Date of the last such change, in UTC.
       type: str
       sample: "2026-11-23T10:15:00.123456Z"
+    foreign:
+      description:
+        - Whether the container boots from the profile directory of another one, as a copy or a renamed container does.
+          Then RV(containers[].generations) and RV(containers[].system) are those of that directory.
+        - A purge never removes it. Declare the container to give it a profile directory of its own.
+      type: bool
     drift:
       description: Differences from the state in which the modules leave a container.
       type: list
@@ -241,12 +247,38 @@ containers:
               description: Store path that the link points to.
               type: str
               sample: /nix/store/3pzlws8d96cd596i29yy8wnncc6q7xlh-hello-2.12
+unused_profiles:
+  description:
+    - Profile directories of O(project), or of all projects with O(all_projects), that no instance uses. V(null) if this
+      user may not read them or may not see all instances. The playbook C(inx.fleet.collect_garbage) removes them on
+      request.
+  returned: success, without O(names)
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Path of the directory.
+      type: str
+      sample: /nix/var/nix/profiles/inx-container/web
+    container:
+      description: Name of the container that it was for.
+      type: str
+      sample: web
+    project:
+      description: Incus project of that container.
+      type: str
+      sample: default
+    system:
+      description: Store path of the current system, V(null) if there is none.
+      type: str
+      sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
 result:
   description: Result of O(query).
   returned: success, with O(query)
   type: raw
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
@@ -258,6 +290,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     require_jmespath,
     require_pylxd,
 )
+from ansible_collections.inx.fleet.plugins.module_utils.container.unused import unused_profiles
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.info.facts import container_info
 from ansible_collections.inx.fleet.plugins.module_utils.info.gathering import compare, look
@@ -277,7 +310,12 @@ def run(module: FleetModule) -> dict[str, Any]:
         module.warn(warning)
     differences = None if nix is None else compare(nix, seen)
     containers = [container_info(one, differences, params["address_family"]) for one in seen]
-    return {"containers": containers} if search is None else {"containers": containers, "result": search(containers)}
+    found: dict[str, Any] = {"containers": containers}
+    if names is None:
+        project = None if params["all_projects"] else params["project"]
+        unused = unused_profiles(connect(module, all_projects=True), project)
+        found["unused_profiles"] = None if unused is None else [asdict(one) for one in unused]
+    return found if search is None else {**found, "result": search(containers)}
 
 
 def main() -> None:

@@ -45,6 +45,13 @@ options:
       - Minimum age of the generations to remove, such as V(30d). The units are V(s), V(m), V(h), V(d) and V(w).
     type: str
     default: 0d
+  unused:
+    description:
+      - Whether to also remove profile directories that no instance uses, with all their generations. They belong to
+        containers that were renamed, or deleted without this collection, and to ephemeral containers that have ended.
+      - RV(inx.fleet.inx_container_info#module:unused_profiles) lists them.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -74,10 +81,33 @@ pruned:
       type: list
       elements: int
       sample: [1, 2]
+removed:
+  description: Profile directories that were removed with O(unused), or would be in check mode.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: Path of the directory.
+      type: str
+      sample: /nix/var/nix/profiles/inx-container/web
+    container:
+      description: Name of the container that it was for.
+      type: str
+      sample: web
+    project:
+      description: Project of that container.
+      type: str
+      sample: default
+    system:
+      description: Store path of its current system, V(null) if there was none.
+      type: str
+      sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
 """
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
@@ -87,7 +117,10 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     require_pylxd,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.container.pruning import Pruned, prune, rule_from
+from ansible_collections.inx.fleet.plugins.module_utils.container.unused import Unused, remove_unused
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.names import lxc_name
+from ansible_collections.inx.fleet.plugins.module_utils.paths import PROFILES_DIR
 
 
 def pruned_result(pruned: Sequence[Pruned]) -> list[dict[str, Any]]:
@@ -97,13 +130,14 @@ def pruned_result(pruned: Sequence[Pruned]) -> list[dict[str, Any]]:
     ]
 
 
-def difference(pruned: Sequence[Pruned]) -> dict[str, str]:
-    """Return the generations that go, a line for each."""
+def difference(pruned: Sequence[Pruned], removed: Sequence[Unused]) -> dict[str, str]:
+    """Return the generations and the directories that go, a line for each."""
     lines = [
         f"{one.project}/{one.container}: generation {number}, {path}\n"
         for one in pruned
         for number, path in one.generations.items()
     ]
+    lines += [f"{one.path}\n" for one in removed]
     return {"before": "".join(lines), "after": ""}
 
 
@@ -114,6 +148,7 @@ def main() -> None:
             "all_projects": {"type": "bool", "default": False},
             "keep": {"type": "int", "default": 5},
             "older_than": {"type": "str", "default": "0d"},
+            "unused": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -121,14 +156,22 @@ def main() -> None:
     try:
         rule = rule_from(module.params["keep"], module.params["older_than"], time.time())
         project = None if module.params["all_projects"] else module.params["project"]
-        pruned, warnings = prune(connect(module, all_projects=True), project, rule, check=module.check_mode)
+        incus = connect(module, all_projects=True)
+        removed, kept = remove_unused(incus, project, check=module.check_mode) if module.params["unused"] else ([], [])
+        pruned, warnings = prune(incus, project, rule, check=module.check_mode)
     except FleetError as error:
         module.fail_json(msg=str(error))
-    for warning in warnings:
+    for warning in (*kept, *warnings):
         module.warn(warning)
-    result: dict[str, Any] = {"changed": bool(pruned), "pruned": pruned_result(pruned)}
+    gone = {one.path for one in removed}
+    pruned = [one for one in pruned if f"{PROFILES_DIR}/{lxc_name(one.project, one.container)}" not in gone]
+    result: dict[str, Any] = {
+        "changed": bool(pruned or removed),
+        "pruned": pruned_result(pruned),
+        "removed": [asdict(one) for one in removed],
+    }
     if module._diff:
-        result["diff"] = difference(pruned)
+        result["diff"] = difference(pruned, removed)
     module.exit_json(**result)
 
 

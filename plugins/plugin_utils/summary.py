@@ -113,6 +113,8 @@ def changes_of(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _collected(variables: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a collection of garbage did on a host."""
+    for removed in result_of(variables, GENERATIONS).get("removed", ()):
+        yield f"remove {removed['path']}"
     for pruned in result_of(variables, GENERATIONS).get("pruned", ()):
         numbers = ", ".join(map(str, pruned["generations"]))
         yield f"remove generations {numbers} of {pruned['project']}/{pruned['container']}"

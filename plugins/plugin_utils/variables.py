@@ -31,6 +31,7 @@ OF_PLAYBOOKS = frozenset(
         "older_than",
         "only",
         "only_tags",
+        "remove_unused",
         "serial",
         "target",
     )

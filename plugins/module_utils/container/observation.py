@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 from ..errors import FleetError
 from ..incus.config_keys import ConfigKeys
@@ -25,6 +27,7 @@ from ..stored_keys import SET, VOLATILE_ROOT
 from ..values import value_text
 from .booting import with_running_systems
 from .declaration import Container
+from .kind import users_of
 from .mount_sources import required_sources, shifted_sources
 from .mount_tree import possible_points
 from .mounts import attached_volumes, is_in_memory
@@ -32,6 +35,9 @@ from .observed import Observed
 from .rebuilds import is_rebuilt
 from .rollback import Host
 from .set_declaration import ContainerSet
+
+#: Returns the instances of all projects, and whether none is hidden.
+Look: TypeAlias = Callable[[], tuple[list[Instance], bool]]
 
 # The API extension of tmpfs as a device.
 _TMPFS_DEVICES = "container_disk_tmpfs"
@@ -49,7 +55,9 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     else:
         awaited = {*names, *_marked_names(declared)} if declared.purge else names
         instances = host.incus.instances(awaited if chosen is None else chosen)
-    left = _left_by_set(host, declared, {*names, *instances})
+    # Asked once, and only if something depends on it.
+    look = cache(host.incus.all_instances)
+    left = _left_by_set(look, declared, {*names, *instances})
     wanted = dict.fromkeys([*names, *instances, *left] if declared.purge else names) if chosen is None else chosen
     seen = with_running_systems(
         host.incus,
@@ -79,6 +87,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
         )
         for name in wanted
     }
+    found = {name: _with_users(look, declared, name, one) for name, one in found.items()}
     looked = [container for container in declared.containers if container.name in found]
     return {**found, **{container.name: _with_paths(found[container.name], container) for container in looked}}
 
@@ -221,13 +230,22 @@ def _marked_names(declared: ContainerSet) -> set[str]:
     return {name for name in names if name is not None}
 
 
-def _left_by_set(host: Host, declared: ContainerSet, known: Collection[str]) -> frozenset[str]:
+def _with_users(look: Look, declared: ContainerSet, name: str, seen: Observed) -> Observed:
+    """Return what was seen, with the other instances that use the profile directory, where that matters."""
+    states = {container.name: container.state for container in declared.containers}
+    is_to_go = states.get(name, "absent") == "absent" or seen.is_elsewhere
+    if not seen.generations.directory or not (seen.instance is None or is_to_go):
+        return seen
+    others = users_of(profile_dir(declared.project, name), look()[0]) - {lxc_name(declared.project, name)}
+    return replace(seen, users=others)
+
+
+def _left_by_set(look: Look, declared: ContainerSet, known: Collection[str]) -> frozenset[str]:
     """Return the names of the set's containers that have a profile directory and are neither declared nor there.
 
     Ephemeral ones end so. A directory that any instance still has, such as a renamed one, is left alone.
     """
     left = _marked_names(declared).difference(known) if declared.purge else set()
-    used = host.incus.disk_sources() if left else None
-    if used is None:
+    if not left or not look()[1]:
         return frozenset()
-    return frozenset(name for name in left if profile_dir(declared.project, name) not in used)
+    return frozenset(name for name in left if not users_of(profile_dir(declared.project, name), look()[0]))

@@ -48,6 +48,9 @@ class Observed:
     host_mounts: frozenset[str] = frozenset()
     #: Whether it is a profile directory of the declared set, without an instance.
     is_left: bool = False
+    #: The other instances that use its profile directory, as liblxc names them: copies, or what was renamed. Looked at
+    #: where the directory is to go, or where it is there without an instance.
+    users: frozenset[str] = frozenset()
     #: What a running container was started with; None when it does not run here, or this user may not read it.
     started: StartConfig | None = None
     config_keys: ConfigKeys = field(default_factory=ConfigKeys)

@@ -36,7 +36,7 @@ from .fallback import (
     rollback_step,
 )
 from .in_force import restart_pending, trust_warnings
-from .kind import check_kind, check_profiles, check_survives_stop
+from .kind import check_kind, check_not_renamed, check_profiles, check_survives_stop, users_warning
 from .mount_sources import check_sources
 from .mounts import check_volumes_are_here, check_volumes_come, own_volumes
 from .observed import Observed
@@ -58,7 +58,8 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
     if instance is not None:
         check_kind(declared, instance)
     if declared.state == "absent":
-        return Plan(container=declared, steps=tuple(_absent_steps(declared, observed)))
+        kept = (users_warning(declared, observed),) if observed.users else ()
+        return Plan(container=declared, steps=tuple(_absent_steps(declared, observed)), warnings=kept)
     check_profiles(declared, observed)
     number = chosen_generation(declared, observed)
     if number is not None:
@@ -71,6 +72,7 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
     if wanted is None and (instance is None or is_started(declared, instance)):
         _check_store(declared, observed.generations)
     if instance is None:
+        check_not_renamed(declared, observed)
         steps = with_prune(declared, system, observed, _steps_for_new(declared, wanted, system, observed))
         check_sources(declared, observed, steps, {})
         return Plan(container=declared, system=wanted, steps=steps, warnings=tuple(_id_warnings(declared)))
@@ -146,7 +148,7 @@ def _absent_steps(declared: Container, observed: Observed) -> Iterator[Step]:
     check_volumes(name, declared.project, volumes, observed.host_mounts)
     if instance is not None and instance.is_running:
         yield new_step("stop", name, "stop", {"status": instance.status}, {"status": "Stopped"})
-    if generations.directory:
+    if generations.directory and not observed.users:
         yield _forget_step(declared, generations)
     if instance is not None:
         yield new_step("delete", name, "delete the instance and its root disk", {"instance": "present"}, {})
@@ -256,7 +258,8 @@ def _steps_for_move(
 def _stale_steps(declared: Container, observed: Observed) -> Iterator[Step]:
     """Yield the removal of generations that are left here of a container that runs on another member."""
     instance, found = observed.instance, observed.generations
-    if instance is not None and observed.is_elsewhere and instance.is_running and found.directory:
+    is_used = instance is None or not instance.is_running or bool(observed.users)
+    if observed.is_elsewhere and found.directory and not is_used:
         yield _forget_step(declared, found)
 
 

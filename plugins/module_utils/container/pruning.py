@@ -65,7 +65,7 @@ def prune(incus: Incus, project: str | None, rule: Rule, *, check: bool) -> tupl
     pruned: list[Pruned] = []
     warnings: list[str] = []
     with Locks("inx_generations", 0) as locks:
-        for lxc in _profiles():
+        for lxc in profile_directories():
             if project not in (None, lxc_name_parts(lxc)[0]):
                 continue
             try:
@@ -79,7 +79,8 @@ def prune(incus: Incus, project: str | None, rule: Rule, *, check: bool) -> tupl
     return pruned, warnings
 
 
-def _profiles() -> list[str]:
+def profile_directories() -> list[str]:
+    """Return the names of all profile directories. Raises FleetError when this user may not list them."""
     try:
         with os.scandir(PROFILES_DIR) as entries:
             names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -67,13 +67,10 @@ class Everywhere(Connection):
         """Return the instances of all projects, with the inits of those that run here."""
         return self._with_inits(self._everywhere()[1])
 
-    def disk_sources(self) -> frozenset[str] | None:
-        """Return what the instances of all projects have as sources of disks; None if some may be hidden."""
+    def all_instances(self) -> tuple[list[Instance], bool]:
+        """Return the instances of all projects, and whether they are known in full: none is hidden from this user."""
         client, everywhere = self._everywhere()
-        if self._hidden_because(client) is not None or any(one.is_unreadable for one in everywhere):
-            return None
-        devices = [keys for one in everywhere for keys in one.expanded_devices.values()]
-        return frozenset(keys["source"] for keys in devices if "source" in keys)
+        return everywhere, self._hidden_because(client) is None and not any(one.is_unreadable for one in everywhere)
 
     def _everywhere(self) -> tuple[Any, list[Instance]]:
         """Return a connection without a project, with which alone Incus takes a request for all, and what it lists."""

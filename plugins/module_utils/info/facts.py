@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from ..container.fallback import failed_systems
 from ..container.in_force import restart_pending
-from ..container.kind import PROFILES_DEVICE, has_init_line, has_profiles_device
+from ..container.kind import PROFILES_DEVICE, has_init_line, has_profiles_device, is_foreign
 from ..container.raw_lxc import INIT_LINE
 from ..incus.addresses import first, ordered
 from ..incus.models import Instance
@@ -83,6 +83,7 @@ def container_info(seen: Seen, differences: Differences | None = None, family: s
         "health": _health(instance),
         "restart_required": pending,
         "restart_required_since": instance.notes[RESTART] if pending else None,
+        "foreign": is_foreign(instance),
         "drift": list(drift(seen)),
         "roots": None if seen.roots is None else _roots(seen.roots),
     }

@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from ..container.kind import shares_store
+from ..container.kind import booted_directory, shares_store
 from ..container.notes import carried, remembered
 from ..errors import FleetError
 from ..gcroots.store import roots_of
@@ -19,7 +19,6 @@ from ..incus.models import Instance
 from ..names import lxc_name
 from ..nix.command import Nix
 from ..nix.profiles import generation_dates, read_generations
-from ..paths import profile_dir
 from .facts import Differences, Seen, neighbours
 
 
@@ -72,7 +71,7 @@ class _Looker:
             return seen
 
     def _with_generations(self, seen: Seen) -> Seen:
-        directory = profile_dir(seen.instance.project, seen.instance.name)
+        directory = booted_directory(seen.instance)
         try:
             found = read_generations(directory)
         except FleetError as error:

@@ -9,7 +9,7 @@ set -eux -o pipefail
 said=$(mktemp)
 trap 'rm "$said"; ansible-playbook clean.yml "$@"' EXIT
 ansible-playbook prepare.yml "$@"
-ansible-playbook inx.fleet.collect_garbage --check -e inx_keep_generations=2 "$@"
+ansible-playbook inx.fleet.collect_garbage --check -e inx_keep_generations=2 -e inx_remove_unused=true "$@"
 if ansible-playbook inx.fleet.collect_garbage -e inx_keep_generation=2 "$@"; then exit 1; fi
 ansible-playbook unchanged.yml "$@"
 ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=2 -e inx_older_than=1d "$@"
@@ -22,7 +22,7 @@ ansible-playbook bad.yml -e bad=true "$@"
 ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=2 "$@"
 ansible-playbook unchanged.yml "$@"
 ansible-playbook bad.yml -e bad=false "$@"
-ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=2 "$@" | tee "$said"
-tr -s '\n ' ' ' < "$said" | grep ': removed generations .* store paths deleted, '
+ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=2 -e inx_remove_unused=true "$@" | tee "$said"
+tr -s '\n ' ' ' < "$said" | grep ': removed /nix/[^ ]*/gone, removed generations .* store paths deleted, '
 ansible-playbook collected.yml "$@"
 ! ansible-playbook inx.fleet.collect_garbage -e inx_keep_generations=0 "$@"

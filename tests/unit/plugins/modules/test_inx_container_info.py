@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.inx.fleet.plugins.module_utils.container.unused import Unused
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
 from ansible_collections.inx.fleet.plugins.module_utils.info.facts import Seen
@@ -27,6 +28,7 @@ def connect(run: Run) -> Call:
 
 @pytest.fixture
 def look(run: Run, connect: Call) -> Call:
+    run.replace(inx_container_info, "unused_profiles", None)
     return run.replace(inx_container_info, "look", ([WEB], ["db cannot be read"]))
 
 
@@ -40,9 +42,23 @@ def test_containers_are_returned(run: Run, connect: Call, look: Call) -> None:
 
 def test_all_projects_are_looked_at_if_asked_for(run: Run, connect: Call, look: Call) -> None:
     run(inx_container_info)
-    assert (connect.arguments[1], look.arguments) == (False, ("incus", None))
-    run(inx_container_info, all_projects=True)
+    assert look.arguments == ("incus", None)
+    run(inx_container_info, all_projects=True, names=[])
     assert connect.arguments[1] is True
+    run(inx_container_info, names=[])
+    assert connect.arguments[1] is False
+
+
+@pytest.mark.parametrize(("everywhere", "project"), [(False, "shop"), (True, None)])
+def test_directories_that_nobody_uses_are_returned(run: Run, look: Call, everywhere: bool, project: str | None) -> None:
+    found = Unused(path="/p/db", container="db", project="shop", system=None)
+    unused = run.replace(inx_container_info, "unused_profiles", [found])
+    result = run(inx_container_info, project="shop", all_projects=everywhere)
+    assert result["unused_profiles"] == [{"path": "/p/db", "container": "db", "project": "shop", "system": None}]
+    assert unused.arguments == ("incus", project)
+    unused.answer = None
+    assert run(inx_container_info)["unused_profiles"] is None
+    assert "unused_profiles" not in run(inx_container_info, names=["web"])
 
 
 def test_a_query_has_a_result_of_its_own(run: Run, look: Call) -> None:

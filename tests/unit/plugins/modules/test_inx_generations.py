@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.pruning import Pruned
+from ansible_collections.inx.fleet.plugins.module_utils.container.unused import Unused
+from ansible_collections.inx.fleet.plugins.module_utils.paths import PROFILES_DIR
 from ansible_collections.inx.fleet.plugins.modules import inx_generations
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import OLD
 from ansible_collections.inx.fleet.tests.unit.plugins.running import Call, Run
@@ -29,6 +31,21 @@ def test_old_generations_go(run: Run, prune: Call, check: bool) -> None:
     assert result["diff"] == {"before": f"shop/web: generation 1, {OLD}\n", "after": ""}
     incus, project, rule = prune.arguments
     assert (incus, project, rule.keep, prune.options) == ("incus", "shop", 3, {"check": check})
+
+
+def test_directories_that_nobody_uses_go_on_request(run: Run, prune: Call) -> None:
+    directory = f"{PROFILES_DIR}/shop_web"
+    unused = Unused(path=directory, container="web", project="shop", system=OLD)
+    remove = run.replace(inx_generations, "remove_unused", ([unused], ["db stays"]))
+    assert not run(inx_generations)["changed"]
+    assert remove.count == 0
+    # In check mode it is there yet, and what goes as a whole is told once.
+    prune.answer = ([Pruned(container="web", project="shop", generations={1: OLD})], [])
+    result = run(inx_generations, project="shop", unused=True, check=True, diff=True)
+    assert (result["changed"], result["pruned"], result["warned"]) == (True, [], ["db stays"])
+    assert result["removed"] == [{"path": directory, "container": "web", "project": "shop", "system": OLD}]
+    assert result["diff"] == {"before": f"{directory}\n", "after": ""}
+    assert (remove.arguments, remove.options) == (("incus", "shop"), {"check": True})
 
 
 def test_all_projects_or_the_default_one(run: Run, prune: Call) -> None:

@@ -90,9 +90,13 @@ def test_hosts() -> None:
 
 
 def test_a_collection_of_garbage() -> None:
-    pruned = {"pruned": [{"project": "default", "container": "web", "generations": [1, 2]}]}
+    pruned = {
+        "pruned": [{"project": "default", "container": "web", "generations": [1, 2]}],
+        "removed": [{"path": "/nix/var/nix/profiles/inx-container/db"}],
+    }
     collected = {"changed": True, "stdout_lines": ["deleting '/s'", "3 store paths deleted, 1.00 MiB freed"]}
     assert lines(__inx_pruned=pruned, __inx_collected=collected) == [
-        "metal1: removed generations 1, 2 of default/web, 3 store paths deleted, 1.00 MiB freed"
+        "metal1: removed /nix/var/nix/profiles/inx-container/db, removed generations 1, 2 of default/web, "
+        "3 store paths deleted, 1.00 MiB freed"
     ]
     assert lines(__inx_pruned={"pruned": []}, __inx_collected={"skipped": True}) == []
