@@ -231,8 +231,8 @@ locked_inputs:
   sample: [nixpkgs]
 restart_required:
   description:
-    - Whether settings of the container or its profiles, or a recorded system, wait for the next start. A warning names
-      them.
+    - Whether settings of the container or its profiles, a recorded system, or a mounted directory or file that was
+      replaced on the host wait for the next start. A warning names them.
   returned: always, unless validation fails
   type: bool
 """

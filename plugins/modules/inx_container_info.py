@@ -209,10 +209,12 @@ containers:
           description: Store path of the system of an activation that failed or is in progress.
           type: str
     restart_required:
-      description: Whether changed settings wait for the next start.
+      description:
+        - Whether changed settings wait for the next start, or a mounted directory or file of the host was replaced, so
+          that the container shows the old one until then.
       type: bool
     restart_required_since:
-      description: Date of the last such change, in UTC.
+      description: Date of the last change of a setting that waits, in UTC. V(null) if none does.
       type: str
       sample: "2026-11-23T10:15:00.123456Z"
     foreign:

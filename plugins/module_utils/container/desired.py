@@ -41,7 +41,7 @@ from .expanded import (
     is_store_profile,
     root_of,
 )
-from .in_force import restart_notes, waiting
+from .in_force import restart_notes, stale_disks, waiting
 from .kind import PROFILES_DEVICE, PROFILES_TARGET
 from .mounts import Volumes, check_mounts, check_pool, late_changes, mount_devices, volumes_change
 from .observed import Observed
@@ -62,7 +62,7 @@ class Change:
     after: Mapping[str, Any] = field(default_factory=dict)
     late: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
-    #: The config keys that come into force at the next start, and what is to be noted of them.
+    #: What else comes into force at the next start, in words, and what is to be noted of the config keys.
     waiting: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
 
@@ -131,12 +131,13 @@ def change(declared: Container, instance: Instance, observed: Observed) -> Chang
     )
     warnings = _check_expanded(declared, observed, now, wanted)
     waits = waiting(now, wanted, instance, observed) if instance.is_running else {}
+    stale = stale_disks(now, wanted, observed)
     return Change(
         before=before,
         after=after,
         late=late_changes(now, wanted, instance, observed),
         warnings=warnings,
-        waiting=tuple(waits),
+        waiting=(*(f"config {key}" for key in waits), *(f"device {name} (its source was replaced)" for name in stale)),
         notes=restart_notes(instance, waits),
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from ..incus.models import Config, Instance
 from ..incus.start_config import StartConfig, folded
+from ..paths import LOCALTIME
 from ..stored_keys import HIDDEN_KEYS, RESTART, RESTART_KEYS
 from ..values import same_value
 from .expanded import Expanded
@@ -118,6 +119,19 @@ def trust_warnings(instance: Instance, now: Expanded) -> Iterator[str]:
             f"{instance.name} was started privileged, or with the host's uid 0, and has the socket of the Nix daemon: "
             "until its next start its root is the host's. 'state: restarted' ends that."
         )
+
+
+# Disks
+
+
+def stale_disks(now: Expanded, wanted: Expanded, observed: Observed) -> list[str]:
+    """Return the disks that a run leaves as they are, and that show what was at their source before.
+
+    The time zone is left out: each update of its package replaces it, which is no reason to restart all containers.
+    """
+    there = {name: now.devices[name] for name in observed.replaced if name in now.devices}
+    stays = {name: keys for name, keys in there.items() if keys == wanted.devices.get(name)}
+    return sorted(name for name, keys in stays.items() if keys.get("source") != LOCALTIME)
 
 
 # Notes

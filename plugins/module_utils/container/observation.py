@@ -18,6 +18,7 @@ from ..incus.config_keys import ConfigKeys
 from ..incus.host_mounts import host_mount_points
 from ..incus.idmapped import unshiftable
 from ..incus.models import Instance, Profile
+from ..incus.mounted import replaced_sources
 from ..incus.start_config import StartConfig, read_start_config
 from ..names import lxc_name
 from ..nix.profiles import read_generations
@@ -83,6 +84,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
             member=server.member,
             is_left=name in left,
             started=_started(declared.project, seen.get(name), server.member),
+            replaced=frozenset() if name not in seen else replaced_sources(seen[name], server.pid),
             config_keys=config_keys,
         )
         for name in wanted

@@ -53,6 +53,8 @@ class Observed:
     users: frozenset[str] = frozenset()
     #: What a running container was started with; None when it does not run here, or this user may not read it.
     started: StartConfig | None = None
+    #: Its disks that show what was at their source before something else took its place there.
+    replaced: frozenset[str] = frozenset()
     config_keys: ConfigKeys = field(default_factory=ConfigKeys)
     #: The cluster member that this host is; None without a cluster.
     member: str | None = None

@@ -427,7 +427,7 @@ def _is_pending(instance: Instance, observed: Observed) -> bool:
 def _warnings(declared: Container, instance: Instance, observed: Observed, waits: Change | None) -> Iterator[str]:
     """Yield what the user should know; ``waits`` is what comes into force at the next start, None for nothing."""
     if waits is not None:
-        names = [*(f"config {key}" for key in waits.waiting), *(f"device {name}" for name in sorted(waits.late))]
+        names = [*waits.waiting, *(f"device {name}" for name in sorted(waits.late))]
         said = f": {', '.join(names)}" if names else ""
         yield f"{declared.name} runs on with its old settings until its next start (state: restarted){said}."
     if _keeps_running(declared, instance) and not declared.allow_privileged:

@@ -18,7 +18,7 @@ from ..container.raw_lxc import INIT_LINE
 from ..incus.addresses import first, ordered
 from ..incus.models import Instance
 from ..nix.profiles import Generations
-from ..paths import STORE_DIR, profile_dir
+from ..paths import LOCALTIME, STORE_DIR, profile_dir
 from ..stored_keys import ACTIVATING, HEALTHY, RESTART, SET, TAGS
 from ..text import shown, utc
 
@@ -34,7 +34,8 @@ class Seen:
     """All that was seen of one container.
 
     ``generations`` and ``roots`` are None where they could not be read: by this user, or because the container is
-    on another member of the cluster. ``is_kept`` says whether the system that the profile leads to is in the store.
+    on another member of the cluster. ``is_kept`` says whether the system that the profile leads to is in the store,
+    ``replaced`` which of its disks show what was at their source before.
     """
 
     instance: Instance
@@ -42,6 +43,7 @@ class Seen:
     dates: Mapping[int, float] = field(default_factory=dict)
     is_kept: bool = True
     roots: Mapping[str, str] | None = None
+    replaced: frozenset[str] = frozenset()
 
     @property
     def system(self) -> str | None:
@@ -71,6 +73,7 @@ def container_info(seen: Seen, differences: Differences | None = None, family: s
     """
     instance, found = seen.instance, seen.generations
     pending = restart_pending(instance)
+    is_required = pending or bool(_replaced(seen))
     return {
         **instance_facts(instance),
         "addresses": ordered(instance.addresses, family),
@@ -81,7 +84,7 @@ def container_info(seen: Seen, differences: Differences | None = None, family: s
         "generation": None if found is None else found.current,
         "generations": None if found is None else _generations(found, seen.dates, differences),
         "health": _health(instance),
-        "restart_required": pending,
+        "restart_required": is_required,
         "restart_required_since": instance.notes[RESTART] if pending else None,
         "foreign": is_foreign(instance),
         "drift": list(drift(seen)),
@@ -143,6 +146,7 @@ def _health_state(instance: Instance, healthy: str | None, failed: Sequence[str]
 def drift(seen: Seen) -> Iterator[str]:
     """Yield what is not as it should be, in words."""
     yield from _drift_of_instance(seen.instance)
+    yield from _drift_of_mounts(seen)
     yield from _drift_of_profile(seen)
     yield from _drift_of_running_system(seen)
 
@@ -157,6 +161,17 @@ def _drift_of_instance(instance: Instance) -> Iterator[str]:
         yield f"the device {PROFILES_DEVICE!r} shares {instance.devices[PROFILES_DEVICE].get('source')}, not {own}"
     if not any(device.get("path") == STORE_DIR for device in instance.expanded_devices.values()):
         yield f"nothing shares {STORE_DIR} with it: its store profile is missing"
+
+
+def _drift_of_mounts(seen: Seen) -> Iterator[str]:
+    for name, source in _replaced(seen).items():
+        yield f"the device {name!r} shows what was at {source} before it was replaced"
+
+
+def _replaced(seen: Seen) -> dict[str, str]:
+    """Return the sources of the disks that wait for a restart because of them."""
+    sources = {name: seen.instance.expanded_devices[name].get("source", "") for name in sorted(seen.replaced)}
+    return {name: source for name, source in sources.items() if source != LOCALTIME}
 
 
 def _drift_of_profile(seen: Seen) -> Iterator[str]:

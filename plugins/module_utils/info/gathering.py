@@ -16,6 +16,7 @@ from ..errors import FleetError
 from ..gcroots.store import roots_of
 from ..incus.client import Incus
 from ..incus.models import Instance
+from ..incus.mounted import replaced_sources
 from ..names import lxc_name
 from ..nix.command import Nix
 from ..nix.profiles import generation_dates, read_generations
@@ -54,6 +55,7 @@ class _Looker:
         seen = Seen(instance=replace(instance, running_system=self._running_system(instance)))
         if instance.location != self._incus.server.member:
             return replace(seen, instance=replace(seen.instance, notes=carried(instance)))
+        seen = replace(seen, replaced=replaced_sources(instance, self._incus.server.pid))
         return self._with_roots(self._with_generations(self._with_notes(seen)))
 
     def _running_system(self, instance: Instance) -> str | None:

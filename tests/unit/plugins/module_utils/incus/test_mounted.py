@@ -1,0 +1,107 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import BindMount
+from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
+from ansible_collections.inx.fleet.plugins.module_utils.incus.mounted import replaced_in, replaced_sources
+from ansible_collections.inx.fleet.plugins.module_utils.info.facts import Seen, container_info
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import BUILT, WEB, running_host, with_instance
+
+# As a host has it whose root is a directory of another file system, with a mount over another at /mnt.
+HOST = r"""
+22 1 8:1 /hosts/a / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 8:2 / /mnt rw - ext4 /dev/sdb1 rw
+31 30 8:3 /sub /mnt rw - ext4 /dev/sdc1 rw
+32 22 8:4 / /srv/with\040space rw - ext4 /dev/sdd1 rw
+"""
+
+
+def disk(source: str, path: str = "/data", **keys: str) -> dict[str, dict[str, str]]:
+    return {"data": {"type": "disk", "source": source, "path": path, **keys}}
+
+
+def inside(device: str, root: str, path: str = "/data") -> str:
+    return f"40 39 8:1 /rootfs / rw - ext4 /dev/sda1 rw\n41 40 {device} {root} {path} rw - ext4 /dev/x rw\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "mounted", "replaced"),
+    [
+        ("/srv/x", ("8:1", "/hosts/a/srv/x"), False),
+        ("/srv/x", ("8:1", "/hosts/a/srv/x//deleted"), True),
+        ("/srv/x", ("8:1", "/hosts/a/srv/x.old"), True),
+        # It was started before the file system was mounted.
+        ("/mnt/x", ("8:1", "/hosts/a/mnt/x"), True),
+        ("/mnt/x", ("8:2", "/x"), True),
+        ("/mnt/x", ("8:3", "/sub/x"), False),
+        ("/mnt", ("8:3", "/sub"), False),
+        ("/mntx", ("8:1", "/hosts/a/mntx"), False),
+        ("/srv/with space/x", ("8:4", "/x"), False),
+        ("/srv/link", ("8:1", "/hosts/a/srv/target"), False),
+        ("/srv/link", ("8:1", "/hosts/a/srv/other"), True),
+        ("/srv/gone", ("8:1", "/hosts/a/srv/gone//deleted"), False),
+    ],
+)
+def test_a_mount_is_compared_with_its_source(source: str, mounted: tuple[str, str], replaced: bool) -> None:
+    links = {"/srv/link": "/srv/target", "/srv/gone": None}
+    found = replaced_in(disk(source), inside(*mounted), HOST, lambda path: links.get(path, path))
+    assert found == ({"data"} if replaced else set())
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        disk("/srv/x", "/elsewhere"),
+        disk("volume", pool="default"),
+        {"data": {"type": "nic", "name": "eth0"}},
+        {"root": {"type": "disk", "path": "/", "pool": "default"}},
+        {"data": {"type": "disk", "source": "tmpfs:", "path": "/data"}},
+    ],
+)
+def test_what_is_no_mount_of_the_host_is_ignored(devices: dict[str, dict[str, str]]) -> None:
+    assert replaced_in(devices, inside("8:1", "/other"), HOST, lambda path: path) == set()
+
+
+def test_what_does_not_run_here_or_cannot_be_read_is_ignored() -> None:
+    devices = disk("/srv")
+    assert replaced_sources(Instance(name="web", expanded_devices=devices, pid=1), 1) == set()
+    assert replaced_sources(Instance(name="web", status="Running", expanded_devices=devices), 1) == set()
+    assert replaced_sources(Instance(name="web", status="Running", expanded_devices=devices, pid=2**30), 1) == set()
+
+
+MOUNTED = replace(WEB, bind_mounts=(BindMount(source="/srv/x", path="/data"),))
+
+
+def test_a_restart_is_required_for_what_was_replaced() -> None:
+    host = running_host(MOUNTED)
+    assert host.instance is not None
+    (name,) = [name for name, keys in host.instance.devices.items() if keys.get("source") == "/srv/x"]
+    stale = replace(host, replaced=frozenset((name, "localtime")))
+    plan = plan_container(MOUNTED, BUILT, stale)
+    assert (plan.steps, plan.restart_required) == ((), True)
+    assert f"device {name} (its source was replaced)." in plan.warnings[0]
+    assert "localtime" not in plan.warnings[0]
+    # Of a profile as well.
+    assert plan_container(MOUNTED, BUILT, replace(host, replaced=frozenset(("nixsocket",)))).restart_required
+    # What is removed, or re-pointed, is mounted anew.
+    for mounts in ((), (BindMount(source="/srv/y", path="/data"),)):
+        assert not plan_container(replace(MOUNTED, bind_mounts=mounts), BUILT, stale).restart_required
+    assert not plan_container(replace(MOUNTED, state="restarted"), BUILT, stale).restart_required
+    assert not plan_container(MOUNTED, BUILT, replace(host, replaced=frozenset(("localtime",)))).restart_required
+
+
+def test_information_tells_of_it() -> None:
+    host = with_instance(running_host(MOUNTED), expanded_devices=disk("/srv/x"))
+    assert host.instance is not None
+    told = container_info(Seen(instance=host.instance, replaced=frozenset(("data",))))
+    assert told["restart_required"] and told["restart_required_since"] is None
+    assert "the device 'data' shows what was at /srv/x before it was replaced" in told["drift"]
+    assert not container_info(Seen(instance=host.instance))["restart_required"]
