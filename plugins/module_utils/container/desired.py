@@ -41,7 +41,7 @@ from .expanded import (
     is_store_profile,
     root_of,
 )
-from .in_force import restart_notes, stale_disks, waiting
+from .in_force import NIC_KEY, restart_notes, stale_disks, waiting
 from .kind import PROFILES_DEVICE, PROFILES_TARGET
 from .mounts import Volumes, check_mounts, check_pool, late_changes, mount_devices, volumes_change
 from .observed import Observed
@@ -137,9 +137,15 @@ def change(declared: Container, instance: Instance, observed: Observed) -> Chang
         after=after,
         late=late_changes(now, wanted, instance, observed),
         warnings=warnings,
-        waiting=(*(f"config {key}" for key in waits), *(f"device {name} (its source was replaced)" for name in stale)),
+        waiting=(*map(_label, waits), *(f"device {name} (its source was replaced)" for name in stale)),
         notes=restart_notes(instance, waits),
     )
+
+
+def _label(key: str) -> str:
+    """Return what waits for a start, in words."""
+    nic, sign, option = key.partition(NIC_KEY)
+    return f"device {nic} ({option})" if sign and option.endswith(".address") else f"config {key}"
 
 
 def _config_change(declared: Container, instance: Instance, observed: Observed) -> dict[str, str | None]:

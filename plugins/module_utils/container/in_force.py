@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from ipaddress import ip_address
 
-from ..incus.models import Config, Instance
+from ..incus.models import Config, Devices, Instance
 from ..incus.start_config import StartConfig, folded
 from ..paths import LOCALTIME
 from ..stored_keys import HIDDEN_KEYS, RESTART, RESTART_KEYS
@@ -28,6 +29,11 @@ _ABSENT = "-"
 #: In the place of the mark of a secret value, which counts as changed until the next start.
 _UNKNOWN = "?"
 _MARK = 12
+# Of a NIC: what Incus passes on to its DHCP server, and what it makes the NIC anew for.
+_STATIC = ("ipv4.address", "ipv6.address")
+_NIC_IDENTITY = ("type", "network", "parent", "nictype", "hwaddr", "name", "mtu", "vlan")
+#: Between the name of a NIC and its option.
+NIC_KEY = "/"
 
 
 def waiting(now: Expanded, wanted: Expanded, instance: Instance, observed: Observed) -> dict[str, str]:
@@ -38,7 +44,8 @@ def waiting(now: Expanded, wanted: Expanded, instance: Instance, observed: Obser
     """
     runs = _running_marks(now, wanted, instance, observed)
     marks = {key: _mark(key, wanted.config.get(key)) for key in runs}
-    return {key: mark for key, mark in sorted(runs.items()) if mark != marks[key]} | _idmap(now, wanted, instance)
+    waits = {key: mark for key, mark in sorted(runs.items()) if mark != marks[key]}
+    return waits | _idmap(now, wanted, instance) | _addresses(now, wanted, instance, observed.addresses)
 
 
 def _running_marks(now: Expanded, wanted: Expanded, instance: Instance, observed: Observed) -> dict[str, str]:
@@ -134,6 +141,50 @@ def stale_disks(now: Expanded, wanted: Expanded, observed: Observed) -> list[str
     return sorted(name for name, keys in stays.items() if keys.get("source") != LOCALTIME)
 
 
+# Static addresses
+
+
+def _addresses(now: Expanded, wanted: Expanded, instance: Instance, there: frozenset[str] | None) -> dict[str, str]:
+    """Return the static addresses that were changed and that the container does not have yet, as keys with marks.
+
+    Incus tells its DHCP server, and a container asks that at its next start, or when its lease has run out.
+    """
+    noted, before, after = noted_marks(instance), static_addresses(now.devices), static_addresses(wanted.devices)
+    waits: dict[str, str] = {}
+    for key, address in after.items():
+        mark = noted.get(key, _mark(key, before.get(key)))
+        is_plugged = key not in noted and _is_plugged_anew(now.devices, wanted.devices, key)
+        if mark != _mark(key, address) and not is_plugged and there is not None and address not in there:
+            waits[key] = mark
+    return waits
+
+
+def static_addresses(devices: Devices) -> dict[str, str]:
+    """Return the static addresses of NICs by keys of our own, which a note can have beside config keys."""
+    found = {
+        f"{name}{NIC_KEY}{key}": _address(keys[key])
+        for name, keys in devices.items()
+        if keys.get("type") == "nic" and name.split() == [name]
+        for key in _STATIC
+        if key in keys
+    }
+    return {key: address for key, address in found.items() if address}
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text.partition("/")[0]))
+    except ValueError:
+        return ""
+
+
+def _is_plugged_anew(before: Devices, after: Devices, key: str) -> bool:
+    """Return whether Incus makes a NIC anew, so that the container sees it come up and asks for an address."""
+    name = key.partition(NIC_KEY)[0]
+    old, new = before.get(name, {}), after.get(name, {})
+    return any(old.get(one) != new.get(one) for one in _NIC_IDENTITY)
+
+
 # Notes
 
 
@@ -155,11 +206,17 @@ def restart_notes(instance: Instance, waits: Mapping[str, str]) -> dict[str, str
     return {RESTART_KEYS: " ".join([instance.last_started, *marks])}
 
 
-def restart_pending(instance: Instance) -> bool:
-    """Return whether it runs without what was changed since its start, as far as notes tell."""
+def restart_pending(instance: Instance, addresses: Collection[str] = ()) -> bool:
+    """Return whether it runs without what was changed since its start, as far as notes tell.
+
+    ``addresses`` are some that it has, beside those that Incus has told.
+    """
     since = instance.notes.get(RESTART, "")
     # As texts they compare rightly without the Z: both are in UTC, and differ in precision alone.
     if not instance.is_running or instance.last_started.rstrip("Z") >= since.rstrip("Z"):
         return False
-    config, noted = {**instance.expanded_config, **instance.config}, noted_marks(instance)
-    return not noted or any(mark != _mark(key, config.get(key)) for key, mark in noted.items())
+    static, noted = static_addresses({**instance.expanded_devices, **instance.devices}), noted_marks(instance)
+    there = {*addresses, *(address for found in instance.addresses.values() for address in found)}
+    in_force = {key for key, address in static.items() if address in there}
+    config = {**instance.expanded_config, **instance.config, **static}
+    return not noted or any(mark != _mark(key, config.get(key)) for key, mark in noted.items() if key not in in_force)

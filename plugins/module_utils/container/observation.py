@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import FleetError
+from ..incus.addresses import addresses_of
 from ..incus.config_keys import ConfigKeys
 from ..incus.host_mounts import host_mount_points
 from ..incus.idmapped import unshiftable
@@ -84,6 +85,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
             member=server.member,
             is_left=name in left,
             started=_started(declared.project, seen.get(name), server.member),
+            addresses=None if name not in seen else addresses_of(seen[name].pid),
             replaced=frozenset() if name not in seen else replaced_sources(seen[name], server.pid),
             config_keys=config_keys,
         )

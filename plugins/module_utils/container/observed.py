@@ -55,6 +55,8 @@ class Observed:
     started: StartConfig | None = None
     #: Its disks that show what was at their source before something else took its place there.
     replaced: frozenset[str] = frozenset()
+    #: The addresses of all its interfaces; None when it does not run here, or this user may not read them.
+    addresses: frozenset[str] | None = None
     config_keys: ConfigKeys = field(default_factory=ConfigKeys)
     #: The cluster member that this host is; None without a cluster.
     member: str | None = None

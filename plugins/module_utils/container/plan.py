@@ -421,7 +421,7 @@ def _boots_another(declared: Container, observed: Observed, steps: Sequence[Step
 
 def _is_pending(instance: Instance, observed: Observed) -> bool:
     """Return whether notes say that a restart is due, where nothing better tells."""
-    return observed.started is None and restart_pending(instance)
+    return observed.started is None and restart_pending(instance, observed.addresses or ())
 
 
 def _warnings(declared: Container, instance: Instance, observed: Observed, waits: Change | None) -> Iterator[str]:

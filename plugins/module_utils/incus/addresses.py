@@ -2,17 +2,19 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Global addresses of an instance on the NICs that Incus made. Pure.
+"""Global addresses of an instance on the NICs that Incus made, and all addresses that it has.
 
-Others, of a docker0 or wg0 inside the container, lead nowhere from outside.
+Those of others, such as docker0 or wg0 inside the container, lead nowhere from outside.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..text import shown
@@ -23,6 +25,9 @@ Addresses: TypeAlias = Mapping[str, Sequence[str]]
 VERSIONS = {"ipv4": 4, "ipv6": 6}
 #: The types of devices that are interfaces in a container.
 NIC_TYPES = ("nic", "infiniband")
+# Linux: net/ipv4/fib_trie.c, fib_trie_seq_show: a leaf, and below it what it is. net/ipv6/addrconf.c, if6_seq_show.
+_LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL\b")
+_INET6 = re.compile(r"[0-9a-f]{32} ")
 # Of a container, and of each interface. More are of no use.
 _INTERFACES = 100
 _ADDRESSES = 100
@@ -66,6 +71,24 @@ def _global_addresses(seen: Mapping[str, Any]) -> Iterator[str]:
         if entry.get("scope") == "global":
             with suppress(ValueError):
                 yield str(ip_address(entry.get("address")))
+
+
+def addresses_of(pid: int) -> frozenset[str] | None:
+    """Return all addresses in the network of a process, which costs Incus no request; None if they cannot be read."""
+    if pid <= 0:
+        return None
+    try:
+        trie, inet6 = (Path(f"/proc/{pid}/net/{name}").read_text(encoding="ascii") for name in ("fib_trie", "if_inet6"))
+    except (OSError, ValueError):
+        return None
+    return local_addresses(trie, inet6)
+
+
+def local_addresses(trie: str, inet6: str) -> frozenset[str]:
+    """Return the addresses in the texts of /proc/PID/net/fib_trie and if_inet6."""
+    return frozenset(_LOCAL.findall(trie)) | {
+        str(IPv6Address(int(line[:32], 16))) for line in inet6.splitlines() if _INET6.match(line)
+    }
 
 
 def ordered(addresses: Addresses, family: str) -> dict[str, list[str]]:

@@ -244,3 +244,54 @@ def test_a_profiles_lines_of_raw_lxc_are_kept_and_follow_the_profile() -> None:
     assert third.instance is not None and PROFILES_LXC not in third.instance.config
     own = replace(declared, config={"raw.lxc": "lxc.b=3"})
     assert lxc_of(done(own, second)) == f"lxc.a=2\nlxc.b=3\n{INIT}"
+
+
+# Static addresses
+
+
+def nic(**keys: str) -> Container:
+    return replace(WEB, devices={"eth0": {"type": "nic", "network": "incusbr0", **keys}})
+
+
+def with_addresses(observed: Observed, *addresses: str) -> Observed:
+    return replace(observed, addresses=frozenset(addresses))
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "new"), [("ipv4.address", "10.55.0.20", "10.55.0.21"), ("ipv6.address", "fd00::20", "FD00::21")]
+)
+def test_a_static_address_is_not_in_force_before_the_container_has_it(key: str, old: str, new: str) -> None:
+    first = with_addresses(done(nic(**{key: old}), host()), old)
+    assert not planned(nic(**{key: old}), first).restart_required
+    plan = planned(nic(**{key: new}), first)
+    assert plan.restart_required
+    assert f"device eth0 ({key})" in plan.warnings[0]
+    second = with_addresses(done(nic(**{key: new}), first), old)
+    assert planned(nic(**{key: new}), second).restart_required
+    assert second.instance is not None and restart_pending(second.instance)
+    # Its lease has run out, or it was started again.
+    assert not planned(nic(**{key: new}), with_addresses(second, new.lower())).restart_required
+    leased = with_instance(second, addresses={"eth0": (new.lower(),)})
+    assert leased.instance is not None and not restart_pending(leased.instance)
+    assert not planned(nic(**{key: new}), with_instance(second, last_started="2028-01-01T00:00:00Z")).restart_required
+    # It is as it was.
+    third = with_addresses(done(nic(**{key: old}), second), old)
+    assert not planned(nic(**{key: old}), third).restart_required
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"ipv4.address": "10.55.0.21", "hwaddr": "00:16:3e:00:00:01"},
+        {"ipv4.address": "none"},
+        {"limits.ingress": "1Mbit", "ipv4.address": "10.55.0.20"},
+    ],
+)
+def test_what_comes_up_anew_asks_for_its_address(keys: dict[str, str]) -> None:
+    first = with_addresses(done(nic(**{"ipv4.address": "10.55.0.20"}), host()), "10.55.0.20")
+    assert not planned(nic(**keys), first).restart_required
+
+
+def test_an_address_that_nobody_can_look_at_is_taken_for_one_in_force() -> None:
+    first = done(nic(**{"ipv4.address": "10.55.0.20"}), host())
+    assert not planned(nic(**{"ipv4.address": "10.55.0.21"}), first).restart_required

@@ -4,11 +4,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.incus.addresses import addresses_from, first, ordered
+from ansible_collections.inx.fleet.plugins.module_utils.incus.addresses import (
+    addresses_from,
+    addresses_of,
+    first,
+    local_addresses,
+    ordered,
+)
 
 
 def seen(*addresses: str, host_name: str = "") -> dict[str, Any]:
@@ -70,3 +77,27 @@ def test_a_family_comes_first() -> None:
     assert ordered(found, "ipv6")["eth0"] == ["fd00::1", "fd00::2", "10.0.0.2"]
     assert (first(found, "ipv4"), first(found, "ipv6")) == ("10.0.0.2", "fd00::1")
     assert (first({"eth1": ("10.0.1.2",)}, "ipv6"), first({}, "ipv6")) == ("10.0.1.2", None)
+
+
+TRIE = """Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     +-- 10.55.0.0/24 2 0 2
+        |-- 10.55.0.0
+           /24 link UNICAST
+        |-- 10.55.0.20
+           /32 host LOCAL
+        |-- 10.55.0.255
+           /32 link BROADCAST
+"""
+INET6 = """00000000000000000000000000000001 01 80 10 80       lo
+fd0000000000000000000000000000020 nonsense
+fd000000000000000000000000000020 05 40 00 80     eth0
+"""
+
+
+def test_all_addresses_are_read_from_the_kernel() -> None:
+    assert local_addresses(TRIE, INET6) == {"10.55.0.20", "::1", "fd00::20"}
+    assert "127.0.0.1" in (addresses_of(os.getpid()) or ())
+    assert addresses_of(0) is None and addresses_of(2**30) is None
