@@ -236,12 +236,18 @@ def _marked_names(declared: ContainerSet) -> set[str]:
 
 def _with_users(look: Look, declared: ContainerSet, name: str, seen: Observed) -> Observed:
     """Return what was seen, with the other instances that use the profile directory, where that matters."""
-    states = {container.name: container.state for container in declared.containers}
-    is_to_go = states.get(name, "absent") == "absent" or seen.is_elsewhere
-    if not seen.generations.directory or not (seen.instance is None or is_to_go):
+    if not seen.generations.directory or not (seen.instance is None or _may_go(declared, seen.instance, seen)):
         return seen
     others = users_of(profile_dir(declared.project, name), look()[0]) - {lxc_name(declared.project, name)}
     return replace(seen, users=others)
+
+
+def _may_go(declared: ContainerSet, instance: Instance, seen: Observed) -> bool:
+    """Return whether a run may remove the profile directory of an instance: with it, or because it has moved away."""
+    states = {container.name: container.state for container in declared.containers}
+    is_purged = declared.name is not None and instance.config.get(SET) == declared.name
+    state = states.get(instance.name, "absent" if is_purged else "present")
+    return state == "absent" or seen.is_elsewhere
 
 
 def _left_by_set(look: Look, declared: ContainerSet, known: Collection[str]) -> frozenset[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import BindMount
+from ansible_collections.inx.fleet.plugins.module_utils.container.attached import BindMount
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
 from ansible_collections.inx.fleet.plugins.module_utils.incus.mounted import replaced_in, replaced_sources
