@@ -21,12 +21,12 @@ from ..names import lxc_name
 from ..nix.bootable import cannot_switch
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
-from ..stored_keys import ACTIVATING, EMPTIED, MOVING, SELF_UPDATE, VOLATILE_ROOT, WAITING
+from ..stored_keys import ACTIVATING, MOVING, WAITING
 from ..text import incus_command
 from ..values import same_value
 from .declaration import Container
 from .desired import Change, change, creation, volume_change
-from .expanded import expanded_config, expanded_now
+from .expanded import expanded_config
 from .fallback import (
     chosen_generation,
     failed_systems,
@@ -35,16 +35,16 @@ from .fallback import (
     next_generation,
     rollback_step,
 )
-from .in_force import restart_pending, trust_warnings
+from .in_force import restart_pending
 from .kind import check_kind, check_not_renamed, check_profiles, check_survives_stop, users_warning
 from .mount_sources import check_sources
 from .mounts import check_volumes_are_here, check_volumes_come, own_volumes
 from .observed import Observed
+from .plan_warnings import id_warnings, plan_warnings
 from .prune_steps import left_by, with_prune
-from .rebuilds import check_rebuild, is_rebuilt, is_started, rebuilds
+from .rebuilds import check_rebuild, is_started, keeps_running, rebuilds
 from .steps import Plan, Step, changed_names, new_step, numbered
 from .survival import around_stop, saving
-from .volatile import warn_of_ids
 
 
 def plan_container(declared: Container, wanted: System | None, observed: Observed) -> Plan:
@@ -75,7 +75,7 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
         check_not_renamed(declared, observed)
         steps = with_prune(declared, system, observed, _steps_for_new(declared, wanted, system, observed))
         check_sources(declared, observed, steps, {})
-        return Plan(container=declared, system=wanted, steps=steps, warnings=tuple(_id_warnings(declared)))
+        return Plan(container=declared, system=wanted, steps=steps, warnings=tuple(id_warnings(declared)))
     if wanted is not None and is_refused(declared, wanted, instance):
         return _plan_for_failed(declared, wanted, observed, instance)
     return _plan_for_existing(declared, wanted, system, observed, instance)
@@ -108,10 +108,10 @@ def _plan_as_declared(
         check_sources(declared, observed, steps, changed)
         return Plan(container=declared, system=wanted, steps=steps)
     check_volumes_are_here(declared, instance, observed)
-    restart_required = _keeps_running(declared, instance) and (
+    restart_required = keeps_running(declared, instance) and (
         bool(differs.late or differs.waiting) or _is_pending(instance, observed)
     )
-    warnings = tuple(_warnings(declared, instance, observed, differs if restart_required else None))
+    warnings = tuple(plan_warnings(declared, instance, observed, differs if restart_required else None))
     if restart_required:
         differs = differs.without_late()
     changing = _steps_for_existing(declared, wanted, observed, instance, differs)
@@ -376,7 +376,7 @@ def _plan_for_failed(declared: Container, wanted: System, observed: Observed, in
     )
     if observed.is_elsewhere or (good.system in {*bad, ""} and declared.state != "stopped"):
         # There is nothing good to start.
-        pending = _keeps_running(declared, instance) and restart_pending(instance)
+        pending = keeps_running(declared, instance) and restart_pending(instance)
         return Plan(container=declared, system=wanted, restart_required=pending, error=error)
     chosen = None
     if returns is not None:
@@ -387,25 +387,21 @@ def _plan_for_failed(declared: Container, wanted: System, observed: Observed, in
     # What is good is not pruned by a run that ends with an error.
     steps = tuple(step for step in plan.steps if step.action != "prune")
     plan = replace(plan, container=declared, system=wanted, steps=steps, error=error)
-    if returns is None or not _keeps_running(declared, instance):
+    if returns is None or not keeps_running(declared, instance):
         return plan
     rollback = rollback_step(name, found, instance.running_system, returns)
     others = (step for step in steps if step.action not in ("record", "activate"))
     return replace(plan, steps=(*others, rollback), fallback=returns)
 
 
-# What the user should know
-
-
-def _keeps_running(declared: Container, instance: Instance) -> bool:
-    return instance.is_running and declared.state in ("started", "present")
+# What a run leaves for later
 
 
 def _awaits(declared: Container, instance: Instance) -> bool:
     """Return whether it goes on, or starts, without what an earlier run waited for in vain after a start."""
     is_awaited = WAITING in instance.notes and bool(declared.wait.conditions or declared.health)
     is_frozen = instance.status == "Frozen" and declared.state == "present"
-    return is_awaited and not is_frozen and (_keeps_running(declared, instance) or is_started(declared, instance))
+    return is_awaited and not is_frozen and (keeps_running(declared, instance) or is_started(declared, instance))
 
 
 def _boots_another(declared: Container, observed: Observed, steps: Sequence[Step]) -> bool:
@@ -414,7 +410,7 @@ def _boots_another(declared: Container, observed: Observed, steps: Sequence[Step
     With 'activation: test' that is what is declared.
     """
     instance, found = left_by(declared, observed, steps)
-    if not _keeps_running(declared, instance) or declared.activation == "test":
+    if not keeps_running(declared, instance) or declared.activation == "test":
         return False
     return None not in (instance.running_system, found.system) and instance.running_system != found.system
 
@@ -422,40 +418,3 @@ def _boots_another(declared: Container, observed: Observed, steps: Sequence[Step
 def _is_pending(instance: Instance, observed: Observed) -> bool:
     """Return whether notes say that a restart is due, where nothing better tells."""
     return observed.started is None and restart_pending(instance, observed.addresses or ())
-
-
-def _warnings(declared: Container, instance: Instance, observed: Observed, waits: Change | None) -> Iterator[str]:
-    """Yield what the user should know; ``waits`` is what comes into force at the next start, None for nothing."""
-    if waits is not None:
-        names = [*waits.waiting, *(f"device {name}" for name in sorted(waits.late))]
-        said = f": {', '.join(names)}" if names else ""
-        yield f"{declared.name} runs on with its old settings until its next start (state: restarted){said}."
-    if _keeps_running(declared, instance) and not declared.allow_privileged:
-        yield from trust_warnings(instance, expanded_now(instance, observed.profiles))
-    yield from _id_warnings(declared)
-    yield from _root_warnings(declared, instance)
-    own = instance.devices.get("nixprofiles")
-    is_said = declared.self_update is not None or SELF_UPDATE in instance.config
-    if not is_said and own is not None and not same_value(True, own.get("readonly", "")):
-        yield (
-            f"{declared.name} can write its profile directory on the host. "
-            "Declare 'self_update: true' to keep this, or false to end it."
-        )
-
-
-def _id_warnings(declared: Container) -> list[str]:
-    devices = [str((keys or {}).get("path", "")) for keys in declared.devices.values()]
-    bound = [entry.path for entry in declared.bind_mounts or ()]
-    return warn_of_ids(declared.name, declared.volatile, [*devices, *bound])
-
-
-def _root_warnings(declared: Container, instance: Instance) -> Iterator[str]:
-    if not rebuilds(declared, instance) or is_rebuilt(declared, instance):
-        return
-    if instance.config.get(VOLATILE_ROOT) != "rebuild":
-        yield f"{declared.name}: its next start empties its root disk, except for 'persist' and 'devices'."
-    elif instance.is_running and instance.notes.get(EMPTIED) not in (None, instance.last_started):
-        yield (
-            f"{declared.name} was not started by this collection, so its root disk was not emptied. "
-            "'state: restarted' does it."
-        )

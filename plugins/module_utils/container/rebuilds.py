@@ -25,6 +25,11 @@ def rebuilds(declared: Container, instance: Instance) -> bool:
     return instance.config.get(VOLATILE_ROOT) == "rebuild"
 
 
+def keeps_running(declared: Container, instance: Instance) -> bool:
+    """Return whether a plan leaves it running: what waits for a start goes on waiting."""
+    return instance.is_running and declared.state in ("started", "present")
+
+
 def is_started(declared: Container, instance: Instance) -> bool:
     """Return whether a plan starts it: it does not run, or is stopped for its restart or its move."""
     arrives = instance.location != declared.target
