@@ -199,21 +199,21 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], _T]) -> _
     return told
 
 
-def _awaited(host: Host, plan: Plan, bring_up: Callable[[], list[str]]) -> list[str]:
+def _awaited(host: Host, plan: Plan, bring_up: Callable[[], _T]) -> _T:
     """Bring a system up, and leave word if what is waited for does not come: the next run waits for it again."""
     container = plan.container
     if container.wait.addresses:
         # Also of a run that is killed now.
         host.notes.change(container, {WAITING: "true"})
     try:
-        warnings = bring_up()
+        told = bring_up()
     except UnhealthyError as error:
         with cleaning_up(error, "Noting that it is to be waited for"):
             host.notes.change(container, {WAITING: "true"})
         raise
     if container.wait.addresses or plan.awaits:
         host.notes.change(container, {WAITING: ""})
-    return warnings
+    return told
 
 
 def _note_good(host: Host, container: Container, system: str) -> None:
