@@ -21,9 +21,11 @@ from ..text import incus_command
 from .apply import apply_step
 from .builds import Builds
 from .declaration import Container
+from .exchange import with_exchange
+from .handover import Handovers, not_released
 from .health import verify
-from .held_back import not_touched, with_held_back
-from .neighbours import with_refused_neighbours
+from .held_back import not_touched
+from .neighbours import with_refused_members, with_refused_neighbours
 from .observation import members_of_set, observe
 from .observed import Observed
 from .outcome import Outcome
@@ -98,13 +100,16 @@ def _converge(
     ]
     systems = _with_validity(host, evaluated, unrecorded)
     planned = [_with_warnings(plan, systems.get(plan.container.name)) for plan in plan_set(declared, systems, before)]
-    plans = with_held_back(with_refused_neighbours(host, planned, before))
+    purged = {plan.container.name for plan in planned} - {container.name for container in declared.containers}
+    plans = with_exchange(with_refused_neighbours(host, planned, before), before, purged)
     if locks is None:
         outcomes = [_outcome(plan, before[plan.container.name], steps=plan.steps) for plan in plans]
     else:
         if locks.hold(_lxc_names(plan.container for plan in plans if _has_to_do(plan))):
             return None
-        outcomes = _apply(host, declared, _without_held(plans, locks), before)
+        if locks.refused:
+            plans = with_exchange(with_refused_members(_without_held(planned, locks), before), before, purged)
+        outcomes = _apply(host, declared, plans, before)
     if not diff:
         return outcomes
     differences = closure_differences(host, outcomes, before)
@@ -288,6 +293,7 @@ class _Work:
         self._slots = slots
         self._rollback_limit = rollback_limit
         self._before = before
+        self._handovers = Handovers(plans, partial(apply_step, host))
         here = {plan.container.name for plan in plans if plan.container.target == host.incus.server.member}
         self._waited_for = {name for plan in plans if plan.steps for name in plan.container.after} & here
         failed = [plan for plan in plans if plan.error is not None and not plan.steps]
@@ -300,8 +306,11 @@ class _Work:
 
     def outcome(self, plan: Plan) -> Outcome:
         """Return the outcome of a container, with or without a job."""
-        name = plan.container.name
-        return self.outcomes[name] if name in self.outcomes else _outcome(plan, self._before[name])
+        name, handovers = plan.container.name, self._handovers
+        outcome = self.outcomes[name] if name in self.outcomes else _outcome(plan, self._before[name])
+        head, warnings = handovers.done.get(name, ()), handovers.warnings.get(name, ())
+        error = outcome.error or handovers.errors.get(name)
+        return replace(outcome, steps=(*head, *outcome.steps), warnings=(*outcome.warnings, *warnings), error=error)
 
     def do_built(self, plan: Plan, builds: Builds) -> Outcome:
         """Do the steps of a plan, unless its system could not be built."""
@@ -321,12 +330,16 @@ class _Work:
         # It is at its work until it is interrupted.
         available, has_slot, has_turn = True, False, False
         try:
-            for step in plan.steps:
+            for number, step in enumerate(plan.steps):
                 # What was built, together with the others, stays so. All else waits for the container's turn: what is
                 # recorded before that would boot with the host.
                 if step.action not in BUILDING and not has_turn:
                     self._check_others(plan)
                     has_slot, has_turn = self._take_slot(plan), True
+                if number < plan.head or step.claims_from:
+                    self._hand_over(plan, step)
+                if number < plan.head:
+                    continue
                 available = available and step.action not in DISRUPTIVE
                 told = apply_step(self._host, plan, step)
                 warnings += told.warnings
@@ -353,6 +366,18 @@ class _Work:
         outcome = replace(outcome, warnings=tuple(warnings), units=units, error=error)
         self.outcomes[plan.container.name] = outcome
         return outcome
+
+    def _hand_over(self, plan: Plan, step: Step) -> None:
+        """Do what containers release and claim among each other. Raise FleetError if a step cannot be done then."""
+        name = plan.container.name
+        self._handovers.settle(plan)
+        if name in self._handovers.errors:
+            raise self._handovers.errors[name]
+        for other in sorted(step.claims_from):
+            # Those that are purged have ended.
+            ended = self.outcomes.get(other)
+            if not self._handovers.has_released(other) and (ended is None or ended.error is not None):
+                raise not_released(name, other)
 
     def _check_others(self, plan: Plan) -> None:
         for name in plan.container.after:

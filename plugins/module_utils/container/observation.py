@@ -20,6 +20,7 @@ from ..incus.host_mounts import host_mount_points
 from ..incus.idmapped import unshiftable
 from ..incus.models import Instance, Profile
 from ..incus.mounted import replaced_sources
+from ..incus.proxies import lost_proxies
 from ..incus.start_config import StartConfig, read_start_config
 from ..names import lxc_name
 from ..nix.profiles import read_generations
@@ -87,6 +88,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
             started=_started(declared.project, seen.get(name), server.member),
             addresses=None if name not in seen else addresses_of(seen[name].pid),
             replaced=frozenset() if name not in seen else replaced_sources(seen[name], server.pid),
+            lost_proxies=_lost_proxies(declared.project, seen.get(name), server.member),
             config_keys=config_keys,
         )
         for name in wanted
@@ -100,6 +102,12 @@ def _started(project: str, instance: Instance | None, member: str | None) -> Sta
     if instance is None or not instance.is_running or instance.location != member:
         return None
     return read_start_config(lxc_name(project, instance.name))
+
+
+def _lost_proxies(project: str, instance: Instance | None, member: str | None) -> frozenset[str]:
+    if instance is None or instance.status != "Running" or instance.location != member:
+        return frozenset()
+    return lost_proxies(lxc_name(project, instance.name), instance.expanded_devices)
 
 
 def _missing_sources(declared: Container) -> frozenset[str]:

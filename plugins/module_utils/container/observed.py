@@ -57,6 +57,8 @@ class Observed:
     replaced: frozenset[str] = frozenset()
     #: The addresses of all its interfaces; None when it does not run here, or this user may not read them.
     addresses: frozenset[str] | None = None
+    #: The proxies that a running container has in its configuration only.
+    lost_proxies: frozenset[str] = frozenset()
     config_keys: ConfigKeys = field(default_factory=ConfigKeys)
     #: The cluster member that this host is; None without a cluster.
     member: str | None = None

@@ -46,7 +46,8 @@ PROVING = frozenset(("start", "restart", "activate"))
 class Step:
     """One thing to do, with what it finds and what it leaves: only the keys that it changes.
 
-    ``notes`` are what the host is to remember when an update is done; they are not reported.
+    ``notes`` are what the host is to remember when an update is done, ``claims_from`` the containers that must have
+    released something before; they are not reported.
     """
 
     action: Action
@@ -55,6 +56,7 @@ class Step:
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
     notes: Mapping[str, str] = field(default_factory=dict)
+    claims_from: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,8 @@ class Plan:
     ``fallback`` is the generation to go back to when ``system`` turns out bad.
     ``error`` is raised after the steps: the declaration cannot be met.
     ``awaits`` is whether what an earlier run waited for in vain is waited for again.
+    The first steps, ``head`` of them, may be done before its turn: others claim what they release, or release what they
+    claim. After ``released`` steps it has released everything.
     """
 
     container: Container
@@ -82,6 +86,8 @@ class Plan:
     fallback: Generation | None = None
     error: FleetError | None = None
     awaits: bool = False
+    head: int = 0
+    released: int = 0
 
 
 def new_step(action: Action, name: str, summary: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Step:

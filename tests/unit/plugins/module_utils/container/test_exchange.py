@@ -1,0 +1,375 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.inx.fleet.plugins.module_utils.container.claims import Claim, claims, meeting
+from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
+from ansible_collections.inx.fleet.plugins.module_utils.container.exchange import with_exchange
+from ansible_collections.inx.fleet.plugins.module_utils.container.expanded import expanded_now
+from ansible_collections.inx.fleet.plugins.module_utils.container.handover import Handovers
+from ansible_collections.inx.fleet.plugins.module_utils.container.neighbours import with_refused_members
+from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import ContainerSet
+from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step, Told
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Profile
+from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
+    BUILT,
+    NEW,
+    after_step,
+    declared,
+    empty_host,
+)
+
+NAMES = ("c1", "c2", "c3", "c4")
+PORTS = ("80/tcp", "81/tcp")
+KEYS = {
+    "ipv4.address": ("10.1.0.10", "10.1.0.11"),
+    "ipv6.address": ("fd42::10",),
+    "hwaddr": ("10:66:6a:00:00:01", "10:66:6a:00:00:02"),
+    "host_name": ("veth-one",),
+}
+THINGS = (*PORTS, *(value for values in KEYS.values() for value in values))
+
+
+class KilledError(Exception):
+    """A run that is killed."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """A host on which plans are followed, and what only one container can have there is watched."""
+
+    seen: dict[str, Observed]
+    #: The number of steps until it is killed, None for never.
+    left: int | None = None
+    done: list[str] = field(default_factory=list)
+    refuses: Callable[[Step], bool] = lambda step: False
+
+    def do(self, plan: Plan, step: Step) -> Told:
+        """Do a step as Incus does, which refuses a claim on what somebody has."""
+        if self.left == 0:
+            raise KilledError
+        self.left = None if self.left is None else self.left - 1
+        if self.refuses(step):
+            raise FleetError(f"Incus refused {step.summary}.", "")
+        name = plan.container.name
+        self.seen[name] = after_step(plan.container, step, self.seen[name])
+        self.done.append(step.summary)
+        self.check()
+        return Told()
+
+    def check(self) -> None:
+        """Assert that nothing has two holders."""
+        held = {name: holding(seen) for name, seen in self.seen.items()}
+        for one, other in combinations(held, 2):
+            met = meeting(held[one], held[other])
+            assert not met, f"{one} and {other} have {set(map(str, met))} after {self.done}"
+
+
+def holding(seen: Observed) -> frozenset[Claim]:
+    """Return what a container holds."""
+    instance = seen.instance
+    if instance is None:
+        return frozenset()
+    return claims(expanded_now(instance, seen.profiles).devices, instance.config, runs=instance.is_running)
+
+
+def container(name: str, things: Sequence[str], state: str = "started", after: Sequence[str] = ()) -> Container:
+    """Declare a container that has some things."""
+    keys = {key: next((one for one in values if one in things), None) for key, values in KEYS.items()}
+    made = declared(
+        name=name, system=NEW, state=state, publish=[one for one in PORTS if one in things], devices={"eth0": keys}
+    )
+    return replace(made, after=tuple(after))
+
+
+def plans_of(containers: Sequence[Container], seen: Mapping[str, Observed]) -> list[Plan]:
+    """Return the plans of a set."""
+    found = plan_set(ContainerSet(containers=tuple(containers)), dict.fromkeys(NAMES, BUILT), seen)
+    return with_exchange(with_refused_members(found, seen), seen)
+
+
+def follow(run: Run, plans: Sequence[Plan], choose: Callable[[Sequence[str]], str] = min) -> Handovers:
+    """Follow plans in some order that the schedule allows."""
+    handovers = Handovers(plans, run.do)
+    places = {plan.container.name: 0 for plan in plans}
+    by_name = {plan.container.name: plan for plan in plans}
+    while places:
+        ready = [name for name in places if places.keys().isdisjoint(by_name[name].container.after)]
+        name = choose(ready)
+        plan, place = by_name[name], places[name]
+        if place == len(plan.steps):
+            del places[name]
+            continue
+        step = plan.steps[place]
+        places[name] += 1
+        if place < plan.head or step.claims_from:
+            handovers.settle(plan)
+            if name in handovers.errors:
+                del places[name]
+                continue
+            assert all(map(handovers.has_released, step.claims_from)), step
+        if place >= plan.head:
+            run.do(plan, step)
+    return handovers
+
+
+def assert_declared(containers: Sequence[Container], seen: Mapping[str, Observed]) -> None:
+    """Assert that a second run changes nothing."""
+    again = [(plan.error, plan.steps) for plan in plans_of(containers, seen)]
+    assert again == [(None, ())] * len(containers)
+
+
+def new_run() -> Run:
+    """Return a host without containers."""
+    return Run(seen=dict.fromkeys(NAMES, empty_host()))
+
+
+@st.composite
+def sets(draw: st.DrawFn) -> list[Container]:
+    """Draw containers between which things are shared out, in some order."""
+    owner = {thing: draw(st.sampled_from((*NAMES, None))) for thing in THINGS}
+    states = {name: draw(st.sampled_from(("started", "started", "stopped", "absent"))) for name in NAMES}
+    order = draw(st.permutations(NAMES))
+    found = []
+    for name in NAMES:
+        earlier = order[: order.index(name)]
+        others = [one for one in earlier if states[one] == "started" and draw(st.booleans())]
+        things = [thing for thing, of in owner.items() if of == name]
+        found.append(container(name, things, states[name], others))
+    return found
+
+
+@settings(max_examples=50, deadline=None, phases=[Phase.generate])
+@given(first=sets(), second=sets(), random=st.randoms(use_true_random=False), killed=st.integers(0, 30))
+def test_nothing_has_two_holders_in_any_order_nor_after_a_kill(
+    first: list[Container], second: list[Container], random: Random, killed: int
+) -> None:
+    run = new_run()
+    for plan in plans_of(first, run.seen):
+        for step in plan.steps:
+            run.do(plan, step)
+    assert_declared(first, run.seen)
+    run.left = killed
+    try:
+        follow(run, plans_of(second, run.seen), random.choice)
+    except KilledError:
+        run.left = None
+        plans = plans_of(second, run.seen)
+        assert [plan.error for plan in plans] == [None] * len(second)
+        follow(run, plans, random.choice)
+    assert_declared(second, run.seen)
+
+
+def converged(*containers: Container) -> Run:
+    """Return a host with these containers."""
+    run = new_run()
+    follow(run, plans_of(containers, run.seen))
+    return run
+
+
+def shown(plans: Sequence[Plan]) -> dict[str, list[str]]:
+    """Return the steps by container, those of heads in capitals."""
+    return {
+        plan.container.name: [
+            step.summary.upper() if number < plan.head else step.summary for number, step in enumerate(plan.steps)
+        ]
+        for plan in plans
+    }
+
+
+def test_a_swap_changes_both_at_once_and_keeps_the_interfaces() -> None:
+    run = converged(container("c1", ["10.1.0.10"]), container("c2", ["10.1.0.11"]))
+    plans = plans_of([container("c1", ["10.1.0.11"], after=["c2"]), container("c2", ["10.1.0.10"])], run.seen)
+    assert shown(plans) == {
+        "c1": ["C1: RELEASE DEVICE ETH0", "C1: CLAIM DEVICE ETH0"],
+        "c2": ["C2: RELEASE DEVICE ETH0", "C2: CLAIM DEVICE ETH0"],
+    }
+    assert [plan.steps[0].after["devices"]["eth0"] for plan in plans] == [{"network": "incusbr0", "type": "nic"}] * 2
+    run.done.clear()
+    follow(run, plans)
+    assert [text.split()[1] for text in run.done] == ["release", "release", "claim", "claim"]
+
+
+def test_a_mac_address_is_swapped_without_the_device() -> None:
+    one, two = KEYS["hwaddr"]
+    run = converged(container("c1", [one]), container("c2", [two]))
+    plans = plans_of([container("c1", [two]), container("c2", [one])], run.seen)
+    assert [plan.steps[0].after["devices"]["eth0"] for plan in plans] == [{"type": "none"}] * 2
+
+
+def test_what_ends_gives_before_its_turn() -> None:
+    run = converged(container("c1", ["80/tcp"]), container("c2", []))
+    second = [container("c1", [], "absent", ["c2"]), container("c2", ["80/tcp"])]
+    plans = plans_of(second, run.seen)
+    assert (plans[0].head, plans[0].steps[0].action) == (1, "stop")
+    run.done.clear()
+    follow(run, plans)
+    assert [text.partition(" device")[0] for text in run.done[:2]] == ["c1: stop", "c2: claim"]
+
+
+def test_a_claim_on_what_one_keeps_is_refused() -> None:
+    run = converged(container("c1", ["80/tcp"]), container("c2", []))
+    kept, refused = plans_of([container("c1", ["80/tcp"]), container("c2", ["80/tcp"])], run.seen)
+    assert (kept.error, refused.steps) == (None, ())
+    assert "c2: the port 80/tcp at 0.0.0.0 is held by c1, which keeps it." in str(refused.error)
+
+
+def test_one_that_cannot_be_planned_keeps_what_it_has() -> None:
+    run = converged(container("c1", ["80/tcp"]), container("c2", []))
+    broken = replace(container("c1", []), profiles=("nobody-made-this",))
+    plans = plans_of([broken, container("c2", ["80/tcp"])], run.seen)
+    assert all(not plan.steps for plan in plans)
+    assert "Fix c1 first." in str(plans[1].error)
+
+
+def test_what_was_released_for_nothing_is_given_back() -> None:
+    run = converged(container("c1", ["10.1.0.10"]), container("c2", ["10.1.0.11"]))
+    before = dict(run.seen)
+    second = [container("c1", ["10.1.0.11"]), container("c2", ["10.1.0.10"])]
+    run.refuses = lambda step: step.summary == "c2: release device eth0"
+    handovers = follow(run, plans_of(second, run.seen))
+    assert run.seen == before
+    assert not any(handovers.done.values())
+    assert "it claims what c2 did not release" in str(handovers.errors["c1"])
+    assert "Incus refused" in str(handovers.errors["c2"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meets"),
+    [
+        ({"listen": "tcp:0.0.0.0:80"}, {"listen": "tcp:127.0.0.1:80"}, True),
+        ({"listen": "tcp:[::]:80"}, {"listen": "tcp:0.0.0.0:80"}, True),
+        ({"listen": "tcp:10.0.0.1:80"}, {"listen": "tcp:10.0.0.2:80"}, False),
+        ({"listen": "tcp:0.0.0.0:80"}, {"listen": "udp:0.0.0.0:80"}, False),
+        ({"listen": "tcp:0.0.0.0:80-90,95"}, {"listen": "tcp:0.0.0.0:85"}, True),
+        ({"listen": "tcp:0.0.0.0:80-90"}, {"listen": "tcp:0.0.0.0:95"}, False),
+        ({"listen": "tcp:0.0.0.0:80", "bind": "instance"}, {"listen": "tcp:0.0.0.0:80"}, False),
+        ({"listen": "unix:/run/x"}, {"listen": "unix:/run/x"}, True),
+        ({"listen": "unix:/run/x"}, {"listen": "unix:/run/y"}, False),
+    ],
+)
+def test_ports_meet(one: dict[str, str], other: dict[str, str], meets: bool) -> None:
+    sides = [claims({"p": {"type": "proxy", **keys}}, {}, runs=True) for keys in (one, other)]
+    assert bool(meeting(*sides)) is meets
+    assert not claims({"p": {"type": "proxy", **one}}, {}, runs=False)
+
+
+@pytest.mark.parametrize(
+    ("keys", "running", "stopped"),
+    [
+        ({"type": "nic", "network": "br", "ipv4.address": "10.0.0.1"}, ["the ipv4.address 10.0.0.1"], 1),
+        ({"type": "nic", "network": "br", "ipv4.address": "none"}, [], 0),
+        ({"type": "nic", "nictype": "bridged", "parent": "br", "hwaddr": "AA:00"}, ["the hwaddr aa:00"], 1),
+        ({"type": "nic", "nictype": "routed", "ipv4.address": "10.0.0.1, 10.0.0.2"}, ["the ipv4.address 10.0.0.1"], 2),
+        ({"type": "nic", "network": "br", "host_name": "v0"}, ["the host_name v0"], 0),
+        ({"type": "nic", "nictype": "physical", "parent": "e0"}, ["the network interface e0"], 0),
+        ({"type": "nic", "nictype": "macvlan", "parent": "e0"}, [], 0),
+        ({"type": "nic", "nictype": "sriov", "parent": "e0"}, ["the network interface e0"], 0),
+        ({"type": "disk", "pool": "p", "source": "v", "path": "/v"}, ["the volume p v"], 0),
+        ({"type": "disk", "pool": "p", "path": "/"}, [], 0),
+        ({"type": "disk", "source": "/srv", "path": "/srv"}, [], 0),
+        ({"type": "usb", "vendorid": "1", "productid": "2"}, ["usb productid=2 vendorid=1"], 0),
+        ({"type": "gpu", "gputype": "mig", "pci": "0"}, ["gpu pci=0"], 0),
+    ],
+)
+def test_devices_claim(keys: dict[str, str], running: list[str], stopped: int) -> None:
+    found = claims({"d": keys}, {}, runs=True)
+    assert set(running) <= set(map(str, found))
+    assert bool(found) is bool(running)
+    assert len(claims({"d": keys}, {}, runs=False)) == stopped
+
+
+def test_a_mac_address_that_incus_made_is_claimed() -> None:
+    devices: dict[str, dict[str, Any]] = {"eth0": {"type": "nic", "network": "br"}}
+    (found,) = claims(devices, {"volatile.eth0.hwaddr": "10:66:6A:00:00:01"}, runs=False)
+    assert str(found) == "the hwaddr 10:66:6a:00:00:01"
+
+
+def lost_nic(**kept: str) -> tuple[Run, list[Container]]:
+    """Return a host on which two containers run, and the first one has lost a NIC."""
+    one, two = KEYS["hwaddr"]
+    containers = [container("c1", [one]), container("c2", [two])]
+    run = converged(*containers)
+    config = {"volatile.last_state.power": "RUNNING"}
+    for name, more in (("c1", kept), ("c2", {"volatile.eth0.host_name": "veth2"})):
+        instance = run.seen[name].instance
+        assert instance is not None
+        changed = replace(instance, config={**instance.config, **config, **more})
+        run.seen[name] = replace(run.seen[name], instance=changed)
+    return run, containers
+
+
+def test_a_nic_that_a_running_container_lost_is_added_again() -> None:
+    run, containers = lost_nic()
+    plans = plans_of(containers, run.seen)
+    assert shown(plans) == {"c1": ["C1: RELEASE DEVICE ETH0", "c1: update device eth0"], "c2": []}
+    assert plans[0].steps[0].after["config"] == {"volatile.eth0.host_name": "gone-0"}
+    assert plans[0].steps[1].after["devices"]["eth0"]["hwaddr"] == KEYS["hwaddr"][0]
+    run, containers = lost_nic(**{"volatile.eth0.host_name": "veth1"})
+    assert_declared(containers, run.seen)
+
+
+def test_a_lost_nic_is_swapped_too() -> None:
+    run, _containers = lost_nic()
+    one, two = KEYS["hwaddr"]
+    plans = plans_of([container("c1", [two]), container("c2", [one])], run.seen)
+    assert shown(plans)["c1"] == ["C1: RELEASE DEVICE ETH0", "C1: CLAIM DEVICE ETH0"]
+    assert "config" in plans[0].steps[0].after
+    assert "config" not in plans[1].steps[0].after
+
+
+def test_a_restart_brings_a_lost_nic() -> None:
+    run, containers = lost_nic()
+    restarted = [replace(containers[0], state="restarted"), containers[1]]
+    assert [step.action for step in plans_of(restarted, run.seen)[0].steps] == ["restart"]
+
+
+def test_a_proxy_that_a_running_container_lost_is_added_again() -> None:
+    run, containers = lost_nic(**{"volatile.eth0.host_name": "veth1"})
+    published = [replace(containers[0], publish=container("c1", ["80/tcp"]).publish), containers[1]]
+    follow(run, plans_of(published, run.seen))
+    device = "inx-publish-80-tcp"
+    run.seen["c1"] = replace(run.seen["c1"], lost_proxies=frozenset((device,)))
+    plan, _other = plans_of(published, run.seen)
+    assert [step.after for step in plan.steps] == [
+        {"devices": {device: None}},
+        {"devices": {device: {"type": "proxy", "listen": "tcp:0.0.0.0:80", "connect": "tcp:127.0.0.1:80"}}},
+    ]
+
+
+def with_profiles(run: Run, **addresses: str) -> None:
+    """Give the host a profile for each address."""
+    for name, seen in run.seen.items():
+        eth0 = seen.profiles["default"].devices["eth0"]
+        more = {
+            profile: Profile(name=profile, devices={"eth0": {**eth0, "ipv4.address": address}})
+            for profile, address in addresses.items()
+        }
+        run.seen[name] = replace(seen, profiles={**seen.profiles, **more})
+
+
+def test_what_a_profile_gave_is_released_with_the_profile() -> None:
+    run = new_run()
+    with_profiles(run, fixed="10.1.0.10")
+    first = [replace(container("c1", []), devices={}, profiles=("default", "fixed")), container("c2", [])]
+    follow(run, plans_of(first, run.seen))
+    second = [replace(first[0], profiles=("default",), after=("c2",)), container("c2", ["10.1.0.10"])]
+    plans = plans_of(second, run.seen)
+    assert (plans[0].head, plans[0].steps[0].after["profiles"]) == (1, ["default", "inx-container"])
+    follow(run, plans)
+    assert_declared(second, run.seen)
