@@ -36,6 +36,8 @@ _ENDING = ("maintenance", "stopping")
 _STARTING_GRACE = 10.0
 # What a switch waits for when it has not moved for so long is a unit that takes its time.
 _STALLED = 5.0
+# How long Incus may take from the stop of a container to its note that it is to run, when it is shut down.
+_SHUTDOWN_GRACE = 5.0
 _FAILED_UNITS_SHOWN = 3
 _FAMILIES = {"addresses": "address", "ipv4": "IPv4 address", "ipv6": "IPv6 address"}
 _JOURNAL_LINES = 10
@@ -61,7 +63,7 @@ def system_of_start(incus: Incus, container: Container) -> str:
     name = container.name
 
     def look() -> str:
-        return incus.running_system(_running_instance(incus, name)) or ""
+        return incus.running_system(running_instance(incus, name)) or ""
 
     return _poll(incus, name, container.wait.timeout, "it does not say what it runs", look)
 
@@ -127,7 +129,7 @@ def _execute(incus: Incus, name: str, health: Health, deadline: float) -> Execut
     except FleetError as error:
         # A program that is not there, or one that hangs, is of the container's making. That Incus is away is not.
         try:
-            _running_instance(incus, name)
+            running_instance(incus, name)
         except UnhealthyError:
             raise
         except FleetError as failure:
@@ -146,14 +148,30 @@ def _poll(incus: Incus, name: str, timeout: int, problem: str, look: Callable[[]
     return answer
 
 
-def _running_instance(incus: Incus, name: str) -> Instance:
+def running_instance(incus: Incus, name: str) -> Instance:
+    """Return an instance that runs. Raises UnhealthyError if it has stopped, FleetError if Incus has stopped it."""
     instance = incus.instance(name)
     if instance is None or not instance.is_running:
+        if instance is not None and poll(lambda: _is_shut_down(incus, name), time.monotonic() + _SHUTDOWN_GRACE):
+            raise FleetError(f"Incus was shut down, and {name} with it.", "Run again when Incus is up.")
         raise UnhealthyError(
             f"{name} stopped by itself after its start.",
             f"See '{incus_command(incus.project, 'info', '--show-log', name)}'.",
         )
     return instance
+
+
+def _is_shut_down(incus: Incus, name: str) -> bool:
+    """Return whether Incus has stopped an instance only to start it again when it comes up itself.
+
+    Right after it has stopped it, it notes that it is to run (Incus: cmd/incusd/instances.go, instancesShutdown). The
+    same is noted of one whose stop is not done, so there are two looks: the second one waits for the end of that.
+    """
+    found = [incus.instance(name) for _look in range(2)]
+    return all(
+        one is not None and not one.is_running and one.config.get("volatile.last_state.power") == "RUNNING"
+        for one in found
+    )
 
 
 def _booted(incus: Incus, name: str, system: str) -> str:
@@ -171,7 +189,7 @@ def _is_current(incus: Incus, name: str, system: str) -> str:
     """Return "running" when a container runs ``system``, and "" otherwise."""
     if incus.current_system(name) == system:
         return "running"
-    return "running" if incus.running_system(_running_instance(incus, name)) == system else ""
+    return "running" if incus.running_system(running_instance(incus, name)) == system else ""
 
 
 def asks_systemd(system: str) -> bool:
@@ -256,7 +274,7 @@ def _settled(incus: Incus, name: str, system: str) -> str:
 
 def _has_addresses(incus: Incus, name: str, wait: Wait) -> str:
     """Return an interface when a container has all the addresses that are waited for, "" otherwise."""
-    found = _running_instance(incus, name).addresses
+    found = running_instance(incus, name).addresses
     every = [address for addresses in found.values() for address in addresses]
     missing = [
         condition

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -30,7 +31,7 @@ from ..nix.bootable import can_switch, cannot_switch
 from ..text import incus_command, quoted
 from ..waiting import poll
 from .declaration import Container
-from .health import asks_systemd, failed_units, is_stalled, verify
+from .health import asks_systemd, failed_units, is_stalled, running_instance, verify
 from .steps import Told
 from .units import changed_units
 
@@ -137,6 +138,9 @@ def switch(incus: Incus, container: Container, system: str, action: str, patienc
         )
     if verdict == "ill":
         failure.add(f"It runs {now} now. {said}")
+        # That Incus is shut down, or away, is not of the system's making.
+        with suppress(UnhealthyError):
+            running_instance(incus, name)
         raise failure
     return Switched(complaint=f"{problem}.{_failed_before(before)} {said}", before=tuple(before), units=units)
 
