@@ -100,7 +100,7 @@ class Model:
         if HEALTHY in (before := self.noted.get(name, {})):
             notes[HEALTHY] = before[HEALTHY]
         health = plan.container.health
-        if good is None or health is None or not health.rollback:
+        if good is None or good.system == bad or health is None or not health.rollback:
             self.seen[name] = replace(seen, instance=replace(instance, notes={**notes, ACTIVATING: bad}))
             return
         failed = [path for path in notes.get(FAILED, "").split() if path not in (bad, good.system)]

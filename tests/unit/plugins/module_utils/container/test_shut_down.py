@@ -67,7 +67,7 @@ def test_one_that_has_ended_by_itself_is_ill(clock: Clock, sights: tuple[Instanc
 def test_one_that_incus_has_stopped_for_its_own_end_is_not(
     clock: Clock, sights: tuple[Instance | FleetError, ...]
 ) -> None:
-    with pytest.raises(FleetError, match="Incus was shut down|connection to Incus failed") as raised:
+    with pytest.raises(FleetError, match=r"Incus was shut down|connection to Incus failed") as raised:
         running_instance(incus_with(*sights), "web")
     assert not isinstance(raised.value, UnhealthyError)
     assert clock.now() < 106
