@@ -34,7 +34,7 @@ from proxy import PROXY, Rule, proxy
 from starts import build_systems, expect, fresh, web, wipe, with_web
 
 SMALL = f"{host.HERE}/small"
-_UNREACHABLE = "the connection to Incus failed|Incus socket at|Incus says"
+_UNREACHABLE = "the connection to Incus failed|Incus socket at|Incus says|Incus was shut down"
 _INCUS = ("incus.socket", "incus.service")
 #: What shuts the containers down when the host goes down, or Incus's socket is stopped.
 _SHUTDOWN = "incus-startup.service"
