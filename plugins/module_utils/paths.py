@@ -10,8 +10,9 @@ import re
 
 from .names import lxc_name
 
-#: Where the role inx.fleet.host and the NixOS module put a Python with pylxd.
-INTERPRETER = "/opt/inx-fleet/bin/python"
+#: The virtual environment in which the modules look for pylxd. The role inx.fleet.host and the NixOS module make it.
+VENV = "/opt/inx-fleet"
+INTERPRETER = f"{VENV}/bin/python"
 #: Where else a host has a Python: Debian, NixOS, and a Nix profile of root.
 SYSTEM_INTERPRETERS = (
     "/usr/bin/python3",

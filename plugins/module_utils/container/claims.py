@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Literal, TypeAlias
 
+from ..incus.addresses import plain_address
 from ..incus.models import Config, Devices
 
 Kind: TypeAlias = Literal["port", "ipv4.address", "ipv6.address", "hwaddr", "host_name", "parent", "device"]
@@ -141,9 +141,4 @@ def _ports(text: str) -> Iterator[int]:
 
 def _address(kind: Kind, text: str) -> str:
     """Return an address in one spelling, "" if it is none."""
-    if kind == "hwaddr":
-        return text.lower()
-    try:
-        return str(ip_address(text.partition("/")[0]))
-    except ValueError:
-        return ""
+    return text.lower() if kind == "hwaddr" else plain_address(text)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from ipaddress import ip_address
 
+from ..incus.addresses import plain_address
 from ..incus.models import Config, Devices, Instance
 from ..incus.start_config import StartConfig, folded
 from ..paths import LOCALTIME
@@ -162,20 +162,13 @@ def _addresses(now: Expanded, wanted: Expanded, instance: Instance, there: froze
 def static_addresses(devices: Devices) -> dict[str, str]:
     """Return the static addresses of NICs by keys of our own, which a note can have beside config keys."""
     found = {
-        f"{name}{NIC_KEY}{key}": _address(keys[key])
+        f"{name}{NIC_KEY}{key}": plain_address(keys[key])
         for name, keys in devices.items()
         if keys.get("type") == "nic" and name.split() == [name]
         for key in _STATIC
         if key in keys
     }
     return {key: address for key, address in found.items() if address}
-
-
-def _address(text: str) -> str:
-    try:
-        return str(ip_address(text.partition("/")[0]))
-    except ValueError:
-        return ""
 
 
 def _is_plugged_anew(before: Devices, after: Devices, key: str) -> bool:

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from ..errors import FleetError
 from ..incus.models import Instance
+from ..incus.mountinfo import mounts_in, nearest
 from ..names import lxc_name
 from ..stored_keys import VOLUME_CONTAINER, VOLUME_PATH
 from ..text import incus_command
@@ -27,7 +28,6 @@ from .mount_tree import (
     Mount,
     Problem,
     hides_when_live,
-    is_below,
     loses_points,
     mounts_from,
     problems,
@@ -314,11 +314,5 @@ def own_volumes(declared: Container, observed: Observed) -> dict[str, dict[str, 
 
 def is_in_memory(path: str, mountinfo: str) -> bool:
     """Return whether a path of the host is on a tmpfs, by the text of /proc/self/mountinfo."""
-    found, kind = "", ""
-    for line in mountinfo.splitlines():
-        # proc(5): the mount point is the fifth field, the type is the first one after a dash.
-        fields, rest = line.split(" - ", 1)
-        point = fields.split(" ")[4].replace("\\040", " ").rstrip("/")
-        if len(point) >= len(found) and is_below(path, point):
-            found, kind = point, rest.split(" ")[0]
-    return path.startswith("/") and kind in ("tmpfs", "ramfs")
+    mount = nearest(path, mounts_in(mountinfo))
+    return mount is not None and mount.kind in ("tmpfs", "ramfs")

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
+from itertools import chain
 from typing import TypeAlias
 
 from ..errors import FleetError
@@ -19,7 +19,8 @@ from ..incus.config_keys import ConfigKeys
 from ..incus.host_mounts import host_mount_points
 from ..incus.idmapped import unshiftable
 from ..incus.models import Instance, Profile
-from ..incus.mounted import replaced_sources
+from ..incus.mounted import mounts_of_host, replaced_sources
+from ..incus.mountinfo import read_mountinfo
 from ..incus.proxies import lost_proxies
 from ..incus.start_config import StartConfig, read_start_config
 from ..names import lxc_name
@@ -74,7 +75,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     config_keys = host.incus.config_keys() if any(one.is_running for one in seen.values()) else ConfigKeys()
     seen = {name: host.notes.with_notes(one) for name, one in seen.items()}
     nothing = Observed(has_tmpfs_devices=_TMPFS_DEVICES in server.extensions, host_mounts=host_mount_points(server.pid))
-    looks = _looks_at_storage(host, declared, pools, seen, nothing)
+    looks, mounted = _looks_at_storage(host, declared, pools, seen, nothing), mounts_of_host(server.pid)
     found = {
         name: replace(
             looks.get(name, nothing),
@@ -87,7 +88,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
             is_left=name in left,
             started=_started(declared.project, seen.get(name), server.member),
             addresses=None if name not in seen else addresses_of(seen[name].pid),
-            replaced=frozenset() if name not in seen else replaced_sources(seen[name], server.pid),
+            replaced=frozenset() if name not in seen else replaced_sources(seen[name], mounted),
             lost_proxies=_lost_proxies(declared.project, seen.get(name), server.member),
             config_keys=config_keys,
         )
@@ -95,7 +96,12 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     }
     found = {name: _with_users(look, declared, name, one) for name, one in found.items()}
     looked = [container for container in declared.containers if container.name in found]
-    return {**found, **{container.name: _with_paths(found[container.name], container) for container in looked}}
+    shifted = (shifted_sources(container, found[container.name].instance).values() for container in looked)
+    refused = unshiftable(chain.from_iterable(shifted))
+    return {
+        **found,
+        **{one.name: replace(_with_paths(found[one.name], one), unshiftable=refused) for one in looked},
+    }
 
 
 def _started(project: str, instance: Instance | None, member: str | None) -> StartConfig | None:
@@ -141,7 +147,6 @@ def _with_paths(seen: Observed, declared: Container) -> Observed:
     return replace(
         seen,
         missing=_missing_sources(declared),
-        unshiftable=unshiftable(shifted_sources(declared, seen.instance).values()),
         absent_points=frozenset(point for point in possible_points(there, paths) if _is_missing(point)),
         files=frozenset(path for path in sources if path.startswith("/") and os.path.isfile(path)),
     )
@@ -200,7 +205,7 @@ def _with_volumes(host: Host, name: str, pools: frozenset[str] | None, nothing: 
             f"{name}: 'persist' needs access to the storage pools, which Incus denies this user.",
             "Use the socket, or a certificate that is not restricted.",
         )
-    mounted = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+    mounted = read_mountinfo("self")
     sources = host.incus.pool_sources().items()
     volumes = host.incus.volumes(sorted(pools))
     here = (None, host.incus.server.member)

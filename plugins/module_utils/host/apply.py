@@ -18,10 +18,10 @@ from ..errors import FleetError
 from ..gcroots.files import explained, replace_file
 from ..gcroots.package import write_command
 from ..incus.rest import change, create
-from ..paths import DAEMON_SOCKET_DIR, PROFILES_DIR
+from ..paths import DAEMON_SOCKET_DIR, PROFILES_DIR, VENV
 from .commands import run
 from .declaration import HostDeclaration
-from .managed import NIX_SERVICE, NIX_SOCKET, PROFILES_GROUP, PROFILES_MODE, VENV, socket_mode
+from .managed import NIX_SERVICE, NIX_SOCKET, PROFILES_GROUP, PROFILES_MODE, socket_mode
 from .python import install_packages
 from .steps import Step
 from .units import disable_units, look_at_units, reload_systemd, restart_units, start_units, stop_units

@@ -10,11 +10,9 @@ import re
 from collections.abc import Mapping
 
 from ..gcroots.files import File
-from ..paths import DAEMON_SOCKET_DIR, PROFILES_DIR
+from ..paths import DAEMON_SOCKET_DIR, INTERPRETER, PROFILES_DIR, VENV
 from .declaration import HostDeclaration
 
-#: The virtual environment in which the modules look for pylxd.
-VENV = "/opt/inx-fleet"
 GCROOTS_PACKAGE = f"{VENV}/lib/inx_fleet"
 NIX_DIR = "/etc/nix"
 NIX_SETTINGS = f"{NIX_DIR}/inx-fleet.conf"
@@ -133,7 +131,7 @@ def gcroots_files(declared: HostDeclaration) -> dict[str, File]:
     """Return what starts the command inx-gcroots: a script, its units, and the hook of the garbage collection."""
     limit = f"--max-roots {declared.gcroots_max}"
     unit_path, unit_service, hook = GCROOTS_UNITS
-    script = f"""#!{VENV}/bin/python
+    script = f"""#!{INTERPRETER}
 {_MANAGED}
 import sys
 

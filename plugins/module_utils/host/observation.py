@@ -48,7 +48,6 @@ from .managed import (
     NIX_SOCKET,
     SUBIDS,
     UNITS,
-    VENV,
     gcroots_files,
     mirror_in,
 )
@@ -84,7 +83,7 @@ def observe_debian(declared: HostDeclaration, release: Release) -> Observed:
     with ThreadPoolExecutor() as pool:
         packages = pool.submit(_packages, declared, release)
         units = pool.submit(look_at_units, UNITS)
-        python = pool.submit(has_packages, f"{VENV}/bin/python", declared.python_packages)
+        python = pool.submit(has_packages, INTERPRETER, declared.python_packages)
         incus = pool.submit(look_at_incus)
         gcroots = plan_command(GCROOTS_PACKAGE, gcroots_files(declared)) if declared.gcroots else NO_CHANGE
         found, commands = units.result()

@@ -17,7 +17,7 @@ from dataclasses import replace
 from ..errors import FleetError
 from ..gcroots.files import File
 from ..incus.store_profile import check_host, wanted_profile, warnings
-from ..paths import DAEMON_SOCKET_DIR, DB_DIR, PROFILES_DIR, STORE_DIR
+from ..paths import DAEMON_SOCKET_DIR, DB_DIR, PROFILES_DIR, STORE_DIR, VENV
 from .declaration import HostDeclaration
 from .managed import (
     ACCESS,
@@ -34,7 +34,6 @@ from .managed import (
     PROFILES_GROUP,
     PROFILES_MODE,
     SUBIDS,
-    VENV,
     access_file,
     conf_to_include_from,
     has_subids,

@@ -105,6 +105,14 @@ def first(addresses: Addresses, family: str) -> str | None:
     return min(every, key=lambda address: not is_of(address, family), default=None)
 
 
+def plain_address(text: str) -> str:
+    """Return an address, with or without its prefix, in one spelling; "" if it is none."""
+    try:
+        return str(ip_address(text.partition("/")[0]))
+    except ValueError:
+        return ""
+
+
 def is_of(address: str, family: str) -> bool:
     """Return whether an address is of a family."""
     return ip_address(address).version == VERSIONS[family]

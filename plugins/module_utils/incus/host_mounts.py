@@ -6,15 +6,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable
 from contextlib import suppress
-from pathlib import Path
 
 from ..errors import FleetError
+from .mountinfo import mounts_in, read_mountinfo
 
-# proc(5): in mountinfo, space, tab, newline and backslash are written as octal numbers.
-_ESCAPED = re.compile(r"\\([0-7]{3})")
 # Incus: internal/server/storage/drivers/volume.go. Below the directory of a pool, wherever that is.
 _CONTAINERS = "/containers/"
 _VOLUMES = "/custom/"
@@ -24,8 +21,7 @@ _ROOT = "rootfs"
 
 def mount_points(mountinfo: str) -> frozenset[str]:
     """Return the mount points in the text of a mountinfo file that may be below a root disk or a volume."""
-    fields = (line.split(" ") for line in mountinfo.splitlines())
-    points = (_ESCAPED.sub(lambda code: chr(int(code[1], 8)), line[4]) for line in fields if len(line) > 4)
+    points = (mount.path for mount in mounts_in(mountinfo))
     return frozenset(point for point in points if _CONTAINERS in point or _VOLUMES in point)
 
 
@@ -34,7 +30,7 @@ def host_mount_points(server_pid: int) -> frozenset[str]:
     found: frozenset[str] = frozenset()
     for process in ("1", "self", str(server_pid)):
         with suppress(OSError):
-            found |= mount_points(Path(f"/proc/{process}/mountinfo").read_text(errors="surrogateescape"))
+            found |= mount_points(read_mountinfo(process))
     return found
 
 

@@ -16,7 +16,7 @@ from ..errors import FleetError
 from ..gcroots.store import roots_of
 from ..incus.client import Incus
 from ..incus.models import Instance
-from ..incus.mounted import replaced_sources
+from ..incus.mounted import mounts_of_host, replaced_sources
 from ..names import lxc_name
 from ..nix.command import Nix
 from ..nix.profiles import generation_dates, read_generations
@@ -48,6 +48,7 @@ class _Looker:
 
     def __init__(self, incus: Incus) -> None:
         self._incus = incus
+        self._host_mounts = mounts_of_host(incus.server.pid)
         self.warnings: list[str] = []
 
     def see(self, instance: Instance) -> Seen:
@@ -55,7 +56,7 @@ class _Looker:
         seen = Seen(instance=replace(instance, running_system=self._running_system(instance)))
         if instance.location != self._incus.server.member:
             return replace(seen, instance=replace(seen.instance, notes=carried(instance)))
-        seen = replace(seen, replaced=replaced_sources(instance, self._incus.server.pid))
+        seen = replace(seen, replaced=replaced_sources(instance, self._host_mounts))
         return self._with_roots(self._with_generations(self._with_notes(seen)))
 
     def _running_system(self, instance: Instance) -> str | None:

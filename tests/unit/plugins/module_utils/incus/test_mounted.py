@@ -11,7 +11,12 @@ import pytest
 from ansible_collections.inx.fleet.plugins.module_utils.container.attached import BindMount
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
-from ansible_collections.inx.fleet.plugins.module_utils.incus.mounted import replaced_in, replaced_sources
+from ansible_collections.inx.fleet.plugins.module_utils.incus.mounted import (
+    mounts_of_host,
+    replaced_in,
+    replaced_sources,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.incus.mountinfo import mounts_in
 from ansible_collections.inx.fleet.plugins.module_utils.info.facts import Seen, container_info
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import BUILT, WEB, running_host, with_instance
 
@@ -52,7 +57,7 @@ def inside(device: str, root: str, path: str = "/data") -> str:
 )
 def test_a_mount_is_compared_with_its_source(source: str, mounted: tuple[str, str], replaced: bool) -> None:
     links = {"/srv/link": "/srv/target", "/srv/gone": None}
-    found = replaced_in(disk(source), inside(*mounted), HOST, lambda path: links.get(path, path))
+    found = replaced_in(disk(source), mounts_in(inside(*mounted)), mounts_in(HOST), lambda path: links.get(path, path))
     assert found == ({"data"} if replaced else set())
 
 
@@ -67,14 +72,19 @@ def test_a_mount_is_compared_with_its_source(source: str, mounted: tuple[str, st
     ],
 )
 def test_what_is_no_mount_of_the_host_is_ignored(devices: dict[str, dict[str, str]]) -> None:
-    assert replaced_in(devices, inside("8:1", "/other"), HOST, lambda path: path) == set()
+    assert replaced_in(devices, mounts_in(inside("8:1", "/other")), mounts_in(HOST), lambda path: path) == set()
 
 
 def test_what_does_not_run_here_or_cannot_be_read_is_ignored() -> None:
     devices = disk("/srv")
-    assert replaced_sources(Instance(name="web", expanded_devices=devices, pid=1), 1) == set()
-    assert replaced_sources(Instance(name="web", status="Running", expanded_devices=devices), 1) == set()
-    assert replaced_sources(Instance(name="web", status="Running", expanded_devices=devices, pid=2**30), 1) == set()
+    assert replaced_sources(Instance(name="web", expanded_devices=devices, pid=1), mounts_of_host(1)) == set()
+    assert (
+        replaced_sources(Instance(name="web", status="Running", expanded_devices=devices), mounts_of_host(1)) == set()
+    )
+    assert (
+        replaced_sources(Instance(name="web", status="Running", expanded_devices=devices, pid=2**30), mounts_of_host(1))
+        == set()
+    )
 
 
 MOUNTED = replace(WEB, bind_mounts=(BindMount(source="/srv/x", path="/data"),))
