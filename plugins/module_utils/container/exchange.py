@@ -72,6 +72,18 @@ def newly_held(plan: Plan, seen: Observed) -> _Held:
     return _but(held[-1], held[0])
 
 
+def devices_after(steps: Sequence[Step], seen: Observed) -> Devices:
+    """Return the expanded devices of a container after some steps."""
+    stage = _now(seen)
+    for step in steps:
+        stage = _after(stage, step)
+    return _expanded(stage, seen)
+
+
+def _expanded(stage: _Stage, seen: Observed) -> Devices:
+    return expanded(stage.profiles, seen.profiles, {}, stage.devices).devices
+
+
 def _but(some: Iterable[Claim], others: Iterable[Claim]) -> _Held:
     """Return claims without those for the very same, by whichever device."""
     known = {(claim.kind, claim.where, claim.what) for claim in others}
@@ -90,8 +102,7 @@ def _held(steps: Sequence[Step], seen: Observed) -> list[_Held]:
     stage, found = _now(seen), list[_Held]()
     for step in (None, *steps):
         stage = stage if step is None else _after(stage, step)
-        devices = expanded(stage.profiles, seen.profiles, {}, stage.devices).devices
-        found.append(claims(devices, stage.config, runs=stage.runs) if stage.here else frozenset())
+        found.append(claims(_expanded(stage, seen), stage.config, runs=stage.runs) if stage.here else frozenset())
     return found
 
 
@@ -184,7 +195,7 @@ def _moved_first(plan: Plan, number: int) -> Plan:
 def _held_stopped(seen: Observed) -> _Held:
     """Return what a container would hold if it were stopped."""
     stage = replace(_now(seen), runs=False)
-    return claims(expanded(stage.profiles, seen.profiles, {}, stage.devices).devices, stage.config, runs=False)
+    return claims(_expanded(stage, seen), stage.config, runs=False)
 
 
 def _split(plan: Plan, seen: Observed, number: int, *, gives: _Held, takes: _Held, missing: frozenset[str]) -> Plan:

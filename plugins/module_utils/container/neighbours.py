@@ -15,8 +15,7 @@ from contextlib import suppress
 from ..errors import FleetError
 from ..incus.models import Devices, Instance, Network
 from .claims import Claim, claims, meeting, network_of
-from .exchange import held_after, newly_held
-from .expanded import expanded
+from .exchange import devices_after, held_after, newly_held
 from .held_back import with_held_back
 from .observed import Observed
 from .rollback import Host
@@ -93,17 +92,7 @@ def _others(host: Host, plans: Sequence[Plan]) -> list[Instance]:
 
 def _changed_nics(plan: Plan, seen: Observed) -> Devices:
     """Return the NICs that steps add or change, as they will be."""
-    instance = seen.instance
-    devices: dict[str, Mapping[str, str]] = {} if instance is None else dict(instance.devices)
-    profiles: Collection[str] = () if instance is None else instance.profiles
-    there = expanded(tuple(profiles), seen.profiles, {}, devices).devices
-    for step in plan.steps:
-        if step.action in ("create", "update"):
-            profiles = step.after.get("profiles", profiles)
-            for name, keys in (step.after.get("devices") or {}).items():
-                devices.pop(name, None)
-                devices.update({} if keys is None else {name: keys})
-    after = expanded(tuple(profiles), seen.profiles, {}, devices).devices
+    there, after = devices_after((), seen), devices_after(plan.steps, seen)
     return {name: keys for name, keys in after.items() if keys.get("type") == "nic" and keys != there.get(name)}
 
 

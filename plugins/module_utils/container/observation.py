@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -20,9 +20,9 @@ from ..incus.host_mounts import host_mount_points
 from ..incus.idmapped import unshiftable
 from ..incus.models import Instance, Profile
 from ..incus.mounted import mounts_of_host, replaced_sources
-from ..incus.mountinfo import read_mountinfo
+from ..incus.mountinfo import Mount, read_mountinfo
 from ..incus.proxies import lost_proxies
-from ..incus.start_config import StartConfig, read_start_config
+from ..incus.start_config import read_start_config
 from ..names import lxc_name
 from ..nix.profiles import read_generations
 from ..nix.set_marks import container_of, marked_directories
@@ -53,15 +53,15 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     With ``chosen``, at those alone.
     """
     names = [container.name for container in declared.containers]
+    marked = _marked_names(declared) if declared.purge else set()
     if declared.name is None and len(names) == 1:
         one = host.incus.instance(names[0])
         instances = {} if one is None else {names[0]: one}
     else:
-        awaited = {*names, *_marked_names(declared)} if declared.purge else names
-        instances = host.incus.instances(awaited if chosen is None else chosen)
+        instances = host.incus.instances({*names, *marked} if chosen is None else chosen)
     # Asked once, and only if something depends on it.
     look = cache(host.incus.all_instances)
-    left = _left_by_set(look, declared, {*names, *instances})
+    left = _left_by_set(look, declared, marked.difference(names, instances))
     wanted = dict.fromkeys([*names, *instances, *left] if declared.purge else names) if chosen is None else chosen
     seen = with_running_systems(
         host.incus,
@@ -79,21 +79,17 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     found = {
         name: replace(
             looks.get(name, nothing),
-            instance=seen.get(name),
             profiles=profiles,
             pools=pools,
             generations=read_generations(profile_dir(declared.project, name)),
             has_localtime=has_localtime,
             member=server.member,
             is_left=name in left,
-            started=_started(declared.project, seen.get(name), server.member),
-            addresses=None if name not in seen else addresses_of(seen[name].pid),
-            replaced=frozenset() if name not in seen else replaced_sources(seen[name], mounted),
-            lost_proxies=_lost_proxies(declared.project, seen.get(name), server.member),
             config_keys=config_keys,
         )
         for name in wanted
     }
+    found |= {name: _with_instance(found[name], one, mounted) for name, one in seen.items()}
     found = {name: _with_users(look, declared, name, one) for name, one in found.items()}
     looked = [container for container in declared.containers if container.name in found]
     shifted = (shifted_sources(container, found[container.name].instance).values() for container in looked)
@@ -104,16 +100,18 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     }
 
 
-def _started(project: str, instance: Instance | None, member: str | None) -> StartConfig | None:
-    if instance is None or not instance.is_running or instance.location != member:
-        return None
-    return read_start_config(lxc_name(project, instance.name))
-
-
-def _lost_proxies(project: str, instance: Instance | None, member: str | None) -> frozenset[str]:
-    if instance is None or instance.status != "Running" or instance.location != member:
-        return frozenset()
-    return lost_proxies(lxc_name(project, instance.name), instance.expanded_devices)
+def _with_instance(seen: Observed, instance: Instance, host_mounts: Sequence[Mount]) -> Observed:
+    """Return what was seen, with an instance, and with what of it the host shows while it runs here."""
+    is_here, lxc = instance.location == seen.member, lxc_name(instance.project, instance.name)
+    is_up = is_here and instance.status == "Running"
+    return replace(
+        seen,
+        instance=instance,
+        started=read_start_config(lxc) if is_here and instance.is_running else None,
+        addresses=addresses_of(instance.pid),
+        replaced=replaced_sources(instance, host_mounts),
+        lost_proxies=lost_proxies(lxc, instance.expanded_devices) if is_up else frozenset(),
+    )
 
 
 def _missing_sources(declared: Container) -> frozenset[str]:
@@ -263,12 +261,11 @@ def _may_go(declared: ContainerSet, instance: Instance, seen: Observed) -> bool:
     return state == "absent" or seen.is_elsewhere
 
 
-def _left_by_set(look: Look, declared: ContainerSet, known: Collection[str]) -> frozenset[str]:
-    """Return the names of the set's containers that have a profile directory and are neither declared nor there.
+def _left_by_set(look: Look, declared: ContainerSet, left: Collection[str]) -> frozenset[str]:
+    """Return which of the set's containers are left, that have a profile directory and are neither declared nor there.
 
     Ephemeral ones end so. A directory that any instance still has, such as a renamed one, is left alone.
     """
-    left = _marked_names(declared).difference(known) if declared.purge else set()
     if not left or not look()[1]:
         return frozenset()
     return frozenset(name for name in left if not users_of(profile_dir(declared.project, name), look()[0]))

@@ -47,6 +47,18 @@ _INCLUDE = "!include inx-fleet.conf"
 _CUSTOM = re.compile(r"^\s*!?include\s+(/etc/nix/)?nix\.custom\.conf\s*$", re.MULTILINE)
 
 
+_SCRIPT = f"""#!{INTERPRETER}
+{_MANAGED}
+import sys
+
+sys.path.insert(0, "{VENV}/lib")
+
+from inx_fleet.gcroots.command import main
+
+sys.exit(main())
+"""
+
+
 def settings_in(content: bytes) -> dict[str, str]:
     """Return the settings in a file of Nix, without its comments and inclusions."""
     pairs = [line.partition("=") for line in content.decode(errors="replace").splitlines() if not line.startswith("#")]
@@ -131,18 +143,8 @@ def gcroots_files(declared: HostDeclaration) -> dict[str, File]:
     """Return what starts the command inx-gcroots: a script, its units, and the hook of the garbage collection."""
     limit = f"--max-roots {declared.gcroots_max}"
     unit_path, unit_service, hook = GCROOTS_UNITS
-    script = f"""#!{INTERPRETER}
-{_MANAGED}
-import sys
-
-sys.path.insert(0, "{VENV}/lib")
-
-from inx_fleet.gcroots.command import main
-
-sys.exit(main())
-"""
     return {
-        _COMMAND: File(content=script.encode(), mode=0o755),
+        _COMMAND: File(content=_SCRIPT.encode(), mode=0o755),
         unit_service: _text(
             _MANAGED,
             "[Unit]",
