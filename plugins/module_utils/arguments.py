@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import traceback
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
@@ -29,6 +31,8 @@ from .info.query import JMESPATH_IMPORT_ERROR
 from .nix.command import Nix
 from .nix.process import NIX_DIRECTORIES
 from .paths import INTERPRETER, STORE_PROFILE, SYSTEM_INTERPRETERS
+from .progress.events import Events
+from .progress.file import ProgressFile
 from .redaction import credentials
 from .values import byte_count
 
@@ -173,6 +177,7 @@ class FleetModule(AnsibleModule):
 
     params: dict[str, Any]
     _is_valid = False
+    _progress: ProgressFile | None = None
 
     def __init__(self, argument_spec: dict[str, Any], **options: Any) -> None:
         super().__init__(argument_spec, **options)
@@ -193,9 +198,28 @@ class FleetModule(AnsibleModule):
 
     def fail_json(self, msg: str, **results: Any) -> Any:
         """Find them also when Ansible refuses the parameters, before it logs them."""
+        self._close_progress()
         self.no_log_values.update(credentials(self.params))
         refused = [] if self._is_valid else _refused_entries(_load_params())
         super().fail_json("\n".join(refused) or msg, **results)
+
+    def exit_json(self, **results: Any) -> Any:
+        """Remove what shows the progress first: the result says it all."""
+        self._close_progress()
+        super().exit_json(**results)
+
+    @cached_property
+    def events(self) -> Events:
+        """Where the run tells what it does. A file shows its progress until the module ends, however it ends."""
+        self._progress = ProgressFile(self._name)
+        atexit.register(self._progress.close)
+        return Events(self._progress)
+
+    def _close_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.close()
+            atexit.unregister(self._progress.close)
+            self._progress = None
 
     def hide(self, values: Collection[str]) -> None:
         """Hide values wherever they appear in the result."""
@@ -354,10 +378,10 @@ def connect(module: AnsibleModule, all_projects: bool = False) -> Incus:
     return Incus(endpoint_from(module.params), None if all_projects else module.params["project"])
 
 
-def open_host(module: AnsibleModule) -> Host:
+def open_host(module: FleetModule) -> Host:
     """Incus and nix of the host; FleetError says what it lacks."""
     incus = connect(module)
-    return Host(incus=incus, nix=open_nix(module), notes=Notes(incus))
+    return Host(incus=incus, nix=open_nix(module), notes=Notes(incus), events=module.events)
 
 
 def open_nix(module: AnsibleModule) -> Nix:

@@ -54,7 +54,8 @@ _BETWEEN = ("update", "record", "rebuild")
 def apply_step(host: Host, plan: Plan, step: Step) -> Told:
     """Do one step and return what it has to tell. Raise FleetError if it fails; earlier steps stay done."""
     try:
-        told = _APPLY[step.action](host, plan, step)
+        with host.events.step(plan.container.name, step.action, step.summary):
+            told = _APPLY[step.action](host, plan, step)
         return told if isinstance(told, Told) else Told(warnings=tuple(told or ()))
     except LateError:
         raise

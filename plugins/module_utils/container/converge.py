@@ -16,6 +16,7 @@ from ..names import lxc_name
 from ..nix.bootable import can_switch, check_boots_here, machine_warnings
 from ..nix.profiles import Generations, read_generations
 from ..nix.sources import Declared, System
+from ..progress.events import Ended, Planned
 from ..stored_keys import WAITING
 from ..text import incus_command
 from .apply import apply_step
@@ -265,6 +266,7 @@ def _apply(host: Host, declared: ContainerSet, plans: Sequence[Plan], before: Ma
     slots = Slots(declared.max_unavailable, declared.rollback_limit)
     work = _Work(host, slots, declared.rollback_limit, plans, before)
     names = {container.name for container in declared.containers}
+    host.events.tell(Planned(names=tuple(plan.container.name for plan in plans if work.has_work(plan))))
     purged = [plan for plan in plans if plan.container.name not in names]
     # What goes may hold an address or a port that one of the others is to get.
     for chosen in (purged, [plan for plan in plans if plan.container.name in names]):
@@ -317,9 +319,7 @@ class _Work:
         error = builds.error_of(plan)
         if error is None:
             return self.do(plan)
-        outcome = _outcome(replace(plan, steps=(), error=error), self._before[plan.container.name])
-        self.outcomes[plan.container.name] = outcome
-        return outcome
+        return self._ended(_outcome(replace(plan, steps=(), error=error), self._before[plan.container.name]))
 
     def do(self, plan: Plan) -> Outcome:
         """Do the steps of a plan, one after another until one fails."""
@@ -363,8 +363,12 @@ class _Work:
             if has_slot:
                 self._slots.give_back(available=available)
         outcome = _outcome(plan, self._before[plan.container.name], tuple(done))
-        outcome = replace(outcome, warnings=tuple(warnings), units=units, error=error)
-        self.outcomes[plan.container.name] = outcome
+        return self._ended(replace(outcome, warnings=tuple(warnings), units=units, error=error))
+
+    def _ended(self, outcome: Outcome) -> Outcome:
+        """Note the outcome of a job."""
+        self.outcomes[outcome.name] = outcome
+        self._host.events.tell(Ended(name=outcome.name, problem="" if outcome.error is None else str(outcome.error)))
         return outcome
 
     def _hand_over(self, plan: Plan, step: Step) -> None:

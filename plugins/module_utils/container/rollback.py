@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..errors import (
@@ -28,6 +28,7 @@ from ..incus.host_mounts import check_root, host_mount_points
 from ..names import lxc_name
 from ..nix.command import Nix
 from ..nix.profiles import Generation, read_generations, select_generation
+from ..progress.events import Events, Healthy
 from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT, WAITING
 from ..text import incus_command
 from .declaration import Container
@@ -52,6 +53,7 @@ class Host:
     incus: Incus
     nix: Nix
     notes: Notes
+    events: Events = field(default_factory=Events)
 
 
 class RolledBackError(FleetError):
@@ -187,6 +189,7 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], _T]) -> _
         return _awaited(host, plan, bring_up)
     # A run that is killed now leaves word that it has not been seen to be healthy.
     host.notes.change(container, {ACTIVATING: system}, unless={HEALTHY: system})
+    began = time.monotonic()
     try:
         told = bring_up()
     except (UnhealthyError, RefusedError) as error:
@@ -196,6 +199,7 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], _T]) -> _
             host.notes.change(container, {ACTIVATING: ""})
         raise
     _note_good(host, container, system)
+    host.events.tell(Healthy(name=container.name, seconds=time.monotonic() - began))
     return told
 
 

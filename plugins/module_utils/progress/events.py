@@ -1,0 +1,88 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Events of a run, for whoever listens: what shows its progress, and what writes its log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """These containers have work to do, or the steps of a host."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepBegan:
+    """A step of a plan begins. ``name`` is the container, "" for the host itself."""
+
+    name: str
+    action: str
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepEnded:
+    """A step has ended, with the ``problem`` if it failed."""
+
+    name: str
+    action: str
+    summary: str
+    seconds: float
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """Nothing more is done with a container. ``problem`` says what is wrong with it."""
+
+    name: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Healthy:
+    """The system of a container was brought up in so many ``seconds``, and is healthy."""
+
+    name: str
+    seconds: float
+
+
+Event: TypeAlias = Planned | StepBegan | StepEnded | Ended | Healthy
+#: It is called in the thread in which something happens, by several at once.
+Listener: TypeAlias = Callable[[Event], None]
+
+
+class Events:
+    """Where a run tells what it does. Without listeners nobody hears of it."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        """Each listener hears of all events."""
+        self._listeners = listeners
+
+    def tell(self, event: Event) -> None:
+        """Tell all listeners of an event."""
+        for listener in self._listeners:
+            listener(event)
+
+    @contextmanager
+    def step(self, name: str, action: str, summary: str) -> Iterator[None]:
+        """Tell that a step begins, and how it ends."""
+        self.tell(StepBegan(name=name, action=action, summary=summary))
+        began, problem = time.monotonic(), ""
+        try:
+            yield
+        except BaseException as error:
+            problem = str(error) or type(error).__name__
+            raise
+        finally:
+            seconds = time.monotonic() - began
+            self.tell(StepEnded(name=name, action=action, summary=summary, seconds=seconds, problem=problem))
