@@ -232,7 +232,8 @@ locked_inputs:
 restart_required:
   description:
     - Whether settings of the container or its profiles, a recorded system, or a mounted directory or file that was
-      replaced on the host wait for the next start. A warning names them.
+      replaced on the host wait for the next start. A warning names them. What O(bind_mounts) and O(devices) declare is
+      mounted anew without a restart, if nothing else is mounted below it.
   returned: always, unless validation fails
   type: bool
 """

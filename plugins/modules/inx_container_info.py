@@ -211,7 +211,8 @@ containers:
     restart_required:
       description:
         - Whether changed settings wait for the next start, or a mounted directory or file of the host was replaced, so
-          that the container shows the old one until then.
+          that the container shows the old one until then. The next run of the container mounts its bind mounts anew
+          without a restart, if nothing else is mounted below them. These do not count.
       type: bool
     restart_required_since:
       description: Date of the last change of a setting that waits, in UTC. V(null) if none does.

@@ -41,7 +41,7 @@ from .expanded import (
     is_store_profile,
     root_of,
 )
-from .in_force import NIC_KEY, restart_notes, stale_disks, waiting
+from .in_force import NIC_KEY, mounted_anew, restart_notes, stale_disks, waiting
 from .kind import PROFILES_DEVICE, PROFILES_TARGET
 from .mounts import Volumes, check_mounts, check_pool, late_changes, mount_devices, volumes_change
 from .observed import Observed
@@ -131,13 +131,13 @@ def change(declared: Container, instance: Instance, observed: Observed) -> Chang
     )
     warnings = _check_expanded(declared, observed, now, wanted)
     waits = waiting(now, wanted, instance, observed) if instance.is_running else {}
-    stale = stale_disks(now, wanted, observed)
+    stale = stale_disks(now.devices, wanted.devices, observed.replaced.disks - mounted_anew(declared, observed))
     return Change(
         before=before,
         after=after,
         late=late_changes(now, wanted, instance, observed),
         warnings=warnings,
-        waiting=(*map(_label, waits), *(f"device {name} (its source was replaced)" for name in stale)),
+        waiting=(*map(_label, waits), *(f"device {name} (its source was replaced)" for name in sorted(stale))),
         notes=restart_notes(instance, waits),
     )
 

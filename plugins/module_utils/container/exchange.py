@@ -18,6 +18,7 @@ from typing import Any
 from ..incus.models import Config, Devices
 from .claims import KEYS_ALONE, VOLUME, Claim, claims, meeting
 from .expanded import expanded
+from .in_force import mounted_anew, stale_disks
 from .observed import Observed
 from .steps import Plan, Step, changed_names, new_step
 
@@ -216,7 +217,8 @@ def _split(plan: Plan, seen: Observed, number: int, *, gives: _Held, takes: _Hel
     head = []
     if release:
         before = {device: own.get(device) for device in release}
-        head.append(_with_host_names(_devices_step(plan, "release", before, release), missing - seen.lost_proxies))
+        nics = missing - seen.lost_proxies - seen.replaced.disks
+        head.append(_with_host_names(_devices_step(plan, "release", before, release), nics))
     if claiming:
         before = {device: rest.before["devices"][device] for device in claiming}
         head.append(_devices_step(plan, "claim", before, claiming))
@@ -247,9 +249,10 @@ def _host_name(device: str) -> str:
 
 
 def _missing(plan: Plan, seen: Observed) -> frozenset[str]:
-    """Return the declared devices that a running container has in its configuration only, and that no restart brings.
+    """Return the declared devices that are to be added again to a running container, and that no restart brings.
 
-    Incus takes one away when it fails to change it. For a NIC it notes no name on the host then.
+    They are in its configuration only, since Incus takes one away when it fails to change it: it notes no name of a NIC
+    on the host then. Or they are disks whose source was replaced.
     """
     container = plan.container
     declared = {name for name, keys in container.devices.items() if keys is not None}
@@ -263,7 +266,11 @@ def _missing(plan: Plan, seen: Observed) -> frozenset[str]:
         if keys.get("type") == "nic" and _is_noted(keys) and _host_name(name) not in instance.config
     }
     is_up = instance.status == "Running" and instance.config.get("volatile.last_state.power") == "RUNNING"
-    return (seen.lost_proxies | nics) & declared if is_up and not plan.error else frozenset()
+    if not is_up or plan.error:
+        return frozenset()
+    now, then = devices_after((), seen), devices_after(plan.steps, seen)
+    stale = stale_disks(now, then, mounted_anew(container, seen))
+    return (seen.lost_proxies | nics) & declared | stale
 
 
 def _is_noted(keys: Mapping[str, str]) -> bool:

@@ -16,6 +16,7 @@ from ..incus.start_config import StartConfig, folded
 from ..paths import LOCALTIME
 from ..stored_keys import HIDDEN_KEYS, RESTART, RESTART_KEYS
 from ..values import same_value
+from .declaration import Container
 from .expanded import Expanded
 from .observed import Observed
 
@@ -25,6 +26,7 @@ _IDMAP = (_PRIVILEGED, "security.idmap.base", "security.idmap.isolated", "securi
 # Incus: internal/server/instance/drivers/driver_lxc.go: what it runs with, and what it gets at its next start.
 _CURRENT, _NEXT = "volatile.idmap.current", "volatile.idmap.next"
 _NO_MAP = "[]"
+_NIX = "/nix/"
 _ABSENT = "-"
 #: In the place of the mark of a secret value, which counts as changed until the next start.
 _UNKNOWN = "?"
@@ -131,14 +133,27 @@ def trust_warnings(instance: Instance, now: Expanded) -> Iterator[str]:
 # Disks
 
 
-def stale_disks(now: Expanded, wanted: Expanded, observed: Observed) -> list[str]:
+def stale_disks(now: Devices, wanted: Devices, replaced: Collection[str]) -> frozenset[str]:
     """Return the disks that a run leaves as they are, and that show what was at their source before.
 
     The time zone is left out: each update of its package replaces it, which is no reason to restart all containers.
     """
-    there = {name: now.devices[name] for name in observed.replaced if name in now.devices}
-    stays = {name: keys for name, keys in there.items() if keys == wanted.devices.get(name)}
-    return sorted(name for name, keys in stays.items() if keys.get("source") != LOCALTIME)
+    stays = {name: now[name] for name in replaced if name in now and now[name] == wanted.get(name)}
+    return frozenset(name for name, keys in stays.items() if keys.get("source") != LOCALTIME)
+
+
+def mounted_anew(declared: Container, observed: Observed) -> frozenset[str]:
+    """Return the disks whose source was replaced and that can be mounted again while the container runs.
+
+    They are its own that are declared, below which nothing else is mounted. Its programs come from below /nix.
+    """
+    instance = observed.instance
+    if instance is None or instance.status != "Running":
+        return frozenset()
+    names = {*declared.devices, *(entry.device for entry in declared.bind_mounts or ())}
+    own = {name: keys for name, keys in instance.devices.items() if name in names}
+    free = observed.replaced.disks - observed.replaced.under
+    return frozenset(name for name, keys in own.items() if name in free and not f"{keys['path']}/".startswith(_NIX))
 
 
 # Static addresses

@@ -19,7 +19,7 @@ from ..incus.config_keys import ConfigKeys
 from ..incus.host_mounts import host_mount_points
 from ..incus.idmapped import unshiftable
 from ..incus.models import Instance, Profile
-from ..incus.mounted import mounts_of_host, replaced_sources
+from ..incus.mounted import Replaced, mounts_of_host, replaced_sources
 from ..incus.mountinfo import Mount, read_mountinfo
 from ..incus.proxies import lost_proxies
 from ..incus.start_config import read_start_config
@@ -108,8 +108,9 @@ def _with_instance(seen: Observed, instance: Instance, host_mounts: Sequence[Mou
         seen,
         instance=instance,
         started=read_start_config(lxc) if is_here and instance.is_running else None,
-        addresses=addresses_of(instance.pid),
-        replaced=replaced_sources(instance, host_mounts),
+        # Elsewhere the process ids are those of another host.
+        addresses=addresses_of(instance.pid) if is_here else None,
+        replaced=replaced_sources(instance, host_mounts) if is_here else Replaced(),
         lost_proxies=lost_proxies(lxc, instance.expanded_devices) if is_up else frozenset(),
     )
 

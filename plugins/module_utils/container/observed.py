@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from ..incus.config_keys import ConfigKeys
 from ..incus.models import Instance, Profile, Volume
+from ..incus.mounted import Replaced
 from ..incus.start_config import StartConfig
 from ..nix.profiles import Generations
 
@@ -54,7 +55,7 @@ class Observed:
     #: What a running container was started with; None when it does not run here, or this user may not read it.
     started: StartConfig | None = None
     #: Its disks that show what was at their source before something else took its place there.
-    replaced: frozenset[str] = frozenset()
+    replaced: Replaced = field(default_factory=Replaced)
     #: The addresses of all its interfaces; None when it does not run here, or this user may not read them.
     addresses: frozenset[str] | None = None
     #: The proxies that a running container has in its configuration only.

@@ -12,11 +12,20 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from .models import Devices, Instance
 from .mountinfo import Mount, mounts_in, nearest, read_mountinfo
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replaced:
+    """Disks whose source was replaced. Those ``under`` have other mounts of the container below them."""
+
+    disks: frozenset[str] = frozenset()
+    under: frozenset[str] = frozenset()
 
 
 def _place(path: str, mounts: Sequence[Mount]) -> tuple[str, str] | None:
@@ -29,7 +38,7 @@ def _place(path: str, mounts: Sequence[Mount]) -> tuple[str, str] | None:
 
 def replaced_in(
     devices: Devices, inside: Sequence[Mount], host: Sequence[Mount], real_path: Callable[[str], str | None]
-) -> frozenset[str]:
+) -> Replaced:
     """Return the disks whose source is another one than what is mounted, by the mounts of container and host.
 
     ``real_path`` resolves the links in a path of the host, None if it does not exist. What a container has unmounted
@@ -37,22 +46,25 @@ def replaced_in(
     """
     there = {mount.path: mount for mount in inside}
 
-    def is_replaced(keys: dict[str, str]) -> bool:
-        mounted = there.get(posixpath.normpath(f"/{keys['path'].lstrip('/')}"))
+    def is_replaced(keys: Mapping[str, str]) -> bool:
+        mounted = there.get(_point(keys))
         source = real_path(keys["source"])
         place = None if source is None else _place(source, host)
         return mounted is not None and place is not None and place != (mounted.device, mounted.root)
 
-    disks = {name: dict(keys) for name, keys in devices.items() if _is_of_host(keys.get("type"), keys.get("pool"))}
-    return frozenset(
-        name
-        for name, keys in disks.items()
-        if keys.get("path") and keys.get("source", "").startswith("/") and is_replaced(keys)
-    )
+    disks = {name: keys for name, keys in devices.items() if _is_of_host(keys) and is_replaced(keys)}
+    under = {name for name, keys in disks.items() if any(path.startswith(f"{_point(keys)}/") for path in there)}
+    return Replaced(disks=frozenset(disks), under=frozenset(under))
 
 
-def _is_of_host(kind: str | None, pool: str | None) -> bool:
-    return kind == "disk" and not pool
+def _point(keys: Mapping[str, str]) -> str:
+    """Return where in the container a disk is mounted."""
+    return posixpath.normpath(f"/{keys['path'].lstrip('/')}")
+
+
+def _is_of_host(keys: Mapping[str, str]) -> bool:
+    is_disk = keys.get("type") == "disk" and not keys.get("pool")
+    return is_disk and bool(keys.get("path")) and keys.get("source", "").startswith("/")
 
 
 def mounts_of_host(server_pid: int) -> list[Mount]:
@@ -62,13 +74,13 @@ def mounts_of_host(server_pid: int) -> list[Mount]:
     return []
 
 
-def replaced_sources(instance: Instance, host: Sequence[Mount]) -> frozenset[str]:
+def replaced_sources(instance: Instance, host: Sequence[Mount]) -> Replaced:
     """Return the disks of an instance whose source was replaced; none if it does not run here, or cannot be seen."""
     if not instance.is_running or instance.pid <= 0:
-        return frozenset()
+        return Replaced()
     with suppress(OSError):
         return replaced_in(instance.expanded_devices, mounts_in(read_mountinfo(instance.pid)), host, _real_path)
-    return frozenset()
+    return Replaced()
 
 
 def _real_path(path: str) -> str | None:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
 
+from ..container.attached import BIND_DEVICE
 from ..container.fallback import failed_systems
 from ..container.in_force import restart_pending
 from ..container.kind import PROFILES_DEVICE, has_init_line, has_profiles_device, is_foreign
 from ..container.raw_lxc import INIT_LINE
 from ..incus.addresses import first, ordered
 from ..incus.models import Instance
+from ..incus.mounted import Replaced
 from ..nix.profiles import Generations
 from ..paths import LOCALTIME, STORE_DIR, profile_dir
 from ..stored_keys import ACTIVATING, HEALTHY, RESTART, SET, TAGS
@@ -43,7 +45,7 @@ class Seen:
     dates: Mapping[int, float] = field(default_factory=dict)
     is_kept: bool = True
     roots: Mapping[str, str] | None = None
-    replaced: frozenset[str] = frozenset()
+    replaced: Replaced = field(default_factory=Replaced)
 
     @property
     def system(self) -> str | None:
@@ -73,7 +75,9 @@ def container_info(seen: Seen, differences: Differences | None = None, family: s
     """
     instance, found = seen.instance, seen.generations
     pending = restart_pending(instance)
-    is_required = pending or bool(_replaced(seen))
+    # A bind mount of ours is mounted anew by the next run, unless something is mounted below it.
+    waits = {name for name in _replaced(seen) if not name.startswith(BIND_DEVICE) or name in seen.replaced.under}
+    is_required = pending or bool(waits)
     return {
         **instance_facts(instance),
         "addresses": ordered(instance.addresses, family),
@@ -169,8 +173,8 @@ def _drift_of_mounts(seen: Seen) -> Iterator[str]:
 
 
 def _replaced(seen: Seen) -> dict[str, str]:
-    """Return the sources of the disks that wait for a restart because of them."""
-    sources = {name: seen.instance.expanded_devices[name].get("source", "") for name in sorted(seen.replaced)}
+    """Return the sources of the disks that show what was there before."""
+    sources = {name: seen.instance.expanded_devices[name].get("source", "") for name in sorted(seen.replaced.disks)}
     return {name: source for name, source in sources.items() if source != LOCALTIME}
 
 

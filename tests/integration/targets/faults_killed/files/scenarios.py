@@ -132,6 +132,23 @@ def purge(version: str) -> Start:
     return Start(arguments=_set("web", purge=True))
 
 
+def _with_ports(*ports: int) -> dict[str, Any]:
+    """A set of three, each with a port and a MAC address of its own, or none."""
+    names = ("web", "db", "extra")
+    containers = [
+        {"name": name, "publish": [f"{port}:80/tcp"], "devices": {"eth0": {"hwaddr": f"10:66:6a:00:{port}:01"}}}
+        for name, port in zip(names, ports, strict=False)
+    ]
+    return {**_set(), "containers": containers, "purge": True}
+
+
+def swap(version: str) -> Start:
+    """Two swap what only one can have, and a third one goes, whose port and address nobody takes."""
+    host.declare(OLD)
+    ready("inx_containers", _with_ports(81, 82, 83))
+    return Start(arguments=_with_ports(82, 81))
+
+
 # Roots, the profile, systems for others
 
 
@@ -256,6 +273,16 @@ def _all_run(*names: str) -> Callable[[dict[str, Any]], list[str]]:
     return right
 
 
+def _swapped(found: dict[str, Any]) -> list[str]:
+    there = {name: entry["devices"] for name, entry in found["instances"].items()}
+    has = {
+        name: (devices["eth0"]["hwaddr"][-5:-3], [keys["listen"][-2:] for keys in devices.values() if "listen" in keys])
+        for name, devices in there.items()
+    }
+    wanted = {"web": ("82", ["82"]), "db": ("81", ["81"])}
+    return [*_all_run("web", "db")(found), *([] if has == wanted else [f"addresses and ports: {has}"])]
+
+
 def _systems(found: dict[str, Any]) -> list[str]:
     wanted = ["/killed", "/killed/extra -> new", "/killed/web -> new"]
     return [] if found["systems"] == wanted else [f"systems: {found['systems']}"]
@@ -290,6 +317,7 @@ SCENARIOS = (
     ),
     Scenario(name="remove", module="inx_container", prepare=absent, right=_gone),
     Scenario(name="purge", module="inx_containers", prepare=purge, right=_all_run("web")),
+    Scenario(name="swap ports and addresses", module="inx_containers", prepare=swap, right=_swapped),
     Scenario(name="sync roots", module="inx_gcroot", prepare=sync, right=right_roots),
     Scenario(name="sync roots of a removed one", module="inx_gcroot", prepare=sync_after_removal, right=_gone),
     Scenario(

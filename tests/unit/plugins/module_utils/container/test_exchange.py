@@ -14,6 +14,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.inx.fleet.plugins.module_utils.container.attached import BindMount
 from ansible_collections.inx.fleet.plugins.module_utils.container.claims import Claim, claims, meeting
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.exchange import with_exchange
@@ -26,6 +27,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan impor
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step, Told
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Profile
+from ansible_collections.inx.fleet.plugins.module_utils.incus.mounted import Replaced
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
     BUILT,
     NEW,
@@ -350,6 +352,24 @@ def test_a_proxy_that_a_running_container_lost_is_added_again() -> None:
         {"devices": {device: None}},
         {"devices": {device: {"type": "proxy", "listen": "tcp:0.0.0.0:80", "connect": "tcp:127.0.0.1:80"}}},
     ]
+
+
+def test_a_disk_whose_source_was_replaced_is_mounted_anew() -> None:
+    run, containers = lost_nic(**{"volatile.eth0.host_name": "veth1"})
+    mounted = [replace(containers[0], bind_mounts=(BindMount(source="/srv/x", path="/data"),)), containers[1]]
+    follow(run, plans_of(mounted, run.seen))
+    device = "inx-bind-data"
+    run.seen["c1"] = replace(run.seen["c1"], replaced=Replaced(disks=frozenset((device,))))
+    plan, _other = plans_of(mounted, run.seen)
+    assert not plan.restart_required
+    keys = plan.steps[1].after["devices"][device]
+    assert [step.after for step in plan.steps] == [{"devices": {device: None}}, {"devices": {device: keys}}]
+    assert keys["source"] == "/srv/x"
+    # A change mounts it anew as well, and so does a restart.
+    moved = [replace(containers[0], bind_mounts=(BindMount(source="/srv/y", path="/data"),)), containers[1]]
+    restarted = [replace(mounted[0], state="restarted"), containers[1]]
+    for other, actions in ((moved, ["update"]), (restarted, ["restart"])):
+        assert [step.action for step in plans_of(other, run.seen)[0].steps] == actions
 
 
 def with_profiles(run: Run, **addresses: str) -> None:

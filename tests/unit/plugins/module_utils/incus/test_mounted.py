@@ -12,11 +12,12 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.attached impor
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
 from ansible_collections.inx.fleet.plugins.module_utils.incus.mounted import (
+    Replaced,
     mounts_of_host,
     replaced_in,
     replaced_sources,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.incus.mountinfo import mounts_in
+from ansible_collections.inx.fleet.plugins.module_utils.incus.mountinfo import Mount, mounts_in
 from ansible_collections.inx.fleet.plugins.module_utils.info.facts import Seen, container_info
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import BUILT, WEB, running_host, with_instance
 
@@ -58,7 +59,7 @@ def inside(device: str, root: str, path: str = "/data") -> str:
 def test_a_mount_is_compared_with_its_source(source: str, mounted: tuple[str, str], replaced: bool) -> None:
     links = {"/srv/link": "/srv/target", "/srv/gone": None}
     found = replaced_in(disk(source), mounts_in(inside(*mounted)), mounts_in(HOST), lambda path: links.get(path, path))
-    assert found == ({"data"} if replaced else set())
+    assert found == Replaced(disks=frozenset({"data"} if replaced else ()))
 
 
 @pytest.mark.parametrize(
@@ -72,46 +73,58 @@ def test_a_mount_is_compared_with_its_source(source: str, mounted: tuple[str, st
     ],
 )
 def test_what_is_no_mount_of_the_host_is_ignored(devices: dict[str, dict[str, str]]) -> None:
-    assert replaced_in(devices, mounts_in(inside("8:1", "/other")), mounts_in(HOST), lambda path: path) == set()
+    assert replaced_in(devices, mounts_in(inside("8:1", "/other")), mounts_in(HOST), lambda path: path) == Replaced()
 
 
 def test_what_does_not_run_here_or_cannot_be_read_is_ignored() -> None:
-    devices = disk("/srv")
-    assert replaced_sources(Instance(name="web", expanded_devices=devices, pid=1), mounts_of_host(1)) == set()
-    assert (
-        replaced_sources(Instance(name="web", status="Running", expanded_devices=devices), mounts_of_host(1)) == set()
-    )
-    assert (
-        replaced_sources(Instance(name="web", status="Running", expanded_devices=devices, pid=2**30), mounts_of_host(1))
-        == set()
-    )
+    stopped = Instance(name="web", expanded_devices=disk("/srv"), pid=1)
+    for instance in (stopped, *(replace(stopped, status="Running", pid=pid) for pid in (0, 2**30))):
+        assert replaced_sources(instance, mounts_of_host(1)) == Replaced()
 
 
 MOUNTED = replace(WEB, bind_mounts=(BindMount(source="/srv/x", path="/data"),))
 
 
-def test_a_restart_is_required_for_what_was_replaced() -> None:
+def test_what_has_other_mounts_below_it_is_told() -> None:
+    inner = [*mounts_in(inside("8:1", "/other")), Mount(path="/data/inner", root="/", device="0:1", kind="tmpfs")]
+    assert replaced_in(disk("/srv/x"), inner, mounts_in(HOST), str) == Replaced(
+        disks=frozenset({"data"}), under=frozenset({"data"})
+    )
+
+
+def was_replaced(*names: str, under: bool = False) -> Replaced:
+    return Replaced(disks=frozenset(names), under=frozenset(names if under else ()))
+
+
+def test_a_restart_is_required_for_what_was_replaced_and_cannot_be_mounted_anew() -> None:
     host = running_host(MOUNTED)
     assert host.instance is not None
     (name,) = [name for name, keys in host.instance.devices.items() if keys.get("source") == "/srv/x"]
-    stale = replace(host, replaced=frozenset((name, "localtime")))
+    stale = replace(host, replaced=was_replaced(name, "localtime", under=True))
     plan = plan_container(MOUNTED, BUILT, stale)
     assert (plan.steps, plan.restart_required) == ((), True)
     assert f"device {name} (its source was replaced)." in plan.warnings[0]
     assert "localtime" not in plan.warnings[0]
     # Of a profile as well.
-    assert plan_container(MOUNTED, BUILT, replace(host, replaced=frozenset(("nixsocket",)))).restart_required
-    # What is removed, or re-pointed, is mounted anew.
+    assert plan_container(MOUNTED, BUILT, replace(host, replaced=was_replaced("nixsocket"))).restart_required
+    # What is removed, or re-pointed, is mounted anew, and what the next run mounts anew.
     for mounts in ((), (BindMount(source="/srv/y", path="/data"),)):
         assert not plan_container(replace(MOUNTED, bind_mounts=mounts), BUILT, stale).restart_required
     assert not plan_container(replace(MOUNTED, state="restarted"), BUILT, stale).restart_required
-    assert not plan_container(MOUNTED, BUILT, replace(host, replaced=frozenset(("localtime",)))).restart_required
+    for told in (was_replaced("localtime"), was_replaced(name)):
+        assert not plan_container(MOUNTED, BUILT, replace(host, replaced=told)).restart_required
+    # All its programs come by such a mount.
+    store = replace(WEB, devices={"nix": {"type": "disk", "source": "/srv/x", "path": "/nix/extra"}})
+    host = running_host(store)
+    assert plan_container(store, BUILT, replace(host, replaced=was_replaced("nix"))).restart_required
 
 
-def test_information_tells_of_it() -> None:
-    host = with_instance(running_host(MOUNTED), expanded_devices=disk("/srv/x"))
+@pytest.mark.parametrize(("device", "under", "required"), [("data", False, True), ("inx-bind-data", False, False)])
+def test_information_tells_of_it(device: str, under: bool, required: bool) -> None:
+    host = with_instance(running_host(MOUNTED), expanded_devices={device: disk("/srv/x")["data"]})
     assert host.instance is not None
-    told = container_info(Seen(instance=host.instance, replaced=frozenset(("data",))))
-    assert told["restart_required"] and told["restart_required_since"] is None
-    assert "the device 'data' shows what was at /srv/x before it was replaced" in told["drift"]
+    told = container_info(Seen(instance=host.instance, replaced=was_replaced(device, under=under)))
+    assert told["restart_required"] is required and told["restart_required_since"] is None
+    assert f"the device {device!r} shows what was at /srv/x before it was replaced" in told["drift"]
+    assert container_info(Seen(instance=host.instance, replaced=was_replaced(device, under=True)))["restart_required"]
     assert not container_info(Seen(instance=host.instance))["restart_required"]
