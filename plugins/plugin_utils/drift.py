@@ -16,7 +16,12 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.summary import CONTAINER
 
 #: Variables in which the playbook drift keeps whether a host was reached, and its error.
 REACHED, ERROR = "__inx_reached", "__inx_error"
+#: Where it keeps what inx_container_info returns, if a report was asked for.
+SEEN = "__inx_seen"
 _SHOWN = ("status", "system", "running_system", "generation")
+_SHOWN_IF_SEEN = ("address", "tags", "health", "restart_required_since", "disk", "roots", "generations", "drift")
+# Keys of steps that lead to another system.
+_SYSTEMS = ("system", "running_system")
 
 
 def report(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -28,7 +33,10 @@ def report(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _host(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     steps = [_change(str(step["summary"]), [step]) for step in result_of(variables, HOST).get("steps", ())]
-    containers = [_container(one) for one in result_of(variables, CONTAINERS).get("containers", ())]
+    seen = {one["name"]: one for one in result_of(variables, SEEN).get("containers", ())}
+    containers = [
+        _container(one, seen.get(one["name"], {})) for one in result_of(variables, CONTAINERS).get("containers", ())
+    ]
     # A container that failed has an error of its own.
     is_said = any(one["error"] for one in containers)
     error = None if is_said else variables.get(ERROR)
@@ -37,7 +45,7 @@ def _host(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "state": "unreachable" if is_unreachable else _state(found)}
 
 
-def _container(result: Mapping[str, Any]) -> dict[str, Any]:
+def _container(result: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
     summaries = ", ".join(changes_of(result))
     found = {
         "name": str(result["name"]),
@@ -45,14 +53,26 @@ def _container(result: Mapping[str, Any]) -> dict[str, Any]:
         "error": str(result["error"]) if result["failed"] else None,
         "restart_required": bool(result.get("restart_required")),
         **{key: result.get(key) for key in _SHOWN},
+        "declared_system": _declared_system(result),
+        "packages": list(result.get("packages", ())),
+        **{key: seen[key] for key in _SHOWN_IF_SEEN if key in seen},
     }
     return {**found, "state": _state(found)}
+
+
+def _declared_system(result: Mapping[str, Any]) -> str | None:
+    """Return the system that the steps lead to, without steps to another one that which there is."""
+    if result["failed"]:
+        return None
+    gone = any(step["action"] == "delete" for step in result["steps"])
+    led_to = [step["after"][key] for step in result["steps"] for key in _SYSTEMS if step["after"].get(key)]
+    return None if gone else next(reversed(led_to), result.get("system"))
 
 
 def _change(summary: str, steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "summary": summary,
-        "steps": [{key: step.get(key) for key in ("action", "before", "after")} for step in steps],
+        "steps": [{key: step.get(key) for key in ("action", "summary", "before", "after")} for step in steps],
     }
 
 
@@ -64,20 +84,20 @@ def _state(found: Mapping[str, Any]) -> str:
 
 def _problems(host: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each thing that is not as declared."""
-    if host["state"] == "unreachable":
-        yield shown(f"{host['name']} was not reached")
-        return
-    for name, found in _cases(host):
-        yield from (shown(f"{name} {line}") for line in _lines(found))
+    for name, found in cases(host):
+        yield from (shown(f"{name} {line}") for line in lines(found))
 
 
-def _cases(host: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def cases(host: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield a host and its containers, each with its name for users."""
     yield str(host["name"]), host
     yield from ((f"{one['name']} on {host['name']}", one) for one in host["containers"])
 
 
-def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is not as declared of a host or container."""
+    if found["state"] == "unreachable":
+        yield "was not reached"
     if found["error"] is not None:
         yield f"failed: {' '.join(found['error'].split())}"
     if found["changes"]:
@@ -91,7 +111,7 @@ def junit(found: Mapping[str, Any]) -> str:
     suites = ElementTree.Element("testsuites")
     for host in found["hosts"]:
         suite = ElementTree.SubElement(suites, "testsuite", name=shown(host["name"]))
-        kinds = [_add_case(suite, host, name, one) for name, one in _cases(host)]
+        kinds = [_add_case(suite, host, name, one) for name, one in cases(host)]
         suite.set("tests", str(len(kinds)))
         for kind in ("failure", "error"):
             suite.set(f"{kind}s", str(kinds.count(kind)))
@@ -102,10 +122,10 @@ def junit(found: Mapping[str, Any]) -> str:
 def _add_case(suite: ElementTree.Element, host: Mapping[str, Any], name: str, found: Mapping[str, Any]) -> str | None:
     """Add a case to a suite, and return what kind of problem it has."""
     case = ElementTree.SubElement(suite, "testcase", classname=shown(host["name"]), name=shown(name))
-    lines = ["was not reached"] if found["state"] == "unreachable" else list(_lines(found))
-    if not lines:
+    said = list(lines(found))
+    if not said:
         return None
     kind = "failure" if found["state"] == "drifted" else "error"
-    problem = ElementTree.SubElement(case, kind, message=shown("; ".join(lines)))
+    problem = ElementTree.SubElement(case, kind, message=shown("; ".join(said)))
     problem.text = shown(json.dumps(found["changes"], sort_keys=True))
     return kind

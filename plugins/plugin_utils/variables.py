@@ -22,6 +22,7 @@ OF_PLAYBOOKS = frozenset(
         "collect_incomplete",
         "confirmed",
         "delete_volumes",
+        "drift_html",
         "drift_json",
         "drift_junit",
         "forget_hosts",
