@@ -75,7 +75,7 @@ class NixCommand:
     ) -> Answer:
         """Run nix and return what it printed; FleetError with the ``problem`` when it fails."""
         started = time.monotonic()
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as log:
+        with _nameless_file() as output, _nameless_file() as log:
             code, peak = self._run([self.command, *_FEATURES, *arguments], output, log, _environment(options), problem)
             said = _read(log)
             answer = Answer(text=_read(output), said=said, peak=peak, seconds=time.monotonic() - started)
@@ -165,6 +165,11 @@ def tied_to_this(command: Sequence[str]) -> list[str]:
 def _kill(group: int) -> None:
     with suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
+
+
+def _nameless_file() -> IO[bytes]:
+    """Open a file that a killed run does not leave: to choose a directory, Python would try it with a file in there."""
+    return tempfile.TemporaryFile(dir=os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - as nix chooses it
 
 
 def _read(file: IO[bytes]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -104,3 +105,9 @@ def _is_alive(process: int) -> bool:
     except (ProcessLookupError, FileNotFoundError):
         return False
     return state != "Z"
+
+
+def test_no_file_is_tried_that_a_killed_run_would_leave(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert run(directory, "echo done").text == "done\n"
+    assert tempfile.tempdir is None, "Python chose the directory, and tried it with a file"
