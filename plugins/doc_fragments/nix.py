@@ -11,6 +11,14 @@ class ModuleDocFragment:
     # As NIX_OPTIONS of module_utils/arguments.py.
     DOCUMENTATION = r"""
 options:
+  build_in_check_mode:
+    description:
+      - Whether check mode builds or copies the systems that are not in the store. It then finds errors of builds, and
+        diff mode shows the packages and units that change.
+      - Nothing keeps these systems from garbage collection.
+    type: bool
+    default: false
+    version_added: 0.2.0
   build_timeout:
     description:
       - Seconds to wait for each call of nix.

@@ -49,6 +49,7 @@ INCUS_OPTIONS: dict[str, Any] = {
 
 #: The options of the doc fragment inx.fleet.nix.
 NIX_OPTIONS: dict[str, Any] = {
+    "build_in_check_mode": {"type": "bool", "default": False},
     "build_timeout": {"type": "int", "default": 3600},
     "evaluation_memory": {"type": "str"},
 }

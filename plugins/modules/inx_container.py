@@ -31,8 +31,10 @@ attributes:
     support: partial
     details:
       - Check mode evaluates the declared system. Nix then copies sources and derivations into the store, and builds
-        what the evaluation itself imports. It builds nothing else, and changes neither the container nor its profile.
-      - Errors of a build, and errors that only Incus finds, are not predicted, such as an unknown key in O(config).
+        what the evaluation itself imports. It builds nothing else without O(build_in_check_mode), and changes
+        neither the container nor its profile.
+      - Errors of a build are not predicted without O(build_in_check_mode). Errors that only Incus finds are not
+        predicted, such as an unknown key in O(config).
   idempotent:
     support: partial
     details:
@@ -41,6 +43,8 @@ attributes:
     details:
       - Shows the configuration, the devices and the system. If the old and the new system are both in the store,
         changes of packages are listed as in C(nix store diff-closures).
+      - Lists the units that a switch changes. In check mode, the new system's C(switch-to-configuration dry-activate)
+        names them, if the system is in the store and the container runs.
 options:
   address_family:
     description:
@@ -209,11 +213,20 @@ steps:
       type: dict
 units:
   description:
-    - Units that a switch has restarted, reloaded, started or stopped, as switch-to-configuration names them. Units that
-      failed are left out. Empty in check mode, and if the container booted the system or the switch failed.
+    - Units that a switch has changed, as switch-to-configuration names them. The keys are V(restarted), V(reloaded),
+      V(started), V(stopped), and V(not_restarted) for units that have changed and run on as they are.
+    - Units that failed are left out. Empty if the container booted the system or the switch failed.
+    - In check mode with diff mode, units that the switch would change. Empty in check mode without it.
   returned: always, unless validation fails
   type: dict
   sample: {restarted: [nginx.service]}
+units_unknown:
+  description:
+    - Why check mode with diff mode does not know which units would change, such as a system that is not in the store
+      yet, a container that boots, or a switch that would be refused. V(null) otherwise.
+  returned: always, unless validation fails
+  type: str
+  sample: the container boots the system, which starts all units
 packages:
   description: >-
     Changes of packages between the old and the new system, one line for each, in the format of nix. Empty without diff
@@ -281,6 +294,7 @@ def main() -> None:
             declared,
             check=module.check_mode,
             diff=module._diff,
+            build=module.params["build_in_check_mode"],
             lock_timeout=module.params["lock_timeout"],
         )
     except FleetError as error:

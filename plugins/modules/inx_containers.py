@@ -27,8 +27,9 @@ attributes:
     support: partial
     details:
       - Check mode evaluates the declared systems. Nix then copies sources and derivations into the store, and builds
-        what the evaluation itself imports. It builds nothing else, and changes neither containers nor profiles.
-      - Errors of a build, and errors that only Incus finds, are not predicted.
+        what the evaluation itself imports. It builds nothing else without O(build_in_check_mode), and changes
+        neither containers nor profiles.
+      - Errors of a build are not predicted without O(build_in_check_mode), and errors that only Incus finds never are.
   idempotent:
     support: partial
     details:
@@ -198,11 +199,16 @@ containers:
       type: list
       elements: dict
     units:
-      description: >-
-        Units that a switch has restarted, reloaded, started or stopped, as switch-to-configuration names them. Units
-        that failed are left out. Empty in check mode, and if the container booted the system or the switch failed.
+      description:
+        - Units that a switch has changed, or would change in check mode with diff mode, as M(inx.fleet.inx_container)
+          returns them.
       type: dict
       sample: {restarted: [nginx.service]}
+    units_unknown:
+      description:
+        - Why check mode with diff mode does not know which units would change. V(null) otherwise.
+      type: str
+      sample: the container boots the system, which starts all units
     packages:
       description: >-
         Changes of packages between the old and the new system, one line for each, in the format of nix. Empty without
@@ -269,6 +275,7 @@ def main() -> None:
             declared,
             check=module.check_mode,
             diff=module._diff,
+            build=module.params["build_in_check_mode"],
             lock_timeout=module.params["lock_timeout"],
         )
     except FleetError as error:

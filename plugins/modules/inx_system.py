@@ -26,7 +26,7 @@ attributes:
     support: partial
     details:
       - Check mode evaluates the declared systems. Nix then copies sources and derivations into the store, and builds
-        what the evaluation itself imports. It builds nothing else.
+        what the evaluation itself imports. It builds nothing else without O(build_in_check_mode).
 notes:
   - The GC roots are links in C(/nix/var/nix/gcroots/inx-systems/NAME), or C(.../NAME:PROJECT:SET) with O(set), one
     for each container. A new system of a container replaces the one before.
@@ -191,7 +191,15 @@ def main() -> None:
         others = {one.name for one in containers} - {one.name for one in chosen}
         declared = {one.name: (one.source, one.nix) for one in chosen if one.source is not None}
         push = push_from(module.params)
-        built = build_systems(open_nix(module), declared, others, directory, push=push, check=module.check_mode)
+        built = build_systems(
+            open_nix(module),
+            declared,
+            others,
+            directory,
+            push=push,
+            check=module.check_mode,
+            build=module.params["build_in_check_mode"],
+        )
     except FleetError as error:
         module.fail_json(msg=str(error))
     _end_with(module, built)

@@ -18,7 +18,7 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.summary import CONTAINER
 REACHED, ERROR = "__inx_reached", "__inx_error"
 #: Where it keeps what inx_container_info returns, if a report was asked for.
 SEEN = "__inx_seen"
-_SHOWN = ("status", "system", "running_system", "generation")
+_SHOWN = ("status", "system", "running_system", "generation", "units", "units_unknown")
 _SHOWN_IF_SEEN = ("address", "tags", "health", "restart_required_since", "disk", "roots", "generations", "drift")
 # Keys of steps that lead to another system.
 _SYSTEMS = ("system", "running_system")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.inx.fleet.plugins.module_utils.container.units import VERBS
 from ansible_collections.inx.fleet.plugins.module_utils.text import shown
 
 #: Variables in which the roles and playbooks keep the results of their modules.
@@ -108,7 +109,8 @@ def changes_of(result: Mapping[str, Any]) -> Iterator[str]:
             yield str(step["summary"]).removeprefix(f"{result['name']}: ")
     for done, units in result.get("units", {}).items():
         more = f" and {len(units) - _MOST_UNITS} more units" if len(units) > _MOST_UNITS else ""
-        yield f"{done} {', '.join(units[:_MOST_UNITS])}{more}"
+        if done != "not_restarted":
+            yield f"{VERBS[done]} {', '.join(units[:_MOST_UNITS])}{more}"
 
 
 def _collected(variables: Mapping[str, Any]) -> Iterator[str]:

@@ -13,9 +13,7 @@ from functools import partial
 
 from ..errors import ConflictError, FleetError, NotTriedError
 from ..names import lxc_name
-from ..nix.bootable import can_switch, check_boots_here, machine_warnings
-from ..nix.profiles import Generations, read_generations
-from ..nix.sources import Declared, System
+from ..nix.sources import System
 from ..progress.events import Ended, Planned
 from ..stored_keys import WAITING
 from ..text import incus_command
@@ -38,29 +36,36 @@ from .schedule import Slots, run_jobs
 from .set_declaration import ContainerSet
 from .set_plan import plan_set
 from .steps import BUILDING, DISRUPTIVE, PROVING, Plan, Step
+from .systems import Systems, is_recorded, recorded, sources, systems_by_name, with_builds, with_validity
+from .unit_plan import with_units
+from .units import Units
 
-Systems = Mapping[str, "System | FleetError | None"]
 
-
-def converge(host: Host, declared: ContainerSet, *, check: bool, diff: bool, lock_timeout: int) -> list[Outcome]:
+def converge(
+    host: Host, declared: ContainerSet, *, check: bool, diff: bool, build: bool, lock_timeout: int
+) -> list[Outcome]:
     """Bring containers to what is declared, or say what that would take: the purged ones, then the declared ones.
 
     Another run that works on one of those that change is waited for. Raises FleetError when nothing can be planned at
-    all; what ails one container is in its outcome's ``error``.
+    all; what ails one container is in its outcome's ``error``. With ``build``, check mode builds systems.
     """
     locks = Locks(_title(declared), lock_timeout)
     declared, misplaced, located = _placed(host, declared)
     # The reason ends with what to do about it, as inx_system has said it.
     refused = {**misplaced, **{name: FleetError(why, "") for name, why in declared.build_failures.items()}}
+    if check and build:
+        with host.nix.evaluated(sources(host, declared), recorded(declared)) as found:
+            evaluated = with_builds(host, declared, systems_by_name(host, declared, found))
+            return _converge(host, declared, evaluated, refused=refused, located=located, locks=None, diff=diff) or []
     if check:
-        evaluated = _systems(host, declared, host.nix.evaluate(_sources(host, declared)))
+        evaluated = systems_by_name(host, declared, host.nix.evaluate(sources(host, declared)))
         return _converge(host, declared, evaluated, refused=refused, located=located, locks=None, diff=diff) or []
     with locks:
         # Before it evaluates: what another run applies while this one evaluates could be newer.
         locks.take_free(_lxc_names(declared.containers))
         while True:
-            with host.nix.evaluated(_sources(host, declared), _recorded(declared)) as found:
-                evaluated = _systems(host, declared, found)
+            with host.nix.evaluated(sources(host, declared), recorded(declared)) as found:
+                evaluated = systems_by_name(host, declared, found)
                 outcomes = _converge(
                     host, declared, evaluated, refused=refused, located=located, locks=locks, diff=diff
                 )
@@ -97,9 +102,9 @@ def _converge(
     unrecorded = [
         system
         for name, system in evaluated.items()
-        if isinstance(system, System) and not _is_recorded(system, before[name].generations)
+        if isinstance(system, System) and not is_recorded(system, before[name].generations)
     ]
-    systems = _with_validity(host, evaluated, unrecorded)
+    systems = with_validity(host, evaluated, unrecorded)
     planned = [_with_warnings(plan, systems.get(plan.container.name)) for plan in plan_set(declared, systems, before)]
     purged = {plan.container.name for plan in planned} - {container.name for container in declared.containers}
     plans = with_exchange(with_refused_neighbours(host, planned, before), before, purged)
@@ -114,17 +119,19 @@ def _converge(
     if not diff:
         return outcomes
     differences = closure_differences(host, outcomes, before)
-    return [replace(outcome, closure_difference=differences.get(outcome.name, ())) for outcome in outcomes]
+    outcomes = [replace(outcome, closure_difference=differences.get(outcome.name, ())) for outcome in outcomes]
+    # A run tells which units it has changed.
+    return outcomes if locks is not None else with_units(host.incus, outcomes, before, _workers(declared))
+
+
+def _workers(declared: ContainerSet) -> int:
+    """Return how many containers are worked on at the same time."""
+    return declared.parallel or max(4, 2 * (os.cpu_count() or 1))
 
 
 def _with_warnings(plan: Plan, system: System | FleetError | None) -> Plan:
     """Return the plan, with the warnings about its system."""
     return replace(plan, warnings=(*plan.warnings, *system.warnings)) if isinstance(system, System) else plan
-
-
-def _is_recorded(system: System, found: Generations) -> bool:
-    """Return whether a profile keeps a system in the store, so that nix need not be asked."""
-    return system.path == found.system and system.path not in found.lost
 
 
 def _without_held(plans: Sequence[Plan], locks: Locks) -> list[Plan]:
@@ -212,57 +219,11 @@ def _names_here(host: Host, declared: ContainerSet, locks: Locks | None) -> set[
     return names | (members_of_set(host, declared) if declared.purge else set())
 
 
-def _sources(host: Host, declared: ContainerSet) -> list[Declared]:
-    """Return what is to be evaluated here."""
-    return list(_sources_by_name(host, declared).values())
-
-
-def _sources_by_name(host: Host, declared: ContainerSet) -> dict[str, Declared]:
-    return {
-        container.name: (container.source, container.nix)
-        for container in declared.containers
-        if container.source is not None and container.target == host.incus.server.member
-    }
-
-
-def _systems(host: Host, declared: ContainerSet, found: Mapping[Declared, System | FleetError]) -> Systems:
-    """Return what was evaluated, by the container's name."""
-    return {name: found[entry] for name, entry in _sources_by_name(host, declared).items()}
-
-
-def _recorded(declared: ContainerSet) -> set[str]:
-    """Return the systems that profiles lead to, and keep."""
-    found = (read_generations(entry.profile_dir).system for entry in declared.containers)
-    return {system for system in found if system is not None}
-
-
-def _with_validity(host: Host, evaluated: Systems, unrecorded: Sequence[System]) -> Systems:
-    """Say of each system whether it is in the store; those that a profile leads to are."""
-    valid = host.nix.valid_paths([system.path for system in unrecorded])
-    missing = {system.path for system in unrecorded} - valid
-
-    def look(name: str, system: System | FleetError | None) -> System | FleetError | None:
-        if not isinstance(system, System):
-            return system
-        warnings = system.warnings
-        try:
-            if system.path in valid:
-                check_boots_here(system.path)
-                warnings += machine_warnings(name, system.path)
-        except FleetError as error:
-            return error
-        built = system.path not in missing
-        return replace(system, built=built, switches=not built or can_switch(system.path), warnings=warnings)
-
-    return {name: look(name, system) for name, system in evaluated.items()}
-
-
 # Applying
 
 
 def _apply(host: Host, declared: ContainerSet, plans: Sequence[Plan], before: Mapping[str, Observed]) -> list[Outcome]:
     builds = Builds(host.nix, plans)
-    workers = declared.parallel or max(4, 2 * (os.cpu_count() or 1))
     slots = Slots(declared.max_unavailable, declared.rollback_limit)
     work = _Work(host, slots, declared.rollback_limit, plans, before)
     names = {container.name for container in declared.containers}
@@ -272,7 +233,7 @@ def _apply(host: Host, declared: ContainerSet, plans: Sequence[Plan], before: Ma
     for chosen in (purged, [plan for plan in plans if plan.container.name in names]):
         jobs = {plan.container.name: partial(work.do_built, plan, builds) for plan in chosen if work.has_work(plan)}
         after = {name: [*others, *builds.before(name)] for name, others in _after(chosen).items()}
-        run_jobs(jobs, after, workers, beside=None if chosen is purged else builds.jobs)
+        run_jobs(jobs, after, _workers(declared), beside=None if chosen is purged else builds.jobs)
     return _with_what_is_now(host, declared, [work.outcome(plan) for plan in plans])
 
 
@@ -325,7 +286,7 @@ class _Work:
         """Do the steps of a plan, one after another until one fails."""
         done: list[Step] = []
         warnings = list(plan.warnings)
-        units: dict[str, tuple[str, ...]] = {}
+        units: Units = {}
         error: FleetError | None = None
         # It is at its work until it is interrupted.
         available, has_slot, has_turn = True, False, False
@@ -343,7 +304,7 @@ class _Work:
                 available = available and step.action not in DISRUPTIVE
                 told = apply_step(self._host, plan, step)
                 warnings += told.warnings
-                units |= told.units
+                units = {**units, **told.units}
                 done.append(step)
             if plan.error is None:
                 warnings += self._prove(plan)
@@ -441,6 +402,3 @@ def _with_what_is_now(host: Host, declared: ContainerSet, outcomes: list[Outcome
             replace(outcome, error=outcome.error or failure) if outcome.changed else outcome for outcome in outcomes
         ]
     return [replace(outcome, observed=now.get(outcome.name, outcome.observed)) for outcome in outcomes]
-
-
-# What would change, in packages

@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import FleetError, NotTriedError
 from .observed import Observed
 from .steps import Plan, Step
+from .units import Units
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +23,10 @@ class Outcome:
     observed: Observed
     closure_difference: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    #: What a switch has restarted, reloaded, started and stopped.
-    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: What a switch has changed, or would change in check mode.
+    units: Units = field(default_factory=dict)
+    #: Why check mode does not know them.
+    units_unknown: str = ""
     error: FleetError | None = None
 
     @property

@@ -20,7 +20,7 @@ def closure_differences(
     """Return the package changes of each container whose system changes. Equal pairs are compared once."""
     pairs: dict[str, tuple[str, str]] = {}
     for outcome in outcomes:
-        old, new = _system_before(before[outcome.name]), outcome.plan.system
+        old, new = system_before(before[outcome.name]), outcome.plan.system
         if new is not None and old not in (None, new.path) and outcome.changed and outcome.error is None:
             pairs[outcome.name] = (str(old), new.path)
     try:
@@ -34,6 +34,7 @@ def closure_differences(
     }
 
 
-def _system_before(observed: Observed) -> str | None:
+def system_before(observed: Observed) -> str | None:
+    """Return the system that a container runs, or boots next."""
     runs = observed.instance.running_system if observed.instance is not None else None
     return runs if runs is not None else observed.generations.system

@@ -17,6 +17,7 @@ from ..values import present
 from .fallback import previous_generation
 from .outcome import Outcome
 from .steps import Step
+from .units import VERBS
 
 
 def container_result(outcome: Outcome, family: str = "ipv4") -> dict[str, Any]:
@@ -38,6 +39,7 @@ def container_result(outcome: Outcome, family: str = "ipv4") -> dict[str, Any]:
         "container": container,
         "steps": steps_result(told_steps(outcome)),
         "units": {done: list(units) for done, units in outcome.units.items()},
+        "units_unknown": outcome.units_unknown or None,
         "packages": list(outcome.closure_difference),
         "restart_required": outcome.restart_required,
         "locked_inputs": [] if outcome.plan.system is None else list(outcome.plan.system.locked_inputs),
@@ -115,7 +117,7 @@ def steps_result(steps: Sequence[Step]) -> list[dict[str, Any]]:
 
 
 def differences(outcome: Outcome) -> dict[str, Any]:
-    """Return the outcome as Ansible's diff: what changes as two dictionaries, and the packages as nix names them."""
+    """Return the outcome as Ansible's diff: what changes as two dictionaries, and packages and units as lines."""
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     for step in told_steps(outcome):
@@ -127,9 +129,19 @@ def differences(outcome: Outcome) -> dict[str, Any]:
         "before_header": outcome.name,
         "after_header": outcome.name,
     }
-    if outcome.closure_difference:
-        diff["prepared"] = "\n".join([f"packages of {outcome.name}:", *outcome.closure_difference, ""])
-    return diff
+    prepared = [*_headed("packages", outcome, outcome.closure_difference), *_headed("units", outcome, _units(outcome))]
+    return {**diff, "prepared": "\n".join(prepared)} if prepared else diff
+
+
+def _headed(what: str, outcome: Outcome, lines: Sequence[str]) -> list[str]:
+    return [f"{what} of {outcome.name}:", *lines, ""] if lines else []
+
+
+def _units(outcome: Outcome) -> list[str]:
+    """Return a line for each thing that becomes of units, or why they are not known."""
+    if outcome.units_unknown:
+        return [f"({outcome.units_unknown})"]
+    return [f"{VERBS[done]}: {', '.join(units)}" for done, units in outcome.units.items()]
 
 
 def _merge(target: dict[str, Any], part: Mapping[str, Any], *, keep: bool) -> None:

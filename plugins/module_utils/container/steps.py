@@ -14,6 +14,7 @@ from ..errors import FleetError
 from ..nix.profiles import Generation
 from ..nix.sources import System
 from .declaration import Container
+from .units import Units
 
 Action: TypeAlias = Literal[
     "build",
@@ -64,7 +65,7 @@ class Told:
     """What a step has to tell: warnings, and the units that a switch has changed, by what became of them."""
 
     warnings: tuple[str, ...] = ()
-    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    units: Units = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ Whether the system became the current one says whether it was tried, and health 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -33,7 +33,7 @@ from ..waiting import poll
 from .declaration import Container
 from .health import asks_systemd, failed_units, is_stalled, running_instance, verify
 from .steps import Told
-from .units import changed_units
+from .units import Units, changed_units
 
 _LOCK_POLL = 1.0
 #: A pre-switch check refused, or the command was not understood; the newer one ends so for any error of its own, too.
@@ -64,7 +64,7 @@ class Switched:
     """A switch that has made its system current; ``complaint`` is what it ended with, if that was not success."""
 
     complaint: str = ""
-    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    units: Units = field(default_factory=dict)
     #: The units that had failed before it.
     before: tuple[str, ...] = field(default_factory=tuple)
 
@@ -134,7 +134,7 @@ def switch(incus: Incus, container: Container, system: str, action: str, patienc
     if verdict == "untried":
         raise NotTriedError(
             f"{problem}, and the system was not tried: it runs {now or 'an unknown system'} now. {said}",
-            _advice_on_untried(done.code, container),
+            advice_on_untried(done.code, container),
         )
     if verdict == "ill":
         failure.add(f"It runs {now} now. {said}")
@@ -149,7 +149,8 @@ def _journal(container: Container) -> str:
     return incus_command(container.project, "exec", container.name, "--", "journalctl", "--boot")
 
 
-def _advice_on_untried(code: int, container: Container) -> str:
+def advice_on_untried(code: int, container: Container) -> str:
+    """Return what to do about a switch that ended with a code before it did anything."""
     if code == _LOCKED:
         return "Another switch holds its lock. Run again when that has ended, or raise 'wait_timeout'."
     if code in (_REFUSED, _INIT_CHANGED):

@@ -55,15 +55,16 @@ def build_systems(
     *,
     push: Push | None = None,
     check: bool,
+    build: bool,
 ) -> Built:
     """Evaluate, build, root and push systems by their containers' names, or return what that would do.
 
     The root of a container that failed stays as it was, and so do those of ``others``, which are declared as well.
-    All other roots are removed.
+    All other roots are removed. With ``build``, check mode builds, and creates no roots.
     """
     before = read_roots(directory)
     entries = list(declared.values())
-    if check:
+    if check and not build:
         return _to_push(nix, push, built_from(*_by_name(declared, nix.evaluate(entries)), before, others))
     with nix.evaluated(entries) as found:
         systems, failed = _by_name(declared, found)
@@ -78,6 +79,8 @@ def build_systems(
             except FleetError as error:
                 failed[name] = error
         built = built_from(systems, failed, before, others)
+        if check:
+            return _to_push(nix, push, built)
         write_roots(directory, built)
     pushed = _to_push(nix, push, built)
     if push is not None:

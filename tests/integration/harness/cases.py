@@ -48,8 +48,9 @@ class Case:
     False: only nix or Incus can tell. With ``run_error_contains`` the run must do what is expected and end with this
     text, which check mode cannot know; a second run is not made. ``names`` are texts that the steps' summaries must
     have, ``restarts`` is whether a restart is required, with a warning unless it is for a ``recorded`` system, and
-    ``warning_contains`` is a text of a warning. ``units`` are those that a switch must have changed. ``setup`` and
-    ``verify`` are shell commands; ``stdout`` is what the latter must print.
+    ``warning_contains`` is a text of a warning. ``units`` are those that a switch must have changed, for a set by the
+    container's name, and check mode must name the same, or ``planned``. Where it cannot, it must say why, with
+    ``unknown`` in it. ``setup`` and ``verify`` are shell commands; ``stdout`` is what the latter must print.
     """
 
     scenario: str = ""
@@ -63,7 +64,9 @@ class Case:
     run_error_contains: str | None = None
     names: Sequence[str] = ()
     warning_contains: str = ""
-    units: dict[str, list[str]] | None = None
+    units: dict[str, Any] | None = None
+    planned: dict[str, Any] | None = None
+    unknown: str = ""
     restarts: bool | None = None
     recorded: bool = False
     verify: str = ""
@@ -157,9 +160,11 @@ def _applied(module: str, case: Case, parameters: dict[str, Any], results: dict[
     if applied["changed"]:
         again = results["again"] = _run(module, parameters)
         right = _repeated(case, parameters)
-        if again.get("failed") or _actions(again) != right or again["changed"] != bool(right) or again.get("units"):
+        if again.get("failed") or _actions(again) != right or again["changed"] != bool(right) or _units(again):
             yield "the second run was not right"
     yield from _wrong_words(case, applied)
+    if case.units is not None:
+        yield from _wrong_units(case, predicted, applied)
 
 
 def _failed(module: str, case: Case, parameters: dict[str, Any], results: dict[str, Any]) -> Iterator[str]:
@@ -180,6 +185,8 @@ def _failed(module: str, case: Case, parameters: dict[str, Any], results: dict[s
         yield f"it did {_actions(failed)}, and {case.expected} is right"
     if case.restarts is not None and failed["restart_required"] != case.restarts:
         yield f"restart_required is {failed['restart_required']}"
+    if case.unknown and case.unknown not in str(predicted["units_unknown"]):
+        yield f"units were not predicted: {predicted['units_unknown']}"
 
 
 def _differences(predicted: dict[str, Any], applied: dict[str, Any]) -> Iterator[str]:
@@ -216,13 +223,34 @@ def _wrong_words(case: Case, applied: dict[str, Any]) -> Iterator[str]:
         yield f"it warned: {warnings}"
     if case.restarts is not None and applied["restart_required"] != case.restarts:
         yield f"restart_required is {applied['restart_required']}"
-    if case.units is not None and applied["units"] != case.units:
-        yield f"units are {applied['units']}"
+
+
+def _wrong_units(case: Case, predicted: dict[str, Any], applied: dict[str, Any]) -> Iterator[str]:
+    if _units(applied) != case.units:
+        yield f"units are {_units(applied)}"
+    planned = case.planned if case.planned is not None else {} if case.unknown else case.units
+    if _units(predicted) != planned:
+        yield f"units were predicted as {_units(predicted)}"
+    reasons = [one["units_unknown"] for one in _members(predicted) or [predicted] if one["units_unknown"]]
+    if bool(reasons) != bool(case.unknown) or any(case.unknown not in why for why in reasons):
+        yield f"units were not predicted: {reasons}"
+    for result in (predicted, applied):
+        said = "".join(str(text) for text in _shown(result, "prepared"))
+        names = {name for one in _members(result) or [result] for names in one["units"].values() for name in names}
+        yield from (f"the diff does not name {name}" for name in names if name not in said)
 
 
 def _steps(result: dict[str, Any]) -> list[dict[str, Any]]:
     """All steps of a container or of a set."""
     return [step for one in (result, *(_members(result) or ())) for step in one.get("steps", ())]
+
+
+def _units(result: dict[str, Any]) -> dict[str, Any]:
+    """The units that a switch changed, for a set by the container's name."""
+    if (members := _members(result)) is not None:
+        return {one["name"]: one["units"] for one in members if one["units"]}
+    found: dict[str, Any] = result.get("units", {})
+    return found
 
 
 def _members(result: dict[str, Any]) -> list[dict[str, Any]] | None:

@@ -27,7 +27,7 @@ def test_one_container_is_converged(run: Run, converge: Call, check: bool) -> No
     (container,) = converge.arguments[1].containers
     assert (container.name, container.source) == ("web", Flake(reference="/etc/nixos", attribute="web"))
     assert (converge.arguments[1].project, converge.arguments[1].name) == ("shop", None)
-    assert converge.options == {"check": check, "diff": False, "lock_timeout": 5}
+    assert converge.options == {"check": check, "diff": False, "build": False, "lock_timeout": 5}
     assert (result["failed"], result["changed"], result["steps"]) == (False, False, [])
     assert result["container"]["status"] == "Absent"
 

@@ -30,7 +30,7 @@ def test_a_set_is_converged(run: Run, converge: Call, check: bool) -> None:
     assert (declared.name, [container.name for container in declared.containers]) == ("shop", ["db", "web"])
     assert {container.source.reference for container in declared.containers} == {"/etc/nixos"}
     assert declared.containers[1].after == ("db",)
-    assert converge.options == {"check": check, "diff": False, "lock_timeout": 300}
+    assert converge.options == {"check": check, "diff": False, "build": False, "lock_timeout": 300}
     assert (result["failed"], result["changed"]) == (False, False)
     assert [container["name"] for container in result["containers"]] == ["db", "web"]
 

@@ -41,7 +41,7 @@ def test_systems_are_built_and_handed_on(run: Run, build: Call, check: bool) -> 
     nix, declared, others, _directory = build.arguments
     assert (nix, set(declared), others) == ("nix", {"web", "db"}, set())
     assert declared["web"][0] == Flake(reference="/etc/nixos", attribute="web")
-    assert build.options == {"push": None, "check": check}
+    assert build.options == {"push": None, "check": check, "build": False}
 
 
 def test_others_than_the_chosen_ones_are_not_built(run: Run, build: Call) -> None:

@@ -76,3 +76,22 @@ def test_a_key_that_comes_is_only_on_the_side_after() -> None:
 
 def test_packages_are_shown_as_nix_has_them() -> None:
     assert "hello: 1 → 2" in differences(outcome(packages=("hello: 1 → 2",)))["prepared"]
+
+
+def test_units_are_shown_beside_packages() -> None:
+    changed = replace(outcome(packages=("hello: 1 → 2",)), units={"restarted": ("a.service", "b.service")})
+    assert differences(changed)["prepared"].splitlines() == [
+        "packages of web:",
+        "hello: 1 → 2",
+        "",
+        "units of web:",
+        "restart: a.service, b.service",
+    ]
+    assert container_result(changed)["units"] == {"restarted": ["a.service", "b.service"]}
+
+
+def test_why_units_are_not_known_is_shown() -> None:
+    unknown = replace(outcome(), units_unknown="the container does not run")
+    assert differences(unknown)["prepared"] == "units of web:\n(the container does not run)\n"
+    assert container_result(unknown)["units_unknown"] == "the container does not run"
+    assert "prepared" not in differences(outcome()) and container_result(outcome())["units_unknown"] is None

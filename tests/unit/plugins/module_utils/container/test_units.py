@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.units import changed_units
+from ansible_collections.inx.fleet.plugins.module_utils.container.units import changed_units, planned_units
 
 SAID = r"""stopping the following units: gone.service, nginx.service, systemd-fsck@dev-disk\x2duuid.service
 NOT restarting the following changed units: systemd-fsck@x.service
@@ -31,7 +31,62 @@ def test_the_words_of_nixos() -> None:
         "reloaded": ("dbus.service", "firewall.service"),
         "started": ("extra.service", "new.service", "new.timer"),
         "stopped": ("gone.service",),
+        "not_restarted": ("systemd-fsck@x.service",),
     }
+
+
+WOULD = """would stop the following units: gone.service, nginx.service
+would NOT stop the following changed units: getty@tty1.service
+would activate the configuration...
+told by an activation script: restarting the following units: other.service
+would restart systemd
+would reload the following units: dbus.service, firewall.service
+would restart the following units: systemd-journald.service
+would start the following units: extra.service, nginx.service
+"""
+
+
+def test_the_words_of_a_dry_run() -> None:
+    assert planned_units(WOULD, {"new.timer", "dbus.service"}) == {
+        "restarted": ("systemd-journald.service", "nginx.service"),
+        "reloaded": ("dbus.service", "firewall.service"),
+        "started": ("extra.service", "new.timer"),
+        "stopped": ("gone.service",),
+        "not_restarted": ("getty@tty1.service",),
+    }
+
+
+@given(st.lists(st.sets(st.sampled_from("abcdef")), min_size=6, max_size=6))
+def test_what_a_run_does_is_what_a_dry_run_says(sets: list[set[str]]) -> None:
+    stop, keep, reload, restart, start, new = sets
+
+    def said(**words: set[str]) -> str:
+        return "".join(
+            f"{verb.replace('_', ' ')}: {', '.join(f'{name}.service' for name in sorted(names))}\n"
+            for verb, names in words.items()
+            if names
+        )
+
+    # Every unit is in one of these, but for what is stopped before the activation and started after it.
+    keep, reload, restart = keep - stop - start, reload - keep - stop - start, restart - keep - reload - stop - start
+    new = new - stop - keep - reload - restart - start
+    dry = said(
+        would_stop_the_following_units=stop,
+        would_NOT_stop_the_following_changed_units=keep,
+        would_reload_the_following_units=reload,
+        would_restart_the_following_units=restart,
+        would_start_the_following_units=start,
+    )
+    run = said(
+        stopping_the_following_units=stop,
+        NOT_restarting_the_following_changed_units=keep,
+        reloading_the_following_units=reload,
+        restarting_the_following_units=restart,
+        starting_the_following_units=start,
+        the_following_new_units_were_started=new,
+    )
+    assert planned_units(dry, {f"{name}.service" for name in new}) == changed_units(run)
+    assert planned_units(run) == changed_units(dry) == {}
 
 
 @pytest.mark.parametrize(
@@ -40,7 +95,6 @@ def test_the_words_of_nixos() -> None:
         "",
         "activating the configuration...\nsetting up /etc...",
         "would restart the following units: a.service",
-        "NOT restarting the following changed units: a.service",
         "restarting the following units: \x1b[2J, no unit, ../x",
     ],
 )
