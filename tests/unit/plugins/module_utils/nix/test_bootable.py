@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.converge import _with_validity
+from ansible_collections.inx.fleet.plugins.module_utils.container.systems import with_validity
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix import bootable
 from ansible_collections.inx.fleet.plugins.module_utils.nix.bootable import (
@@ -111,10 +111,10 @@ def test_a_system_without_switch_to_configuration_is_one(tmp_path: Path) -> None
 def test_what_is_built_is_warned_of_before_anything_is_done(tmp_path: Path) -> None:
     system = System(path=made(tmp_path, "init", "kernel"), warnings=("web: unlocked.",))
     host: Any = SimpleNamespace(nix=SimpleNamespace(valid_paths=set))
-    found = _with_validity(host, {"web": system}, [system])["web"]
+    found = with_validity(host, {"web": system}, [system])["web"]
     assert isinstance(found, System)
     assert found.warnings == ("web: unlocked.", *machine_warnings("web", system.path))
     # What a profile leads to was warned of when it was recorded.
-    recorded = _with_validity(host, {"web": system}, [])["web"]
+    recorded = with_validity(host, {"web": system}, [])["web"]
     assert isinstance(recorded, System)
     assert recorded.warnings == ("web: unlocked.",)
