@@ -6,22 +6,64 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action.normal import ActionModule as Normal
+from ansible.utils.display import Display
 
+from ansible_collections.inx.fleet.plugins.module_utils.progress.file import RUN_VARIABLE
 from ansible_collections.inx.fleet.plugins.plugin_utils.interpreters import with_fallbacks
+from ansible_collections.inx.fleet.plugins.plugin_utils.progress import followed, pace, writes_to_terminal
 
 _DELEGATED = "ansible_delegated_vars"
+#: The modules that may work for long.
+_LONG = frozenset(("inx_container", "inx_containers", "inx_host", "inx_system"))
 
 
 class ActionModule(Normal):
-    """Run a module as Ansible does, also on hosts without python3 in PATH."""
+    """Run a module as Ansible does, also on hosts without python3 in PATH, and show its progress."""
+
+    #: The name of this run on its host, "" if nobody follows it.
+    _run_name = ""
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         variables = with_fallbacks(task_vars or {})
         if _DELEGATED in variables:
             delegated = variables[_DELEGATED]
             variables[_DELEGATED] = {host: with_fallbacks(theirs) for host, theirs in delegated.items()}
+        if not self._is_followed(variables):
+            return self._run_module(tmp, variables)
+        self._run_name = secrets.token_hex(8)
+        hosts = len(variables.get("ansible_play_batch") or ())
+        with followed(self._connection, self._run_name, self._show(variables), _pace(hosts)):
+            return self._run_module(tmp, variables)
+
+    def _run_module(self, tmp: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, variables)
         return result
+
+    def _is_followed(self, variables: Mapping[str, Any]) -> bool:
+        """Return whether to show the progress. A task with ``async`` is looked at by Ansible, in pauses."""
+        if self._task.action.rpartition(".")[2] not in _LONG or self._task.async_val:
+            return False
+        return bool(boolean(self._templar.template(variables.get("inx_progress", True))))
+
+    def _show(self, variables: Mapping[str, Any]) -> Any:
+        """Return what shows a line of the host. Warnings go the same way: what a program reads has none of them."""
+        host, other = str(variables.get("inventory_hostname", "")), self._task.delegate_to
+        label = f"{host} -> {other}" if other else host
+        return lambda line: Display().display(f"[{label}] {line}", stderr=True, screen_only=True)
+
+    def _compute_environment_string(self, raw_environment_out: Any = None) -> str:
+        """Give the module the name of its run."""
+        given: str = super()._compute_environment_string(raw_environment_out)
+        if not self._run_name:
+            return given
+        return " ".join(filter(None, (self._connection._shell.env_prefix(**{RUN_VARIABLE: self._run_name}), given)))
+
+
+def _pace(hosts: int) -> Any:
+    return pace(hosts, is_terminal=writes_to_terminal())

@@ -37,6 +37,8 @@ OF_PLAYBOOKS = frozenset(
         "target",
     )
 )
+#: What the action plugin of the modules takes, in any play.
+OF_MODULES = frozenset(("inx_progress",))
 #: What the inventory plugin sets, what the connection plugin takes, and what the roles set.
 OF_PLUGINS = frozenset(
     f"inx_{name}"
@@ -71,7 +73,7 @@ _CLOSE = 0.8
 
 def misspelled(names: Iterable[str]) -> dict[str, str]:
     """Return those of the names that are close to a variable of this collection, with that variable."""
-    taken = of_roles() | OF_PLAYBOOKS
+    taken = of_roles() | OF_PLAYBOOKS | OF_MODULES
     unknown = [
         name
         for name in names

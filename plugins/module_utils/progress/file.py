@@ -25,7 +25,7 @@ from .state import State
 
 PROGRESS_DIR = "/run/inx-fleet/progress"
 #: The environment variable with the name that a run is given by the one that shows its progress.
-RUN_VARIABLE = "INX_FLEET_RUN"
+RUN_VARIABLE = "INX_FLEET_PROGRESS"
 _RUN = re.compile(r"[0-9a-f]{1,64}\Z")
 # The run's process, and the name that it was given. A file that is not written yet begins with a dot.
 _FILE = re.compile(r"\.?(\d+)(?:\.[0-9a-f]+)?\Z")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.inx.fleet.plugins.plugin_utils.variables import (
+    OF_MODULES,
     OF_PLAYBOOKS,
     OF_PLUGINS,
     misspelled,
@@ -30,6 +31,7 @@ PLAYBOOKS = Path(__file__).resolve().parents[4] / "playbooks"
         ("inx_host_nix_setting", "inx_host_nix_settings"),
         ("inx_hosts_network", "inx_host_network"),
         ("inx_targets", "inx_target"),
+        ("inx_progres", "inx_progress"),
         ("inxcontainers", "inx_containers"),
         ("inx_host_netwrok", "inx_host_network"),
         ("inx_container_of_web", "inx_containers_of_web"),
@@ -45,7 +47,7 @@ def test_other_variables_are_left_alone(name: str) -> None:
 
 
 def test_those_of_the_collection_are_known() -> None:
-    assert misspelled([*of_roles(), *OF_PLAYBOOKS, *OF_PLUGINS]) == {}
+    assert misspelled([*of_roles(), *OF_PLAYBOOKS, *OF_MODULES, *OF_PLUGINS]) == {}
     assert "inx_containers_only" in of_roles()
 
 

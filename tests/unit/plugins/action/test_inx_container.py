@@ -1,0 +1,110 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.plugins.action.normal import ActionModule as Normal
+from ansible.plugins.shell.sh import ShellModule
+
+from ansible_collections.inx.fleet.plugins.action import inx_container
+from ansible_collections.inx.fleet.plugins.action.inx_container import ActionModule
+from ansible_collections.inx.fleet.plugins.module_utils.progress.file import RUN_VARIABLE
+
+VARIABLES = {"inventory_hostname": "host-1", "ansible_play_batch": ["host-1", "host-2"]}
+
+
+class Followed:
+    """Stands for what shows the progress, and notes what it was given."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+        self.shows: Any = None
+
+    @contextmanager
+    def __call__(self, _connection: Any, run: str, show: Any, _pace: Any) -> Any:
+        self.runs.append(run)
+        self.shows = show
+        yield
+
+
+@pytest.fixture
+def followed(monkeypatch: pytest.MonkeyPatch) -> Followed:
+    stands = Followed()
+    monkeypatch.setattr(inx_container, "followed", stands)
+    return stands
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the environments that modules were run with."""
+    given: list[str] = []
+
+    def run(self: ActionModule, _tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
+        given.append(self._compute_environment_string())
+        return {"changed": False}
+
+    monkeypatch.setattr(Normal, "run", run)
+    return given
+
+
+def action(name: str = "inx.fleet.inx_containers", **keys: Any) -> ActionModule:
+    task = SimpleNamespace(**{"action": name, "async_val": 0, "delegate_to": None, "environment": None, **keys})
+    return ActionModule(
+        task=task,
+        connection=SimpleNamespace(_shell=ShellModule()),
+        play_context=None,
+        loader=None,
+        templar=SimpleNamespace(template=lambda value: value),
+        shared_loader_obj=None,
+    )
+
+
+@pytest.mark.parametrize("name", ["inx_containers", "inx.fleet.inx_container", "inx.fleet.inx_host"])
+def test_module_and_reader_have_the_same_name_of_the_run(name: str, followed: Followed, environment: list[str]) -> None:
+    assert action(name).run(None, VARIABLES) == {"changed": False}
+    (run,) = followed.runs
+    assert environment == [f"{RUN_VARIABLE}={run}"]
+
+
+def test_each_run_has_a_name_of_its_own(followed: Followed, environment: list[str]) -> None:
+    action().run(None, VARIABLES)
+    action().run(None, VARIABLES)
+    assert len(set(followed.runs)) == len(set(environment)) == 2
+
+
+def test_environment_of_the_task_is_kept(followed: Followed, environment: list[str]) -> None:
+    action(environment=[{"HTTPS_PROXY": "http://proxy:8080"}]).run(None, VARIABLES)
+    assert environment == [f"{RUN_VARIABLE}={followed.runs[0]} HTTPS_PROXY=http://proxy:8080"]
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "variables"),
+    [
+        ("inx_containers", {}, {"inx_progress": False}),
+        ("inx_containers", {}, {"inx_progress": "no"}),
+        ("inx_containers", {"async_val": 60}, {}),
+        ("inx_container_info", {}, {}),
+    ],
+)
+def test_progress_is_not_shown(
+    name: str, keys: Any, variables: Any, followed: Followed, environment: list[str]
+) -> None:
+    assert action(name, **keys).run(None, {**VARIABLES, **variables}) == {"changed": False}
+    assert followed.runs == []
+    assert environment == [""]
+
+
+@pytest.mark.parametrize(("delegate_to", "label"), [(None, "[host-1]"), ("builder", "[host-1 -> builder]")])
+def test_line_says_which_host(
+    delegate_to: Any, label: str, followed: Followed, environment: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    action(delegate_to=delegate_to).run(None, VARIABLES)
+    followed.shows("1 of 2 done")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", f"{label} 1 of 2 done\n")
