@@ -20,7 +20,8 @@ extends_documentation_fragment:
   - constructed
   - inventory_cache
 notes:
-  - Ansible reads the files of an inventory directory in alphabetical order.
+  - Ansible reads the files of an inventory directory in alphabetical order. If O(hosts) matches nothing in the sources
+    before this one, Ansible exits.
   - 'A container is in the groups C(inx), C(inx_host_HOST), C(inx_project_PROJECT), C(inx_state_STATE), such as
     C(inx_state_running), and C(inx_system_NAME), after the system that it boots, such as
     C(inx_system_nixos_system_web_25_11).'
@@ -140,7 +141,7 @@ from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import partial, reduce
-from typing import Any
+from typing import Any, NoReturn
 
 from ansible import constants, context
 from ansible.cli import CLI
@@ -169,6 +170,7 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import ex
 _FILE = re.compile(r"(.*[./])?inx\.ya?ml\Z")
 _HOSTNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _CONNECTION = "inx.fleet.incus"
+_ORDER = "The source that defines it must come first: name it before this one, or so that it sorts first."
 # Version 1 had no number, and secrets in it: it is replaced.
 _CACHE_VERSION = 2
 
@@ -183,6 +185,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache=cache)
+        self._path = path
         self._read_config_data(path)
         try:
             self._check_query()
@@ -199,8 +202,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
         if self.get_option("query") is None:
             return
         if JMESPATH_IMPORT_ERROR is not None:
-            # Ansible would warn of any other error, and go on without the containers that a play is meant for.
-            raise SystemExit(f"{missing_required_lib('jmespath')} It is needed on the control node, for 'query'.")
+            _end_with(f"{missing_required_lib('jmespath')} It is needed on the control node, for 'query'.")
         compiled(self.get_option("query"))
 
     def _told(self, path: str, cache: bool) -> Mapping[str, list[Facts]]:
@@ -226,21 +228,16 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
 
     def _meant_by(self, wish: str) -> set[str]:
         every = self.inventory.hosts
-        if wish == "all" and not every:
-            raise FleetError(
-                "hosts: the inventory has no host before this file.",
-                "The source that defines them must come first: name it before this one, or so that it sorts first.",
-            )
+        if not every:
+            _end_with(f"{self._path}: hosts: the inventory has no host before this file. {_ORDER}")
         if wish == "all":
             return set(every)
         if wish in self.inventory.groups:
             return {host.name for host in self.inventory.groups[wish].get_hosts()}
         found = {name for name in every if fnmatchcase(name, wish)}
         if not found:
-            raise FleetError(
-                f"hosts: {wish!r} is neither a host nor a group of the inventory sources before this file.",
-                "The source that defines it must come first: name it before this one, or so that it sorts first.",
-            )
+            problem = f"{wish!r} is neither a host nor a group of the inventory sources before this file."
+            _end_with(f"{self._path}: hosts: {problem} {_ORDER}")
         return found
 
     def _is_container(self, name: str) -> bool:
@@ -366,6 +363,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):
                 **({} if self.get_option("sudo") is None else {"ansible_incus_sudo": self.get_option("sudo")}),
             }
         return {"ansible_host": facts["address"]} if way == "address" and facts["address"] is not None else {}
+
+
+def _end_with(problem: str) -> NoReturn:
+    """End Ansible: of any other error it warns, and goes on without the containers that a play is meant for."""
+    raise SystemExit(f"ERROR: {problem}")
 
 
 def _given_password() -> dict[str, Any]:

@@ -12,7 +12,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ansible_collections.inx.fleet.plugins.module_utils.text import shown
-from ansible_collections.inx.fleet.plugins.plugin_utils.summary import CONTAINERS, HOST, changes_of, result_of
+from ansible_collections.inx.fleet.plugins.plugin_utils.summary import (
+    CONTAINERS,
+    HOST,
+    changes_of,
+    is_removal,
+    result_of,
+)
 
 #: Variables in which the playbook drift keeps whether a host was reached, and its error.
 REACHED, ERROR = "__inx_reached", "__inx_error"
@@ -101,7 +107,9 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["error"] is not None:
         yield f"failed: {' '.join(found['error'].split())}"
     if found["changes"]:
-        yield f"would change: {', '.join(change['summary'] for change in found['changes'])}"
+        goes = any(is_removal(change["steps"]) for change in found["changes"])
+        would = "would be removed" if goes else "would change"
+        yield f"{would}: {', '.join(change['summary'] for change in found['changes'])}"
     if found.get("restart_required"):
         yield "waits for a restart"
 

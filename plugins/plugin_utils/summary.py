@@ -73,7 +73,7 @@ def _of_host(host: str, variables: Mapping[str, Any], *, is_lost: bool, check: b
         done = list(changes_of(one))
         if done or one["failed"]:
             name = f"{one['name']} on {host}" if name_hosts else one["name"]
-            yield _line(name, done, is_failed=one["failed"], check=check)
+            yield _line(name, done, is_failed=one["failed"], check=check, is_removed=is_removal(one["steps"]))
 
 
 def result_of(variables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -82,12 +82,18 @@ def result_of(variables: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _line(name: str, done: Sequence[str], *, is_failed: bool, check: bool) -> str:
+def is_removal(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether steps remove a container."""
+    return any(step["action"] == "delete" for step in steps)
+
+
+def _line(name: str, done: Sequence[str], *, is_failed: bool, check: bool, is_removed: bool = False) -> str:
     text = ", ".join(done if check else map(_past, done))
     if is_failed:
         begin, text = f"{name} failed", f" after: {text}" if text else ", see the error above"
     else:
-        begin, text = f"{name} would change" if check else name, f": {text}"
+        would, was = (" would be removed", " removed") if is_removed else (" would change", "")
+        begin, text = f"{name}{would if check else was}", f": {text}"
     return shown(" ".join(f"{begin}{text}".split()))
 
 

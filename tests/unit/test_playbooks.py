@@ -47,16 +47,34 @@ def blocks(play: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_each_half_of_site_is_a_tag_and_a_playbook_that_does_the_same() -> None:
-    (select, both), (chosen, containers), (host,) = read("site"), read("containers"), read("host")
+    (select, both), (chosen, containers), (hosts, host) = read("site"), read("containers"), read("host")
     halves = {entry.pop("tags"): entry for entry in blocks(both)}
     assert (blocks(host), blocks(containers)) == ([halves["host"]], [halves["containers"]])
-    assert select["hosts"] == chosen["hosts"] == host["hosts"]
-    assert both["hosts"] == containers["hosts"]
+    assert select["hosts"] == chosen["hosts"] == hosts["hosts"]
+    assert both["hosts"] == containers["hosts"] == host["hosts"]
     # Whichever half is run, a selection holds.
     for task in select["tasks"]:
         assert task.pop("tags") == "always"
     assert select["tasks"][0]["ansible.builtin.include_role"].pop("apply") == {"tags": "always"}
-    assert select["tasks"] == chosen["tasks"]
+    assert select["tasks"] == chosen["tasks"] == hosts["tasks"]
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.stem)
+def test_a_selection_is_refused_as_a_whole_or_made_by_the_first_play(playbook: Path) -> None:
+    plays = yaml.safe_load(playbook.read_text(encoding="utf-8"))
+    if playbook.stem == "collect_garbage":
+        rejected = next(task for task in blocks(plays[0]) if task["name"] == "Reject a selection of containers")
+        assert rejected["ansible.builtin.assert"]["that"] == "inx_only is undefined and inx_only_tags is undefined"
+        return
+    select, work, *_report = plays
+    (task,) = [task for task in select["tasks"] if task["name"] == "Select the containers"]
+    role = task.get("ansible.builtin.include_role") or task["ansible.builtin.import_role"]
+    assert (role["name"], role["tasks_from"]) == ("inx.fleet.containers", "choose")
+    assert task["vars"] == {
+        "inx_containers_only": "{{ inx_only | default(none) }}",
+        "inx_containers_only_tags": "{{ inx_only_tags | default(none) }}",
+    }
+    assert "__inx_selected" in work["hosts"]
 
 
 # The playbook drift ends with a report of its own.

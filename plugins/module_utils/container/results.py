@@ -123,6 +123,9 @@ def differences(outcome: Outcome) -> dict[str, Any]:
     for step in told_steps(outcome):
         _merge(before, step.before, keep=True)
         _merge(after, step.after, keep=False)
+        if step.action == "delete":
+            # Nothing is left of what an earlier step has changed.
+            after.clear()
     diff: dict[str, Any] = {
         "before": present(before),
         "after": present(after),

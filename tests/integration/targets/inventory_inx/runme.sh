@@ -106,20 +106,23 @@ ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED=true \
     says "The containers of these hosts are not known. gone: Failed" "$work/fleet.yml" hosts.yml "$work/none.inx.yml"
 
 # Without hosts before it, and without jmespath, no containers vanish silently.
-says "hosts: the inventory has no host before this file." "$work/inx.yml" "$work/fleet.yml"
+ends() {
+    if ansible-inventory "${@:2}" --graph > "$work/said" 2>&1; then exit 1; fi
+    told "$1"
+}
+ends "inx.yml: hosts: the inventory has no host before this file." -i "$work/inx.yml" -i "$work/fleet.yml"
+inventory nobody "hosts: [nobody]"
+ends "'nobody' is neither a host nor a group of the inventory sources before this file" -i "$work/fleet.yml" -i "$work/nobody.inx.yml"
 mkdir -p "$work/without/jmespath"
 echo "raise ImportError('there is no jmespath')" > "$work/without/jmespath/__init__.py"
 inventory running "query: \"[?status=='Running']\""
-if PYTHONPATH="$work/without:${PYTHONPATH-}" ansible-inventory -i "$work/fleet.yml" -i "$work/running.inx.yml" --graph > "$work/said" 2>&1
-then exit 1; fi
-told "It is needed on the control node, for 'query'."
+PYTHONPATH="$work/without:${PYTHONPATH-}" ends "It is needed on the control node, for 'query'." -i "$work/fleet.yml" -i "$work/running.inx.yml"
 
 # What is wrong with the options is told.
 refused() {
     inventory bad "${@:2}"
     says "$1" "$work/fleet.yml" "$work/bad.inx.yml"
 }
-refused "hosts: 'nobody' is neither a host nor a group of the inventory sources before this file" "hosts: [nobody]"
 refused "query: '[?status=' is not a JMESPath expression" 'query: "[?status="'
 refused "query: '[].name' does not select from the list of containers" 'query: "[].name"'
 refused "hostname: default/web of metal1 and shop/web of metal1 would both be called 'web'" "hostname: inx_name"

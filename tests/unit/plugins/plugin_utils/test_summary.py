@@ -47,7 +47,7 @@ SWITCH = step("activate", "switch to /s")
 def test_a_container_that_changed(steps: tuple[dict[str, Any], ...], line: str | None) -> None:
     expected = {
         "create": "web: created the instance, generation 1, started",
-        "stop": "web: stopped, deleted the instance",
+        "stop": "web removed: stopped, deleted the instance",
     }
     assert lines(container(*steps)) == [line or expected[steps[0]["action"]]]
 
@@ -59,6 +59,12 @@ def test_what_has_not_changed_or_was_not_come_to_has_no_line() -> None:
 
 def test_check_mode_says_what_would_change() -> None:
     assert lines(container(step("stop", "stop")), check=True) == ["web would change: stop"]
+
+
+def test_a_removal_is_said_to_be_one() -> None:
+    steps = (step("stop", "stop"), step("forget", "remove /p"), step("delete", "delete the instance"))
+    assert lines(container(*steps), check=True) == ["web would be removed: stop, delete the instance"]
+    assert lines(container(steps[0], failed=True)) == ["web failed after: stopped"]
 
 
 def test_a_container_that_failed() -> None:

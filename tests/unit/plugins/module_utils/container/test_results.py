@@ -13,7 +13,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.fallback impor
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import container_result, differences
-from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step, new_step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
@@ -95,3 +95,12 @@ def test_why_units_are_not_known_is_shown() -> None:
     assert differences(unknown)["prepared"] == "units of web:\n(the container does not run)\n"
     assert container_result(unknown)["units_unknown"] == "the container does not run"
     assert "prepared" not in differences(outcome()) and container_result(outcome())["units_unknown"] is None
+
+
+def test_nothing_is_after_a_removal() -> None:
+    stop = new_step("stop", "web", "stop", {"status": "Running"}, {"status": "Stopped"})
+    delete = new_step("delete", "web", "delete", {"instance": "present"}, {})
+    gone = new_step("volume", "web", "delete", {"volumes": {"a/b": {}}}, {"volumes": {"a/b": None}})
+    diff = differences(outcome(stop, delete, gone))
+    assert diff["before"] == {"status": "Running", "instance": "present", "volumes": {"a/b": {}}}
+    assert diff["after"] == {"volumes": {}}
