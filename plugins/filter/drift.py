@@ -40,9 +40,10 @@ _value:
     - C(clean) is whether nothing would change, no container waits for a restart, and every host was reached.
     - C(problems) has a line for each host and container for which this is not so.
     - C(hosts) has for each host its C(name), C(state), C(error), C(changes) and C(containers). Containers have the same
-      keys, and C(restart_required), C(status), C(system), C(running_system), C(generation), C(units) and
-      C(units_unknown), as M(inx.fleet.inx_containers) returns them. A state is V(clean),
-      V(drifted), V(failed) or V(unreachable). A change has a C(summary), and the C(steps) of its plan.
+      keys, and C(restart_required), C(status), C(system), C(revision), C(running_system), C(running_revision),
+      C(generation), C(units) and C(units_unknown), as M(inx.fleet.inx_containers) returns them. C(last_run) of a host
+      or a container is the last run that changed it, or failed to. A state is V(clean), V(drifted), V(failed) or
+      V(unreachable). A change has a C(summary), and the C(steps) of its plan.
   type: dict
 """
 

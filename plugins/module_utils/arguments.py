@@ -34,6 +34,7 @@ from .paths import INTERPRETER, STORE_PROFILE, SYSTEM_INTERPRETERS
 from .progress.events import Events
 from .progress.file import ProgressFile
 from .redaction import credentials
+from .runlogs.writer import RunLog
 from .values import byte_count
 
 #: The options of the doc fragment inx.fleet.incus.
@@ -202,19 +203,41 @@ class FleetModule(AnsibleModule):
         self._close_progress()
         self.no_log_values.update(credentials(self.params))
         refused = [] if self._is_valid else _refused_entries(_load_params())
-        super().fail_json("\n".join(refused) or msg, **results)
+        text = "\n".join(refused) or msg
+        path = self._end_log(results, text, failed=True)
+        if path is not None:
+            text = f"{text}\nThe log of the run: {path}"
+        super().fail_json(text, **results, **({} if path is None else {"log": path}))
 
     def exit_json(self, **results: Any) -> Any:
         """Remove what shows the progress first: the result says it all."""
         self._close_progress()
-        super().exit_json(**results)
+        path = self._end_log(results, "", failed=False)
+        super().exit_json(**results, **({} if path is None else {"log": path}))
 
     @cached_property
     def events(self) -> Events:
         """Where the run tells what it does. A file shows its progress until the module ends, however it ends."""
         self._progress = ProgressFile(self._name)
         atexit.register(self._progress.close)
-        return Events(self._progress)
+        return Events(self._progress, *([] if self.run_log is None else [self.run_log]))
+
+    @cached_property
+    def run_log(self) -> RunLog | None:
+        """The log of the run, None in check mode. It is a file as soon as anything changes."""
+        if self.check_mode:
+            return None
+        name = str(self._name).rpartition(".")[2]
+        return RunLog(name, self.params.get("project") or "default", lambda: self.no_log_values)
+
+    def _end_log(self, results: Mapping[str, Any], message: str, *, failed: bool) -> str | None:
+        """Write the end of the log, and return its path, None without one."""
+        if not self._is_valid or self.run_log is None:
+            return None
+        path = self.run_log.end(results, message, failed=failed)
+        if self.run_log.problem is not None and os.geteuid() == 0:
+            self.warn(self.run_log.problem)
+        return path
 
     def _close_progress(self) -> None:
         if self._progress is not None:

@@ -20,12 +20,15 @@ class FleetError(Exception):
 
     ``str(error)`` is one message: what is wrong, and after it what to do. Some of it may be words of Incus, of nix or
     of a container: whatever they are, a terminal can be shown them. What to do is never on a line of theirs.
+
+    ``output`` is what they said in full, by what they are, for the log of the run. It may have secrets in it.
     """
 
     def __init__(self, problem: str, advice: str) -> None:
         super().__init__()
         self.problem = _shown(problem)
         self.advice = _shown(advice)
+        self.output: dict[str, str] = {}
 
     def __str__(self) -> str:
         return f"{self.problem}{_between(self.problem)}{self.advice}".strip()

@@ -11,12 +11,14 @@ URL, which are found here by their form.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from .stored_keys import HIDDEN_KEYS
+from .text import shown
 
 _OLD = "(secret)"
 _NEW = "(new secret)"
@@ -79,6 +81,22 @@ def stored_secrets(keys: Collection[str], sides: Iterable[Mapping[str, Any]], co
     configs = [config, *(side.get("config") or {} for side in sides)]
     values = {str(found[key]) for found in configs for key in keys if found.get(key) is not None}
     return {value for value in values if len(value) >= _SHORTEST_STORED}
+
+
+def without_secrets(text: str, values: Collection[str]) -> str:
+    """Return a text with stars in the place of secret values, however other programs have written them.
+
+    Of a value with several lines, the long ones are hidden each: what quotes it may mark them.
+    """
+    for part in sorted({part for value in values for part in _ways_to_write(value)}, key=len, reverse=True):
+        text = text.replace(part, _STARS)
+    return text
+
+
+def _ways_to_write(value: str) -> Iterator[str]:
+    lines = [line for line in value.splitlines() if len(line) >= _SHORTEST_STORED]
+    for text in filter(None, (value, *lines)):
+        yield from (text, shown(text), json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
 
 
 # Credentials

@@ -24,6 +24,8 @@ RESTART_KEYS = "restart_keys"
 EMPTIED = "emptied"
 #: That what 'wait_for' asks for has not come since a start: the next run waits for it again.
 WAITING = "waiting"
+#: The revisions of the flakes that its generations were built from: HASH=REVISION of each system, with spaces between.
+REVISIONS = "revisions"
 #: The same on an instance, by its config key: 0.1.0 kept all of it there.
 STORED_NOTES = {f"user.inx.{note}": note for note in (ACTIVATING, HEALTHY, FAILED, RESTART, RESTART_KEYS, EMPTIED)}
 #: In a cluster an instance has this one on it, so that it comes along when it moves.

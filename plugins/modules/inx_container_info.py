@@ -10,9 +10,10 @@ module: inx_container_info
 short_description: Gather information about NixOS containers
 version_added: 0.1.0
 description:
-  - Returns the state, addresses, systems, generations, health, drift and GC roots of the containers on the shared
+  - Returns the state, addresses, systems, generations, health, problems and GC roots of the containers on the shared
     store, and which of them need a restart. These are the containers of M(inx.fleet.inx_container) and
     M(inx.fleet.inx_containers), and those that the tool inx-container made.
+  - It does not know what is declared. The playbook C(inx.fleet.drift) compares containers with that.
   - Other instances are left out. Incus is queried once for all containers.
 author:
   - inx.fleet contributors (@inx-fleet)
@@ -78,11 +79,11 @@ EXAMPLES = r"""
   inx.fleet.inx_container_info:
     query: "[?restart_required].{name: name, since: restart_required_since}"
 
-- name: Fail if anything has drifted
+- name: Fail if a container has a problem
   inx.fleet.inx_container_info:
-    query: "[?drift].{name: name, drift: drift}"
-  register: drifted
-  failed_when: drifted is failed or drifted.result | length > 0
+    query: "[?problems].{name: name, problems: problems}"
+  register: found
+  failed_when: found is failed or found.result | length > 0
 """
 
 RETURN = r"""
@@ -145,10 +146,20 @@ containers:
       description: Store path of the system in the profile, which the next start boots.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+    revision:
+      description:
+        - Configuration revision of that system, C(system.configurationRevision). If it has none, the revision of the
+          flake that it was built from, with C(-dirty) if its tree had changes. V(null) if neither is known.
+      type: str
+      sample: 9d0c7a1f5b3e2c4d6a8b0e1f2a3b4c5d6e7f8091
     running_system:
       description: Store path of the running system, V(null) if the container does not run or does not report it.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+    running_revision:
+      description: Configuration revision of the running system, V(null) if it is not known.
+      type: str
+      sample: 9d0c7a1f5b3e2c4d6a8b0e1f2a3b4c5d6e7f8091
     generation:
       description: Number of the profile's current generation.
       type: int
@@ -166,6 +177,10 @@ containers:
           description: Store path of the system.
           type: str
           sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+        revision:
+          description: Configuration revision of the system, V(null) if it is not known.
+          type: str
+          sample: 9d0c7a1f5b3e2c4d6a8b0e1f2a3b4c5d6e7f8091
         date:
           description: Date when it was recorded, in UTC.
           type: str
@@ -224,11 +239,53 @@ containers:
           Then RV(containers[].generations) and RV(containers[].system) are those of that directory.
         - A purge never removes it. Declare the container to give it a profile directory of its own.
       type: bool
-    drift:
-      description: Differences from the state in which the modules leave a container.
+    problems:
+      description:
+        - Differences from the state in which the modules leave any container, whatever is declared, such as a missing
+          profile or store, or another running system than the recorded one.
       type: list
       elements: str
       sample: ["the device 'nixprofiles' that shares /nix/var/nix/profiles/inx-container/web is missing"]
+    drift:
+      description:
+        - The same list as RV(containers[].problems), under its former name. It is deprecated, and will be removed in
+          version 1.0.0. The playbook C(inx.fleet.drift) reports what differs from what is declared.
+      type: list
+      elements: str
+      sample: []
+    runs:
+      description:
+        - Last runs that changed the container, or failed to, the newest first, and at most 5, as their logs on the host
+          say. Runs that change nothing leave no log. Only root can read the logs.
+      type: list
+      elements: dict
+      contains:
+        time:
+          description: Time of its end, in UTC.
+          type: str
+          sample: "2026-11-30T10:15:00.123Z"
+        module:
+          description: Name of the module.
+          type: str
+          sample: inx_containers
+        finished:
+          description: Whether it ended by itself. If not, it was killed, or it goes on.
+          type: bool
+        failed:
+          description: Whether it failed, or was killed.
+          type: bool
+        did:
+          description: Steps that were taken. If it was killed, the last one may not be done.
+          type: list
+          elements: str
+          sample: ["update config limits.memory"]
+        error:
+          description: First line of its error, V(null) if there is none.
+          type: str
+        log:
+          description: Path of its log on the host.
+          type: str
+          sample: /var/log/inx-fleet/20261130T101458.000001Z-inx_containers-4711.jsonl
     roots:
       description: GC roots of the container on the host, see M(inx.fleet.inx_gcroot). V(null) if they cannot be read.
       type: dict

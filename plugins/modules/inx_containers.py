@@ -180,10 +180,20 @@ containers:
       description: Store path of the system in the profile, which the next start boots.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+    revision:
+      description:
+        - Configuration revision of that system, C(system.configurationRevision). If it has none, the revision of the
+          flake that it was built from, with C(-dirty) if its tree had changes. V(null) if neither is known.
+      type: str
+      sample: 9d0c7a1f5b3e2c4d6a8b0e1f2a3b4c5d6e7f8091
     running_system:
       description: Store path of the running system, V(null) if the container does not run on this host.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+    running_revision:
+      description: Configuration revision of the running system, V(null) if it is not known.
+      type: str
+      sample: 9d0c7a1f5b3e2c4d6a8b0e1f2a3b4c5d6e7f8091
     generation:
       description: Number of the profile's current generation.
       type: int
@@ -226,6 +236,45 @@ containers:
         - Whether settings of the container or its profiles, or a recorded system, wait for the next start. A warning
           names them.
       type: bool
+    last_run:
+      description:
+        - Last run before this one that changed the container, or failed to, as its log on the host says. V(null) if
+          there is no log of it, or only root may read it. Runs that change nothing leave no log.
+      type: dict
+      contains:
+        time:
+          description: Time of its end, in UTC.
+          type: str
+          sample: "2026-11-30T10:15:00.123Z"
+        module:
+          description: Name of the module.
+          type: str
+          sample: inx_containers
+        finished:
+          description: Whether it ended by itself. If not, it was killed, or it goes on.
+          type: bool
+        failed:
+          description: Whether it failed, or was killed.
+          type: bool
+        did:
+          description: Steps that were taken. If it was killed, the last one may not be done.
+          type: list
+          elements: str
+          sample: ["update config limits.memory"]
+        error:
+          description: First line of its error, V(null) if there is none.
+          type: str
+        log:
+          description: Path of its log on the host.
+          type: str
+          sample: /var/log/inx-fleet/20261130T101458.000001Z-inx_containers-4711.jsonl
+log:
+  description:
+    - Path of the run's log on the host, which only root can read. It has the plan, the steps and their times, and what
+      other programs said in full when something failed.
+  returned: if something was changed, or failed, on a host where the module runs as root
+  type: str
+  sample: /var/log/inx-fleet/20261130T101458.000001Z-inx_containers-4711.jsonl
 """
 
 from typing import Any
@@ -241,6 +290,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     require_pylxd,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.container.converge import converge
+from ansible_collections.inx.fleet.plugins.module_utils.container.last_runs import with_last_runs
 from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import (
     differences,
@@ -248,6 +298,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.results import
     member_result,
     secrets_met,
 )
+from ansible_collections.inx.fleet.plugins.module_utils.container.revisions import with_revisions
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 
 
@@ -278,6 +329,7 @@ def main() -> None:
             build=module.params["build_in_check_mode"],
             lock_timeout=module.params["lock_timeout"],
         )
+        outcomes = with_last_runs(with_revisions(outcomes), module.run_log)
     except FleetError as error:
         module.fail_json(msg=str(error))
     _end_with(module, outcomes)

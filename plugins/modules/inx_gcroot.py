@@ -151,6 +151,13 @@ complete:
   returned: success
   type: bool
   sample: true
+log:
+  description:
+    - Path of the run's log on the host, which only root can read. It has the plan, the steps and their times, and what
+      other programs said in full when something failed.
+  returned: if something was changed, or failed, on a host where the module runs as root
+  type: str
+  sample: /var/log/inx-fleet/20261130T101458.000001Z-inx_gcroot-4711.jsonl
 """
 
 from typing import Any

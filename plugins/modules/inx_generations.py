@@ -103,6 +103,13 @@ removed:
       description: Store path of its current system, V(null) if there was none.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+log:
+  description:
+    - Path of the run's log on the host, which only root can read. It has the plan, the steps and their times, and what
+      other programs said in full when something failed.
+  returned: if something was changed, or failed, on a host where the module runs as root
+  type: str
+  sample: /var/log/inx-fleet/20261130T101458.000001Z-inx_generations-4711.jsonl
 """
 
 import time

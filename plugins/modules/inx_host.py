@@ -236,6 +236,46 @@ lacking:
   type: list
   elements: str
   sample: []
+last_run:
+  description:
+    - Last run before this one that changed the host, or failed to, as its log on the host says. V(null) if
+      there is no log of it, or only root may read it. Runs that change nothing leave no log.
+  returned: always, unless validation fails
+  type: dict
+  contains:
+    time:
+      description: Time of its end, in UTC.
+      type: str
+      sample: "2026-11-30T10:15:00.123Z"
+    module:
+      description: Name of the module.
+      type: str
+      sample: inx_containers
+    finished:
+      description: Whether it ended by itself. If not, it was killed, or it goes on.
+      type: bool
+    failed:
+      description: Whether it failed, or was killed.
+      type: bool
+    did:
+      description: Steps that were taken. If it was killed, the last one may not be done.
+      type: list
+      elements: str
+      sample: ["update config limits.memory"]
+    error:
+      description: First line of its error, V(null) if there is none.
+      type: str
+    log:
+      description: Path of its log on the host.
+      type: str
+      sample: /var/log/inx-fleet/20261130T101458.000001Z-inx_containers-4711.jsonl
+log:
+  description:
+    - Path of the run's log on the host, which only root can read. It has the plan, the steps and their times, and what
+      other programs said in full when something failed.
+  returned: if something was changed, or failed, on a host where the module runs as root
+  type: str
+  sample: /var/log/inx-fleet/20261130T101458.000001Z-inx_host-4711.jsonl
 """
 
 from typing import Any
@@ -244,7 +284,12 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import FleetMo
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.host.converge import converge
 from ansible_collections.inx.fleet.plugins.module_utils.host.declaration import host_from
-from ansible_collections.inx.fleet.plugins.module_utils.host.results import failure, host_differences, host_result
+from ansible_collections.inx.fleet.plugins.module_utils.host.results import (
+    failure,
+    host_differences,
+    host_result,
+    last_run,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.paths import STORE_PROFILE
 
 OPTIONS: dict[str, Any] = {
@@ -285,7 +330,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     for warning in outcome.warnings:
         module.warn(warning)
-    result = host_result(outcome)
+    result = {**host_result(outcome), "last_run": last_run(module.run_log)}
     if module._diff:
         result["diff"] = host_differences(declared, outcome)
     if outcome.lacking:

@@ -109,6 +109,13 @@ profile:
     devices:
       description: Devices of the profile.
       type: dict
+log:
+  description:
+    - Path of the run's log on the host, which only root can read. It has the plan, the steps and their times, and what
+      other programs said in full when something failed.
+  returned: if something was changed, or failed, on a host where the module runs as root
+  type: str
+  sample: /var/log/inx-fleet/20261130T101458.000001Z-inx_store_mount-4711.jsonl
 """
 
 import os

@@ -149,6 +149,13 @@ containers:
   returned: always
   type: list
   elements: dict
+log:
+  description:
+    - Path of the run's log on the host, which only root can read. It has the plan, the steps and their times, and what
+      other programs said in full when something failed.
+  returned: if something was changed, or failed, on a host where the module runs as root
+  type: str
+  sample: /var/log/inx-fleet/20261130T101458.000001Z-inx_system-4711.jsonl
 """
 
 from collections.abc import Mapping
@@ -163,6 +170,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
 )
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import errors_by_name
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import chosen_containers
+from ansible_collections.inx.fleet.plugins.module_utils.container.telling import tell_end
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.push import push_from
 from ansible_collections.inx.fleet.plugins.module_utils.nix.systems import Built, build_systems, roots_directory
@@ -214,6 +222,8 @@ def _end_with(module: FleetModule, built: Built) -> None:
         "build_failures": {name: str(error) for name, error in built.failed.items()},
         "containers": [_with_system(entry, built.systems) for entry in module.params["containers"]],
     }
+    for name, error in built.failed.items():
+        tell_end(module.events, name, error)
     for warning in built.warnings:
         module.warn(warning)
     if module._diff:

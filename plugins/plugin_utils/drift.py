@@ -24,8 +24,28 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.summary import (
 REACHED, ERROR = "__inx_reached", "__inx_error"
 #: Where it keeps what inx_container_info returns, if a report was asked for.
 SEEN = "__inx_seen"
-_SHOWN = ("status", "system", "running_system", "generation", "units", "units_unknown")
-_SHOWN_IF_SEEN = ("address", "tags", "health", "restart_required_since", "disk", "roots", "generations", "drift")
+_SHOWN = (
+    "status",
+    "system",
+    "revision",
+    "running_system",
+    "running_revision",
+    "generation",
+    "units",
+    "units_unknown",
+    "last_run",
+)
+_SHOWN_IF_SEEN = (
+    "address",
+    "tags",
+    "health",
+    "restart_required_since",
+    "disk",
+    "roots",
+    "generations",
+    "problems",
+    "runs",
+)
 # Keys of steps that lead to another system.
 _SYSTEMS = ("system", "running_system")
 
@@ -47,7 +67,13 @@ def _host(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     is_said = any(one["error"] for one in containers)
     error = None if is_said else variables.get(ERROR)
     is_unreachable = bool(result_of(variables, REACHED).get("unreachable"))
-    found = {"name": name, "changes": steps, "error": None if error is None else str(error), "containers": containers}
+    found = {
+        "name": name,
+        "changes": steps,
+        "error": None if error is None else str(error),
+        "last_run": result_of(variables, HOST).get("last_run"),
+        "containers": containers,
+    }
     return {**found, "state": "unreachable" if is_unreachable else _state(found)}
 
 
@@ -109,9 +135,20 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["changes"]:
         goes = any(is_removal(change["steps"]) for change in found["changes"])
         would = "would be removed" if goes else "would change"
-        yield f"{would}: {', '.join(change['summary'] for change in found['changes'])}"
+        summaries = ", ".join(change["summary"] for change in found["changes"])
+        yield f"{would}: {summaries}{_since(found['last_run'])}"
     if found.get("restart_required"):
         yield "waits for a restart"
+
+
+def _since(run: Mapping[str, Any] | None) -> str:
+    """Return what is known of the time since which something is not as declared: of its last run."""
+    if run is None:
+        return ""
+    if not run["failed"]:
+        return f" (last changed by a run at {run['time']})" if run["finished"] else " (a run is changing it)"
+    ended = "failed" if run["finished"] else "was interrupted"
+    return f" (the last run {ended} at {run['time']}, see {run['log']} on the host)"
 
 
 def junit(found: Mapping[str, Any]) -> str:

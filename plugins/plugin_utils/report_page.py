@@ -371,8 +371,8 @@ def _more(one: Mapping[str, Any]) -> Iterator[Fact]:
 def _texts(found: Mapping[str, Any]) -> Iterator[Text]:
     if found["error"] is not None:
         yield Text(title="Error", value=str(found["error"]), kind="failed")
-    if found.get("drift"):
-        yield Text(title="Found on the host", value="\n".join(map(str, found["drift"])))
+    if found.get("problems"):
+        yield Text(title="Found on the host", value="\n".join(map(str, found["problems"])))
     if found.get("packages"):
         yield Text(title="Packages that would change", value="\n".join(map(str, found["packages"])))
     if found.get("generations"):

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.text import shown
 HOST, CONTAINERS, GENERATIONS, GARBAGE = "inx_host_run", "__inx_run", "__inx_pruned", "__inx_collected"
 # How many units of a kind a line names.
 _MOST_UNITS = 5
+_COMMIT = re.compile(r"(?P<short>[0-9a-f]{7})[0-9a-f]{33}(?P<dirty>(-dirty)?)")
 # They are part of what another step of the same run says.
 _IMPLIED = frozenset(("build", "copy", "activate", "forget"))
 # First words of what steps say, as they are said of what is done.
@@ -108,15 +110,30 @@ def changes_of(result: Mapping[str, Any]) -> Iterator[str]:
     for step in [step for step in steps if step["action"] not in _IMPLIED] or steps:
         before, after = (step[side].get("generation") for side in ("before", "after"))
         if step["action"] == "record":
-            yield f"generation {after}" if before is None else f"generation {before} → {after}"
+            generation = f"generation {after}" if before is None else f"generation {before} → {after}"
+            yield f"{generation}{_revisions(step)}"
         elif step["action"] == "rollback":
-            yield f"go back to generation {after}"
+            yield f"go back to generation {after}{_revisions(step)}"
         else:
             yield str(step["summary"]).removeprefix(f"{result['name']}: ")
     for done, units in result.get("units", {}).items():
         more = f" and {len(units) - _MOST_UNITS} more units" if len(units) > _MOST_UNITS else ""
         if done != "not_restarted":
             yield f"{VERBS[done]} {', '.join(units[:_MOST_UNITS])}{more}"
+
+
+def _revisions(step: Mapping[str, Any]) -> str:
+    """Return which revisions of the configuration a step leads from and to, as far as they are known."""
+    before, after = (_short(step[side].get("revision")) for side in ("before", "after"))
+    if before in (None, after) or after is None:
+        return "" if after is None else f" (revision {after})"
+    return f" (revision {before} → {after})"
+
+
+def _short(revision: str | None) -> str | None:
+    """Return a revision as git shortens it."""
+    found = None if revision is None else _COMMIT.fullmatch(revision)
+    return revision if found is None else f"{found['short']}{found['dirty']}"
 
 
 def _collected(variables: Mapping[str, Any]) -> Iterator[str]:

@@ -62,7 +62,7 @@ def seen(name: str, **more: Any) -> dict[str, Any]:
         "health": {"state": "healthy"},
         "restart_required_since": None,
         "roots": {"number": 3},
-        "drift": [],
+        "problems": [],
         "generations": [
             {"number": 3, "system": system.replace("8ka", "1bc"), "date": "2026-11-02T08:30:00Z", "current": False},
             {"number": 4, "system": system, "date": "2026-11-23T10:15:00Z", "current": True},
@@ -134,7 +134,7 @@ HOSTS: dict[str, dict[str, Any]] = {
                 seen(
                     "db-1",
                     health={"state": "unhealthy"},
-                    drift=["it does not report which system it runs"],
+                    problems=["it does not report which system it runs"],
                 ),
             ]
         },

@@ -6,8 +6,17 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
+
+from ansible_collections.inx.fleet.plugins.module_utils.runlogs import writer
 
 # How long an example takes says how busy the machine is.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Write no logs of runs on this machine."""
+    writer.LOG_DIR = str(tmp_path_factory.mktemp("logs") / "inx-fleet")

@@ -21,6 +21,7 @@ from ..nix.profiles import (
     add_generation,
     link_test,
     make_profile,
+    read_generations,
     remove_generations,
     remove_profile,
     select_generation,
@@ -32,6 +33,7 @@ from ..text import utc
 from .declaration import Container
 from .health import await_boot, system_of_start, verify
 from .kind import PROFILES_DEVICE
+from .revisions import noted_revision
 from .rollback import (
     Host,
     check_root_now,
@@ -184,6 +186,10 @@ def _record(host: Host, plan: Plan, step: Step) -> None:
     if plan.container.health is not None and any(one.action in PROVING for one in later):
         # If this run is killed now, a reboot of the host boots a system that has not been seen to be healthy.
         host.notes.change(plan.container, {ACTIVATING: system}, unless={HEALTHY: system})
+    if plan.system is not None and plan.system.revision is not None:
+        paths = {system, *read_generations(directory).paths.values()}
+        noted = noted_revision(host.notes.of(plan.container), system, plan.system.revision, paths)
+        host.notes.change(plan.container, noted)
     if plan.container.generation is None:
         add_generation(directory, number, system)
     else:

@@ -14,7 +14,6 @@ from functools import partial
 from ..errors import ConflictError, FleetError, NotTriedError
 from ..names import lxc_name
 from ..nix.sources import System
-from ..progress.events import Ended, Planned
 from ..stored_keys import WAITING
 from ..text import incus_command
 from .apply import apply_step
@@ -37,6 +36,7 @@ from .set_declaration import ContainerSet
 from .set_plan import plan_set
 from .steps import BUILDING, DISRUPTIVE, PROVING, Plan, Step
 from .systems import Systems, is_recorded, recorded, sources, systems_by_name, with_builds, with_validity
+from .telling import tell_end, tell_plans
 from .unit_plan import with_units
 from .units import Units
 
@@ -227,7 +227,7 @@ def _apply(host: Host, declared: ContainerSet, plans: Sequence[Plan], before: Ma
     slots = Slots(declared.max_unavailable, declared.rollback_limit)
     work = _Work(host, slots, declared.rollback_limit, plans, before)
     names = {container.name for container in declared.containers}
-    host.events.tell(Planned(names=tuple(plan.container.name for plan in plans if work.has_work(plan))))
+    tell_plans(host.events, plans, before, [plan.container.name for plan in plans if work.has_work(plan)])
     purged = [plan for plan in plans if plan.container.name not in names]
     # What goes may hold an address or a port that one of the others is to get.
     for chosen in (purged, [plan for plan in plans if plan.container.name in names]):
@@ -329,7 +329,7 @@ class _Work:
     def _ended(self, outcome: Outcome) -> Outcome:
         """Note the outcome of a job."""
         self.outcomes[outcome.name] = outcome
-        self._host.events.tell(Ended(name=outcome.name, problem="" if outcome.error is None else str(outcome.error)))
+        tell_end(self._host.events, outcome.name, outcome.error)
         return outcome
 
     def _hand_over(self, plan: Plan, step: Step) -> None:

@@ -41,6 +41,8 @@ _SHUTDOWN_GRACE = 5.0
 _FAILED_UNITS_SHOWN = 3
 _FAMILIES = {"addresses": "address", "ipv4": "IPv4 address", "ipv6": "IPv6 address"}
 _JOURNAL_LINES = 10
+# In the log of the run.
+_JOURNAL_LINES_KEPT = 200
 #: At each boot of an unprivileged container systemd-udev-trigger.service writes an error for every device of the host.
 _NOISE = re.compile(r"\budevadm\)?\[\d+\]: ")
 _ERRORS_LOOKED_AT = 1000
@@ -114,12 +116,15 @@ def _run_command(incus: Incus, name: str, health: Health, deadline: float) -> No
         longest=LONGEST_PAUSE,
     )
     if done.code != 0:
-        said = quoted(done.stdout + done.stderr, _JOURNAL_LINES)
-        raise UnhealthyError(
+        output = done.stdout + done.stderr
+        said = quoted(output, _JOURNAL_LINES)
+        error = UnhealthyError(
             f"{shlex.join(health.command)!r} still ended with code {done.code} after {health.timeout} s."
             + (f" It said:\n{said}" if said else ""),
             f"See '{_journal_command(incus, name)}', or fix the command or its timeout in 'health'.",
         )
+        error.output["health command"] = output
+        raise error
 
 
 def _execute(incus: Incus, name: str, health: Health, deadline: float) -> Execution:
@@ -304,23 +309,26 @@ def _units_text(units: Sequence[str]) -> str:
     return ", ".join(units) or "(none is listed)"
 
 
-def journal(incus: Incus, name: str, system: str) -> list[str]:
-    """Return the last journal lines of each failed unit, or the last errors of this boot."""
+def journal(incus: Incus, name: str, system: str) -> list[tuple[str, str]]:
+    """Return the last journal lines of each failed unit, or the last errors of this boot, each with a title."""
     with suppress(FleetError):
         if os.path.exists(f"{system}/sw/bin/journalctl"):
             return list(_journal_parts(incus, name, system))
     return []
 
 
-def _journal_parts(incus: Incus, name: str, system: str) -> Iterator[str]:
-    journalctl = [f"{system}/sw/bin/journalctl", "--boot", "--no-pager", f"--lines={_JOURNAL_LINES}"]
+def quoted_journal(parts: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the lines of a journal for a message, the last ones."""
+    return [line for title, text in parts for line in (title, quoted(text, _JOURNAL_LINES))]
+
+
+def _journal_parts(incus: Incus, name: str, system: str) -> Iterator[tuple[str, str]]:
+    journalctl = [f"{system}/sw/bin/journalctl", "--boot", "--no-pager", f"--lines={_JOURNAL_LINES_KEPT}"]
     units = [unit for unit in failed_units(incus, name, system) if not unit.startswith("-")]
     for unit in units[:_FAILED_UNITS_SHOWN]:
-        yield f"The journal of {unit}:"
-        yield quoted(_say(incus, name, [*journalctl, f"--unit={unit}"]), _JOURNAL_LINES)
+        yield f"The journal of {unit}:", _say(incus, name, [*journalctl, f"--unit={unit}"])
     if not units:
-        yield "The last errors in the journal:"
-        yield quoted(_last_errors(incus, name, system), _JOURNAL_LINES)
+        yield "The last errors in the journal:", _last_errors(incus, name, system)
 
 
 def _last_errors(incus: Incus, name: str, system: str) -> str:
@@ -329,4 +337,4 @@ def _last_errors(incus: Incus, name: str, system: str) -> str:
     # The newest come first: of a long answer only the beginning is read.
     newest_first = _say(incus, name, [*command, f"--lines={_ERRORS_LOOKED_AT}"]).splitlines()
     telling = [line for line in newest_first if not _NOISE.search(line)]
-    return "\n".join(reversed(telling[:_JOURNAL_LINES]))
+    return "\n".join(reversed(telling[:_JOURNAL_LINES_KEPT]))

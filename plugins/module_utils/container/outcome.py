@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import FleetError, NotTriedError
+from ..runlogs.records import Run
 from .observed import Observed
 from .steps import Plan, Step
 from .units import Units
@@ -28,6 +30,10 @@ class Outcome:
     #: Why check mode does not know them.
     units_unknown: str = ""
     error: FleetError | None = None
+    #: Configuration revisions of the systems in it, by store path.
+    revisions: Mapping[str, str] = field(default_factory=dict)
+    #: The last run before this one that changed it, or failed to.
+    last_run: Run | None = None
 
     @property
     def name(self) -> str:

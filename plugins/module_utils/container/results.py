@@ -13,9 +13,11 @@ from typing import Any
 from ..errors import FleetError
 from ..incus.addresses import first, ordered
 from ..redaction import hidden, secret_keys, stored_secrets
+from ..runlogs.records import as_data
 from ..values import present
 from .fallback import previous_generation
 from .outcome import Outcome
+from .revisions import with_step_revisions
 from .steps import Step
 from .units import VERBS
 
@@ -23,6 +25,7 @@ from .units import VERBS
 def container_result(outcome: Outcome, family: str = "ipv4") -> dict[str, Any]:
     """Return the return values of one container; addresses of ``family`` come first."""
     instance, found = outcome.observed.instance, outcome.observed.generations
+    runs = None if instance is None else instance.running_system
     container = {
         "name": outcome.name,
         "status": instance.status if instance is not None else "Absent",
@@ -30,7 +33,9 @@ def container_result(outcome: Outcome, family: str = "ipv4") -> dict[str, Any]:
         "addresses": {} if instance is None else ordered(instance.addresses, family),
         "address": None if instance is None else first(instance.addresses, family),
         "system": found.system,
-        "running_system": None if instance is None else instance.running_system,
+        "revision": outcome.revisions.get(found.system or ""),
+        "running_system": runs,
+        "running_revision": outcome.revisions.get(runs or ""),
         "generation": found.current,
         "previous_generation": previous_generation(outcome.observed),
     }
@@ -42,6 +47,7 @@ def container_result(outcome: Outcome, family: str = "ipv4") -> dict[str, Any]:
         "units_unknown": outcome.units_unknown or None,
         "packages": list(outcome.closure_difference),
         "restart_required": outcome.restart_required,
+        "last_run": None if outcome.last_run is None else as_data(outcome.last_run),
         "locked_inputs": [] if outcome.plan.system is None else list(outcome.plan.system.locked_inputs),
     }
 
@@ -79,10 +85,13 @@ def _in_a_line(name: str, error: FleetError) -> str:
 
 
 def told_steps(outcome: Outcome) -> list[Step]:
-    """Return the steps without the values of secret keys."""
+    """Return the steps without the values of secret keys, and with the revisions of their systems."""
     keys = _secret_keys(outcome)
     return [
-        replace(step, before=hidden(step.before, keys, old=True), after=hidden(step.after, keys, old=False))
+        with_step_revisions(
+            replace(step, before=hidden(step.before, keys, old=True), after=hidden(step.after, keys, old=False)),
+            outcome.revisions,
+        )
         for step in outcome.steps
     ]
 

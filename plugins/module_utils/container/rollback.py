@@ -33,7 +33,7 @@ from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT, W
 from ..text import incus_command
 from .declaration import Container
 from .fallback import failed_in, notes_of_health, rollback_step
-from .health import journal, verify
+from .health import journal, quoted_journal, verify
 from .notes import Notes
 from .steps import Plan, Step
 from .switching import switch
@@ -193,7 +193,9 @@ def proven(host: Host, plan: Plan, system: str, bring_up: Callable[[], _T]) -> _
     try:
         told = bring_up()
     except (UnhealthyError, RefusedError) as error:
-        raise _gone_back(host, plan, system, error) from error
+        gone_back = _gone_back(host, plan, system, error)
+        gone_back.output.update(error.output)
+        raise gone_back from error
     except NoWorseError as error:
         with cleaning_up(error, "Noting that it is not on trial"):
             host.notes.change(container, {ACTIVATING: ""})
@@ -229,7 +231,9 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
     """Go back from ``bad`` if that is declared and possible; the error that tells all of it."""
     container, name = plan.container, plan.container.name
     said = journal(host.incus, name, bad)
-    problem = "\n".join([f"{name}: {bad} is not healthy: {why.problem.removeprefix(f'{name}: ')}", *said])
+    why.output["journal"] = "\n".join(f"{title}\n{text}" for title, text in said)
+    complaint = f"{name}: {bad} is not healthy: {why.problem.removeprefix(f'{name}: ')}"
+    problem = "\n".join([complaint, *quoted_journal(said)])
     fallback = _way_back(host, plan, bad)
     if isinstance(fallback, str):
         left = FleetError(f"{problem}\n{fallback}, so {name} was left as it is.", why.advice)

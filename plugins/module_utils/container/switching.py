@@ -13,8 +13,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias, TypeVar
 
 from ..errors import (
     DegradedError,
@@ -35,6 +35,9 @@ from .health import asks_systemd, failed_units, is_stalled, running_instance, ve
 from .steps import Told
 from .units import Units, changed_units
 
+_Error = TypeVar("_Error", bound=FleetError)
+
+_PROGRAM = "switch-to-configuration"
 _LOCK_POLL = 1.0
 #: A pre-switch check refused, or the command was not understood; the newer one ends so for any error of its own, too.
 _REFUSED = 1
@@ -67,6 +70,13 @@ class Switched:
     units: Units = field(default_factory=dict)
     #: The units that had failed before it.
     before: tuple[str, ...] = field(default_factory=tuple)
+    output: str = ""
+
+    def explaining(self, error: _Error) -> _Error:
+        """Return an error with what the switch said."""
+        if self.output:
+            error.output[_PROGRAM] = self.output
+        return error
 
 
 def switch_and_verify(incus: Incus, container: Container, system: str, action: str) -> Told:
@@ -85,17 +95,20 @@ def _verified(incus: Incus, container: Container, system: str, action: str, swit
     health = container.health
     if health is not None and not (health.degraded or health.command_only or asks_systemd(system)):
         # Nobody else can be asked for its units.
-        raise UnhealthyError(switched.complaint, f"See '{_journal(container)}'.")
+        raise switched.explaining(UnhealthyError(switched.complaint, f"See '{_journal(container)}'."))
     try:
         warnings = verify(incus, container, system)
     except UnhealthyError as error:
         problem = f"{switched.complaint}\n{error.problem}"
         if isinstance(error, DegradedError) and error.had_failed(switched.before):
-            raise NoWorseError(
+            no_worse = NoWorseError(
                 f"{problem} They had failed before, so {container.name} keeps the new system.",
                 "Fix them and run again, or declare 'degraded: true' in 'health' to let them be.",
-            ) from error
-        raise UnhealthyError(problem, error.advice, switched.before) from error
+            )
+            raise switched.explaining(no_worse) from error
+        worse = UnhealthyError(problem, error.advice, switched.before)
+        worse.output.update(error.output)
+        raise switched.explaining(worse) from error
     if health is not None:
         return warnings
     units = failed_units(incus, container.name, system)
@@ -129,20 +142,20 @@ def switch(incus: Incus, container: Container, system: str, action: str, patienc
     now = system if was != system else None
     with cleaning_up(failure, "A look at what it runs"):
         now = _current(incus, name)
-    said = f"It said:\n{quoted(done.stdout + done.stderr)}"
+    output = done.stdout + done.stderr
+    switched = Switched(units=units, output=output)
+    said = f"It said:\n{quoted(output)}"
     verdict = meaning(done.code, was=was, now=now, system=system)
     if verdict == "untried":
-        raise NotTriedError(
-            f"{problem}, and the system was not tried: it runs {now or 'an unknown system'} now. {said}",
-            advice_on_untried(done.code, container),
-        )
+        untried = f"{problem}, and the system was not tried: it runs {now or 'an unknown system'} now. {said}"
+        raise switched.explaining(NotTriedError(untried, advice_on_untried(done.code, container)))
     if verdict == "ill":
         failure.add(f"It runs {now} now. {said}")
         # That Incus is shut down, or away, is not of the system's making.
         with suppress(UnhealthyError):
             running_instance(incus, name)
-        raise failure
-    return Switched(complaint=f"{problem}.{_failed_before(before)} {said}", before=tuple(before), units=units)
+        raise switched.explaining(failure)
+    return replace(switched, complaint=f"{problem}.{_failed_before(before)} {said}", before=tuple(before))
 
 
 def _journal(container: Container) -> str:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Results of inx_host: steps, packages, and the difference as Ansible shows it. Pure."""
+"""Results of inx_host: steps, packages, and the difference as Ansible shows it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..gcroots.package import differences as command_differences
+from ..runlogs.reading import last_runs
+from ..runlogs.records import as_data
+from ..runlogs.writer import RunLog
 from ..values import present
 from .converge import Outcome
 from .declaration import HostDeclaration
 from .managed import gcroots_files
 from .steps import Step
+
+# The runs of the module, as the logs know them.
+_RUNS = "/inx_host"
 
 
 def host_result(outcome: Outcome) -> dict[str, Any]:
@@ -32,6 +38,12 @@ def host_result(outcome: Outcome) -> dict[str, Any]:
         "pending": list(outcome.pending),
         "lacking": outcome.lacking.splitlines(),
     }
+
+
+def last_run(log: RunLog | None) -> dict[str, Any] | None:
+    """Return the last run before this one that changed the host, or failed to. The ``log`` of this one is left out."""
+    found = last_runs([_RUNS], but=None if log is None else log.path)
+    return as_data(found[_RUNS][0]) if _RUNS in found else None
 
 
 def failure(outcome: Outcome) -> str:

@@ -21,6 +21,7 @@ from ..incus.models import Instance
 from ..incus.mounted import Replaced
 from ..nix.profiles import Generations
 from ..paths import LOCALTIME, STORE_DIR, profile_dir
+from ..runlogs.records import Run, as_data
 from ..stored_keys import ACTIVATING, HEALTHY, RESTART, SET, TAGS
 from ..text import shown, utc
 
@@ -46,6 +47,10 @@ class Seen:
     is_kept: bool = True
     roots: Mapping[str, str] | None = None
     replaced: Replaced = field(default_factory=Replaced)
+    #: Configuration revisions of its systems, by store path.
+    revisions: Mapping[str, str] = field(default_factory=dict)
+    #: The last runs that changed it, the newest first.
+    runs: tuple[Run, ...] = ()
 
     @property
     def system(self) -> str | None:
@@ -78,20 +83,26 @@ def container_info(seen: Seen, differences: Differences | None = None, family: s
     # A bind mount of ours is mounted anew by the next run, unless something is mounted below it.
     waits = {name for name in _replaced(seen) if not name.startswith(BIND_DEVICE) or name in seen.replaced.under}
     is_required = pending or bool(waits)
+    found_problems = list(problems(seen))
     return {
         **instance_facts(instance),
         "addresses": ordered(instance.addresses, family),
         "address": first(instance.addresses, family),
         "disk": dict(instance.disk),
         "system": seen.system,
+        "revision": seen.revisions.get(seen.system or ""),
         "running_system": instance.running_system,
+        "running_revision": seen.revisions.get(instance.running_system or ""),
         "generation": None if found is None else found.current,
-        "generations": None if found is None else _generations(found, seen.dates, differences),
+        "generations": None if found is None else _generations(found, seen, differences),
         "health": _health(instance),
         "restart_required": is_required,
         "restart_required_since": instance.notes[RESTART] if pending else None,
         "foreign": is_foreign(instance),
-        "drift": list(drift(seen)),
+        "problems": found_problems,
+        # Its name in 0.1.0.
+        "drift": found_problems,
+        "runs": [as_data(run) for run in seen.runs],
         "roots": None if seen.roots is None else _roots(seen.roots),
     }
 
@@ -102,14 +113,14 @@ def neighbours(found: Generations) -> dict[int, tuple[str, str]]:
     return {new: (found.paths[old], found.paths[new]) for old, new in pairwise(numbers)}
 
 
-def _generations(
-    found: Generations, dates: Mapping[int, float], differences: Differences | None
-) -> list[dict[str, Any]]:
+def _generations(found: Generations, seen: Seen, differences: Differences | None) -> list[dict[str, Any]]:
+    dates = seen.dates
     pairs = {} if differences is None else neighbours(found)
     return [
         {
             "number": number,
             "system": system,
+            "revision": seen.revisions.get(system),
             "date": utc(dates[number]) if number in dates else None,
             "current": number == found.current,
             "packages": list((differences or {}).get(pairs[number], ())) if number in pairs else None,
@@ -144,18 +155,18 @@ def _health_state(instance: Instance, healthy: str | None, failed: Sequence[str]
     return "healthy" if runs is not None and runs == healthy else "unchecked"
 
 
-# Drift: what is not as the collection leaves a container
+# What is not as the modules leave a container, whatever is declared
 
 
-def drift(seen: Seen) -> Iterator[str]:
+def problems(seen: Seen) -> Iterator[str]:
     """Yield what is not as it should be, in words."""
-    yield from _drift_of_instance(seen.instance)
-    yield from _drift_of_mounts(seen)
-    yield from _drift_of_profile(seen)
-    yield from _drift_of_running_system(seen)
+    yield from _problems_of_instance(seen.instance)
+    yield from _problems_of_mounts(seen)
+    yield from _problems_of_profile(seen)
+    yield from _problems_of_running_system(seen)
 
 
-def _drift_of_instance(instance: Instance) -> Iterator[str]:
+def _problems_of_instance(instance: Instance) -> Iterator[str]:
     own = profile_dir(instance.project, instance.name)
     if not has_init_line(instance):
         yield f"raw.lxc lacks the line {INIT_LINE!r}: it does not boot its profile's system"
@@ -167,7 +178,7 @@ def _drift_of_instance(instance: Instance) -> Iterator[str]:
         yield f"nothing shares {STORE_DIR} with it: its store profile is missing"
 
 
-def _drift_of_mounts(seen: Seen) -> Iterator[str]:
+def _problems_of_mounts(seen: Seen) -> Iterator[str]:
     for name, source in _replaced(seen).items():
         yield f"the device {name!r} shows what was at {source} before it was replaced"
 
@@ -178,7 +189,7 @@ def _replaced(seen: Seen) -> dict[str, str]:
     return {name: source for name, source in sources.items() if source != LOCALTIME}
 
 
-def _drift_of_profile(seen: Seen) -> Iterator[str]:
+def _problems_of_profile(seen: Seen) -> Iterator[str]:
     if seen.generations is None:
         return
     if seen.system is None:
@@ -189,7 +200,7 @@ def _drift_of_profile(seen: Seen) -> Iterator[str]:
         yield f"its profile leads to {seen.system}, which was found unhealthy"
 
 
-def _drift_of_running_system(seen: Seen) -> Iterator[str]:
+def _problems_of_running_system(seen: Seen) -> Iterator[str]:
     instance, runs = seen.instance, seen.instance.running_system
     if not instance.is_running:
         return

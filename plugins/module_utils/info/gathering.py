@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ..container.kind import booted_directory, shares_store
 from ..container.notes import carried, remembered
+from ..container.revisions import revisions_of
 from ..errors import FleetError
 from ..gcroots.store import roots_of
 from ..incus.client import Incus
@@ -20,7 +21,11 @@ from ..incus.mounted import mounts_of_host, replaced_sources
 from ..names import lxc_name
 from ..nix.command import Nix
 from ..nix.profiles import generation_dates, read_generations
+from ..runlogs.reading import last_runs
 from .facts import Differences, Seen, neighbours
+
+#: How many of the last runs are returned.
+RUNS_SHOWN = 5
 
 
 def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[str]]:
@@ -34,7 +39,11 @@ def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[
         if instance.is_unreadable
     ]
     seen = [looker.see(instance) for instance in sorted(chosen, key=lambda found: (found.project, found.name))]
-    return seen, looker.warnings
+    names = [lxc_name(one.instance.project, one.instance.name) for one in seen]
+    runs = last_runs(names, RUNS_SHOWN)
+    return [
+        replace(one, runs=tuple(runs.get(name, ()))) for name, one in zip(names, seen, strict=True)
+    ], looker.warnings
 
 
 def compare(nix: Nix, seen: Iterable[Seen]) -> Differences:
@@ -57,7 +66,7 @@ class _Looker:
         if instance.location != self._incus.server.member:
             return replace(seen, instance=replace(seen.instance, notes=carried(instance)))
         seen = replace(seen, replaced=replaced_sources(instance, self._host_mounts))
-        return self._with_roots(self._with_generations(self._with_notes(seen)))
+        return self._with_roots(_with_revisions(self._with_generations(self._with_notes(seen))))
 
     def _running_system(self, instance: Instance) -> str | None:
         try:
@@ -90,3 +99,8 @@ class _Looker:
         except OSError as error:
             self.warnings.append(f"The roots of {name} cannot be read: {error.strerror}.")
             return seen
+
+
+def _with_revisions(seen: Seen) -> Seen:
+    systems = [seen.instance.running_system, *(() if seen.generations is None else seen.generations.paths.values())]
+    return replace(seen, revisions=revisions_of(systems, seen.instance.notes))

@@ -114,6 +114,11 @@ def advice_for(said: str, otherwise: str, host: str) -> str:
     return (_log_of(said) or otherwise).replace("{host}", host)
 
 
+def failed_derivations(said: str) -> list[str]:
+    """Return the derivations whose builds failed, if nix names their logs."""
+    return list(dict.fromkeys(next(filter(None, found)) for found in _BUILD_LOG.findall(said)))
+
+
 def is_out_of_memory(said: str) -> bool:
     """Return whether nix says that it could not have the memory that it needs."""
     return _NO_MEMORY.search(said) is not None
@@ -121,8 +126,8 @@ def is_out_of_memory(said: str) -> bool:
 
 def _log_of(said: str) -> str | None:
     """Return where the whole log is, if nix says that a build failed."""
-    failed = {next(filter(None, found)) for found in _BUILD_LOG.findall(said)}
+    failed = failed_derivations(said)
     if not failed:
         return None
-    one = failed.pop() if len(failed) == 1 else "DERIVATION"
+    one = failed[0] if len(failed) == 1 else "DERIVATION"
     return f"See all of the log with 'nix log {one}' on {{host}}."

@@ -10,11 +10,12 @@ import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from ..errors import FleetError
+from .advice import failed_derivations
 from .evaluation import build_arguments, evaluate
 from .formats import valid_paths_from
 from .process import NixCommand, NixError
@@ -28,6 +29,8 @@ _NAME_A_STORE = "Name a store that has it with 'copy_from', or a cache in 'nix_o
 _STORE = "See with 'nix store info --store {store}' on {{host}} whether root reaches that store."
 # How often a garbage collection may be quicker than the root.
 _EVALUATIONS = 3
+# Of how many failed builds the whole log is read.
+_LOGS_READ = 5
 _UNREADABLE = "The store cannot be read"
 
 
@@ -99,9 +102,18 @@ class Nix(NixCommand):
             else:
                 self._copy_group(systems, options, store)
         except FleetError as error:
+            error.output.update(self._logs_of(error.output.get("nix", "")))
             there = self.valid_paths([system.path for system in systems])
             return {system: _of_one(error, system) for system in systems if system.path not in there}
         return {}
+
+    def _logs_of(self, said: str) -> dict[str, str]:
+        """Return the whole logs of the builds that failed, as far as nix keeps them. Of each it has told the end."""
+        logs: dict[str, str] = {}
+        for derivation in failed_derivations(said)[:_LOGS_READ]:
+            with suppress(FleetError):
+                logs[f"nix log {derivation}"] = self.run(["log", "--", derivation], "There is no log").text
+        return logs
 
     def _build_group(self, systems: Sequence[System], options: NixOptions) -> None:
         targets = sorted({_target(system) for system in systems})
@@ -140,7 +152,8 @@ def _of_one(error: FleetError, system: System) -> FleetError:
         return error
     done = f"build of {_target(system)}" if system.copy_from is None else f"copy of {system.path}"
     is_nowhere = system.copy_from is None and system.derivation is None
-    return NixError(f"The {done} failed", error.said, _NAME_A_STORE if is_nowhere else error.otherwise)
+    advice = _NAME_A_STORE if is_nowhere else error.otherwise
+    return NixError(f"The {done} failed", error.said, advice, error.output)
 
 
 def _target(system: System) -> str:

@@ -239,14 +239,15 @@ def _of(error: FleetError, entry: Declared) -> FleetError:
     """Return the error of a flake, for one of its systems."""
     if not isinstance(error, NixError):
         return error
-    return NixError(f"{_name(entry)} does not evaluate", error.said, error.otherwise)
+    return NixError(f"{_name(entry)} does not evaluate", error.said, error.otherwise, error.output)
 
 
 def _warned(entry: Declared, look: Sources | FleetError, found: System | FleetError) -> System | FleetError:
     source = entry[0]
     if not isinstance(found, System) or not isinstance(look, Sources) or not isinstance(source, Flake):
         return found
-    return replace(found, warnings=lock_warnings(source, look), locked_inputs=look.locked)
+    warnings = lock_warnings(source, look)
+    return replace(found, warnings=warnings, locked_inputs=look.locked, revision=look.revision)
 
 
 def _groups(declared: Sequence[Declared]) -> list[list[Declared]]:

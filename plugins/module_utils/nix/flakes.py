@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..paths import store_object
+from .revisions import revision_from
 from .sources import Flake, NixOptions
 
 # Of these, a revision is the same wherever and whenever it is fetched.
@@ -30,7 +31,7 @@ class Sources:
     ``reference`` is what is evaluated: by its revision if it has one, and a path as it was copied into the store, at
     ``copy`` (``is_pinned``). Then nix shares what systems have in common. ``identity`` is the same if and only if all
     sources are; None when nix does not tell. ``unlocked`` are the inputs that the lock file lacks, and ``locked`` those
-    that it holds where they are.
+    that it holds where they are. ``revision`` is that of the repository, with "-dirty" if its tree had changes.
     """
 
     reference: str
@@ -39,6 +40,7 @@ class Sources:
     identity: str | None = None
     unlocked: tuple[str, ...] = ()
     locked: tuple[str, ...] = ()
+    revision: str | None = None
 
 
 def metadata_arguments(reference: str, options: NixOptions) -> list[str]:
@@ -65,6 +67,7 @@ def sources_from(reference: str, text: str, said: str, options: NixOptions) -> S
         identity=_identity(metadata, locked),
         unlocked=unlocked,
         locked=tuple(name for name in _inputs(metadata.get("locks") or {}) if name not in {*overridden, *unlocked}),
+        revision=revision_from(locked.get("rev") or locked.get("dirtyRev")),
     )
 
 

@@ -19,9 +19,10 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import IO
 
 from ..errors import FleetError
@@ -37,16 +38,18 @@ _SSH_OPTIONS = "-o BatchMode=yes -o ConnectTimeout=10 -o ServerAliveInterval=15 
 # What the kernel kills first when memory ends: not Incus, and no container.
 _KILLED_FIRST = "1000"
 _KIB = 1024
+NO_OUTPUT: Mapping[str, str] = MappingProxyType({})
 
 
 class NixError(FleetError):
     """nix ended with an error; ``said`` is the tail of its log, and ``otherwise`` the advice if that has no hint."""
 
-    def __init__(self, problem: str, said: str, otherwise: str) -> None:
+    def __init__(self, problem: str, said: str, otherwise: str, output: Mapping[str, str] = NO_OUTPUT) -> None:
         host = platform.node()
         super().__init__(f"{problem} on {host}. nix says:\n{said}", advice_for(said, otherwise, host))
         self.said = said
         self.otherwise = otherwise
+        self.output.update(output)
 
 
 class OutOfMemoryError(FleetError):
@@ -85,7 +88,7 @@ class NixCommand:
                 "Lower 'evaluation_memory' if others need that memory, or give the host more.",
             )
         if code != 0:
-            raise NixError(problem, tail(said), advice)
+            raise NixError(problem, tail(said), advice, {"nix": said})
         return answer
 
     def path_info(

@@ -178,8 +178,8 @@ class System:
     ``derivation`` is None for a store path given as such, and ``copy_from`` the store to copy that from, if one is
     given. ``built`` says whether ``path`` is valid in the store now, and ``switches`` whether it can be switched to,
     which is not known before. ``generation`` is its number when it was chosen as a generation that the profile has.
-    ``warnings`` are about it and its sources, and ``locked_inputs`` are those of its flake that the lock file holds
-    where they are.
+    ``warnings`` are about it and its sources, ``locked_inputs`` are those of its flake that the lock file holds where
+    they are, and ``revision`` is the one of its flake.
     """
 
     path: str
@@ -190,3 +190,4 @@ class System:
     generation: int | None = None
     warnings: tuple[str, ...] = field(default=(), compare=False)
     locked_inputs: tuple[str, ...] = field(default=(), compare=False)
+    revision: str | None = field(default=None, compare=False)

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,21 @@ class Planned:
     """These containers have work to do, or the steps of a host."""
 
     names: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSteps:
+    """The steps of the plan for a container, "" for the host, as the module returns them."""
+
+    name: str
+    steps: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretsMet:
+    """These values are secret: whoever keeps what is told later hides them."""
+
+    values: frozenset[str] = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +57,14 @@ class StepEnded:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """Nothing more is done with a container. ``problem`` says what is wrong with it."""
+    """Nothing more is done with a container. ``problem`` says what is wrong with it.
+
+    ``output`` is what other programs said about that in full, by what they are. It may have secrets in it.
+    """
 
     name: str
     problem: str = ""
+    output: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +75,7 @@ class Healthy:
     seconds: float
 
 
-Event: TypeAlias = Planned | StepBegan | StepEnded | Ended | Healthy
+Event: TypeAlias = Planned | PlannedSteps | SecretsMet | StepBegan | StepEnded | Ended | Healthy
 #: It is called in the thread in which something happens, by several at once.
 Listener: TypeAlias = Callable[[Event], None]
 

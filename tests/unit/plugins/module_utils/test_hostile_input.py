@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
-from ansible_collections.inx.fleet.plugins.module_utils.container.health import journal
+from ansible_collections.inx.fleet.plugins.module_utils.container.health import journal, quoted_journal
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.addresses import addresses_from
 from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Execution
@@ -273,7 +273,7 @@ def test_a_journal_is_told_as_a_quotation(text: str) -> None:
     incus = SimpleNamespace(execute=lambda *_words, **_how: Execution(code=0, stdout=text, stderr=""))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.path.exists", lambda _path: True)
-        for part in journal(incus, "web", PATH):  # type: ignore[arg-type]
+        for part in quoted_journal(journal(incus, "web", PATH)):  # type: ignore[arg-type]
             for line in part.split("\n"):
                 assert line == "" or line.startswith(("| ", "The journal of ", "The last errors in the journal:"))
                 assert line.isprintable() or "\t" in line

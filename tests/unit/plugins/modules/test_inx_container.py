@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,9 @@ def test_what_was_done_is_returned_without_secrets(run: Run, converge: Call) -> 
 def test_a_failure_comes_with_what_was_done(run: Run, converge: Call) -> None:
     converge.answer = [updated("web", error=FleetError("web: no init.", "See the log."))]
     result = run(inx_container, name="web")
-    assert (result["failed"], result["msg"]) == (True, "web: no init. See the log.")
+    assert result["failed"]
+    assert result["msg"] == f"web: no init. See the log.\nThe log of the run: {result['log']}"
+    assert Path(result["log"]).exists()
     assert [step["action"] for step in result["steps"]] == ["update"]
 
 

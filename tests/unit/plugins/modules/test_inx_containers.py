@@ -49,7 +49,9 @@ def test_failures_are_a_table_beside_all_results(run: Run, converge: Call) -> No
     converge.answer = [unchanged("db"), updated("web", error=FleetError("web: no init.", "See the log."))]
     result = run(inx_containers, containers=SET)
     assert result["failed"]
-    assert result["msg"].splitlines() == ["1 of 2 containers failed:", "  web  no init. See the log."]
+    *table, log = result["msg"].splitlines()
+    assert table == ["1 of 2 containers failed:", "  web  no init. See the log."]
+    assert log == f"The log of the run: {result['log']}"
     assert [entry["failed"] for entry in result["containers"]] == [False, True]
 
 

@@ -52,6 +52,32 @@ def test_each_thing_that_is_not_as_declared_is_a_problem(report: dict[str, Any],
     assert report["hosts"][0]["state"] == state
 
 
+RUN = {"time": "T", "finished": True, "failed": False, "log": "/var/log/inx-fleet/x"}
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        (None, ""),
+        (RUN, " (last changed by a run at T)"),
+        ({**RUN, "failed": True}, " (the last run failed at T, see /var/log/inx-fleet/x on the host)"),
+        (
+            {**RUN, "failed": True, "finished": False},
+            " (the last run was interrupted at T, see /var/log/inx-fleet/x on the host)",
+        ),
+        ({**RUN, "finished": False}, " (a run is changing it)"),
+    ],
+)
+def test_since_when_something_is_not_as_declared(run: dict[str, Any] | None, told: str) -> None:
+    report = found(container(UPDATE, last_run=run), inx_host_run={"steps": [SETTINGS], "last_run": run})
+    assert report["problems"] == [
+        f"metal1 would change: write the settings of Nix{told}",
+        f"web on metal1 would change: update description{told}",
+    ]
+    assert report["hosts"][0]["containers"][0]["last_run"] == run
+    assert found(container(last_run=run))["clean"]
+
+
 def test_the_error_of_a_container_is_said_once() -> None:
     report = found(container(failed=True, error="No room."), __inx_error="1 of 1 containers failed: web No room.")
     assert report["problems"] == ["web on metal1 failed: No room."]

@@ -52,6 +52,26 @@ def test_a_container_that_changed(steps: tuple[dict[str, Any], ...], line: str |
     assert lines(container(*steps)) == [line or expected[steps[0]["action"]]]
 
 
+REVISION = "7b685e95ba7dae3962ef6979210fe296a5c18da0"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("0" * 40, REVISION, " (revision 0000000 → 7b685e9)"),
+        ("0" * 40, f"{REVISION}-dirty", " (revision 0000000 → 7b685e9-dirty)"),
+        ("v1", "v2", " (revision v1 → v2)"),
+        (None, REVISION, " (revision 7b685e9)"),
+        (REVISION, REVISION, " (revision 7b685e9)"),
+        (REVISION, None, ""),
+    ],
+)
+def test_revisions_of_an_update(before: str | None, after: str | None, told: str) -> None:
+    update = recorded(4, 5)
+    update["before"]["revision"], update["after"]["revision"] = before, after
+    assert lines(container(update)) == [f"web: generation 4 → 5{told}"]
+
+
 def test_what_has_not_changed_or_was_not_come_to_has_no_line() -> None:
     assert lines(container()) == []
     assert lines(inx_host_run={"changed": False, "steps": []}, __inx_run={"skipped": True}) == []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.health import journal
+from ansible_collections.inx.fleet.plugins.module_utils.container.health import journal, quoted_journal
 from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Execution
 
 SYSTEM = "/nix/store/" + "a" * 32 + "-nixos-system-web-25.11"
@@ -34,6 +34,6 @@ def test_the_last_errors_are_not_those_of_udev_trigger(monkeypatch: pytest.Monke
         return Execution(code=0, stdout="\n".join(reversed(shown) if "--reverse" in command else shown), stderr="")
 
     monkeypatch.setattr("os.path.exists", lambda _path: True)
-    told = "\n".join(journal(SimpleNamespace(execute=execute), "web", SYSTEM))  # type: ignore[arg-type]
+    told = "\n".join(quoted_journal(journal(SimpleNamespace(execute=execute), "web", SYSTEM)))  # type: ignore[arg-type]
     assert "udevadm" not in told
     assert [line.removeprefix("| ") for line in told.splitlines() if line.startswith("| ")] == ERRORS

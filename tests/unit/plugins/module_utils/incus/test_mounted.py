@@ -125,6 +125,6 @@ def test_information_tells_of_it(device: str, under: bool, required: bool) -> No
     assert host.instance is not None
     told = container_info(Seen(instance=host.instance, replaced=was_replaced(device, under=under)))
     assert told["restart_required"] is required and told["restart_required_since"] is None
-    assert f"the device {device!r} shows what was at /srv/x before it was replaced" in told["drift"]
+    assert f"the device {device!r} shows what was at /srv/x before it was replaced" in told["problems"]
     assert container_info(Seen(instance=host.instance, replaced=was_replaced(device, under=True)))["restart_required"]
     assert not container_info(Seen(instance=host.instance))["restart_required"]

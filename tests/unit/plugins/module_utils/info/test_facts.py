@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.raw_lxc import INIT_LINE
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
-from ansible_collections.inx.fleet.plugins.module_utils.info.facts import ROOTS_SHOWN, Seen, container_info, drift
+from ansible_collections.inx.fleet.plugins.module_utils.info.facts import ROOTS_SHOWN, Seen, container_info, problems
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import (
     ACTIVATING,
@@ -65,8 +65,8 @@ STOPPED = {"status": "Stopped", "running_system": None}
         replace(SEEN, generations=None, roots=None),
     ],
 )
-def test_what_is_as_it_should_be_has_no_drift(fine: Seen) -> None:
-    assert list(drift(fine)) == []
+def test_what_is_as_it_should_be_has_no_problems(fine: Seen) -> None:
+    assert list(problems(fine)) == []
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_what_is_as_it_should_be_has_no_drift(fine: Seen) -> None:
         (seen(expanded_devices={}), "nothing shares /nix/store with it"),
     ],
 )
-def test_each_drift_is_told_alone(found: Seen, text: str) -> None:
-    (told,) = drift(found)
+def test_each_problem_is_told_alone(found: Seen, text: str) -> None:
+    (told,) = problems(found)
     assert text in told
 
 
@@ -125,10 +125,18 @@ def test_a_restart_that_was_done_is_not_required(since: str, pending: bool) -> N
 
 def test_generations_have_dates_and_what_changed() -> None:
     first, second = container_info(SEEN, {(OLD, NEW): ("hello: 1 → 2",)})["generations"]
-    assert first == {"number": 1, "system": OLD, "date": "1970-01-01T00:00:00Z", "current": False, "packages": None}
+    assert first == {
+        "number": 1,
+        "system": OLD,
+        "revision": None,
+        "date": "1970-01-01T00:00:00Z",
+        "current": False,
+        "packages": None,
+    }
     assert second == {
         "number": 2,
         "system": NEW,
+        "revision": None,
         "date": "1970-01-02T00:00:00Z",
         "current": True,
         "packages": ["hello: 1 → 2"],

@@ -9,20 +9,20 @@ import pytest
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.info.query import compiled
 
-CONTAINERS = [{"name": "web", "drift": []}, {"name": "db", "drift": ["it runs another system"]}]
+CONTAINERS = [{"name": "web", "problems": []}, {"name": "db", "problems": ["it runs another system"]}]
 
 
 def test_an_expression_finds_what_it_asks_for() -> None:
-    assert compiled("[?drift].name")(CONTAINERS) == ["db"]
+    assert compiled("[?problems].name")(CONTAINERS) == ["db"]
 
 
-@pytest.mark.parametrize("expression", ["", "[?drift", "lenght(@)", "[].drift.foo(@)", "a $ b"])
+@pytest.mark.parametrize("expression", ["", "[?problems", "lenght(@)", "[].problems.foo(@)", "a $ b"])
 def test_what_is_no_expression_is_refused_before_there_is_data(expression: str) -> None:
     with pytest.raises(FleetError, match=r"^query: .*JMESPath"):
         compiled(expression)
 
 
-@pytest.mark.parametrize("expression", ["abs(@)", "[0].name | sum(@)", "length()", "sort_by(@, &drift)"])
+@pytest.mark.parametrize("expression", ["abs(@)", "[0].name | sum(@)", "length()", "sort_by(@, &problems)"])
 def test_what_does_not_fit_the_data_is_one_error(expression: str) -> None:
     search = compiled(expression)
     with pytest.raises(FleetError, match="does not fit"):
