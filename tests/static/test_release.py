@@ -56,6 +56,18 @@ def test_it_installs(archive: Path, tmp_path: Path) -> None:
 
 
 @takes_long
+def test_an_execution_environment_finds_what_it_needs() -> None:
+    """Check meta/execution-environment.yml as ansible-builder reads it, in the version that collections have."""
+    described = _read("meta/execution-environment.yml")
+    assert described.keys() == {"version", "dependencies"} and described["version"] == 1
+    assert described["dependencies"].keys() == {"python", "system"}
+    for name in described["dependencies"].values():
+        lines = [
+            line for line in (COLLECTION / name).read_text(encoding="utf-8").splitlines() if line[:1] not in ("", "#")
+        ]
+        assert lines and all(re.fullmatch(r"[a-z-]+( \[platform:[a-z]+\])?", line) for line in lines)
+
+
 def test_galaxy_importer(archive: Path, tmp_path: Path) -> None:
     configuration = tmp_path / "galaxy-importer.cfg"
     # ansible-lint and ansible-test are tests of their own here.
