@@ -294,7 +294,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.last_runs impo
 from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
 from ansible_collections.inx.fleet.plugins.module_utils.container.results import (
     differences,
-    failure_table,
+    failures,
     member_result,
     secrets_met,
 )
@@ -347,7 +347,7 @@ def _end_with(module: FleetModule, outcomes: list[Outcome]) -> None:
     if module._diff:
         result["diff"] = [differences(outcome) for outcome in outcomes if outcome.changed]
     if any(outcome.error is not None for outcome in outcomes):
-        module.fail_json(msg=failure_table(outcomes), **result)
+        module.fail_json(msg=failures(outcomes), **result)
     module.exit_json(**result)
 
 

@@ -21,6 +21,9 @@ from .revisions import with_step_revisions
 from .steps import Step
 from .units import VERBS
 
+# How many names of those with the same error are given.
+_MOST_NAMES = 10
+
 
 def container_result(outcome: Outcome, family: str = "ipv4") -> dict[str, Any]:
     """Return the return values of one container; addresses of ``family`` come first."""
@@ -63,25 +66,24 @@ def member_result(outcome: Outcome) -> dict[str, Any]:
     return {**result.pop("container"), **result, "failed": error is not None, "error": error}
 
 
-def failure_table(outcomes: Sequence[Outcome]) -> str:
-    """Return a table of the failures."""
+def failures(outcomes: Sequence[Outcome]) -> str:
+    """Return what went wrong with which containers."""
     failed = {outcome.name: outcome.error for outcome in outcomes if outcome.error is not None}
     return errors_by_name(failed, f"{len(failed)} of {len(outcomes)} containers failed:")
 
 
 def errors_by_name(failed: Mapping[str, FleetError], headline: str) -> str:
-    """Return a line for each error, with long errors in full below."""
-    width = max(len(name) for name in failed)
-    lines = [f"  {name:<{width}}  {_in_a_line(name, error)}" for name, error in failed.items()]
-    details = [f"\n{error}" for error in failed.values() if "\n" in error.problem]
-    return "\n".join([headline, *lines, *details])
+    """Return each error once, after the names of those that have it."""
+    names: dict[str, list[str]] = {}
+    for name, error in failed.items():
+        names.setdefault(str(error).removeprefix(f"{name}: "), []).append(name)
+    lines = [f"{_listed(those)}: {text}".splitlines() for text, those in names.items()]
+    return "\n".join([headline, *(f"  {first}" + "".join(f"\n    {line}" for line in more) for first, *more in lines)])
 
 
-def _in_a_line(name: str, error: FleetError) -> str:
-    """Return a short error, or the first line of a long one with the last error of another program."""
-    first, *more = str(error).removeprefix(f"{name}: ").splitlines()
-    errors = [line.strip() for line in more if line.lstrip().startswith("error:")]
-    return f"{first} {errors[-1]}" if first.endswith(":") and errors else first
+def _listed(names: Sequence[str]) -> str:
+    shown, left = names[:_MOST_NAMES], len(names) - _MOST_NAMES
+    return f"{', '.join(shown)} and {left} more" if left > 0 else ", ".join(shown)
 
 
 def told_steps(outcome: Outcome) -> list[Step]:

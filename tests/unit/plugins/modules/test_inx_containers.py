@@ -45,12 +45,12 @@ def test_what_was_done_is_returned_without_secrets(run: Run, converge: Call) -> 
     assert SECRET not in json.dumps(result)
 
 
-def test_failures_are_a_table_beside_all_results(run: Run, converge: Call) -> None:
+def test_failures_are_listed_beside_all_results(run: Run, converge: Call) -> None:
     converge.answer = [unchanged("db"), updated("web", error=FleetError("web: no init.", "See the log."))]
     result = run(inx_containers, containers=SET)
     assert result["failed"]
     *table, log = result["msg"].splitlines()
-    assert table == ["1 of 2 containers failed:", "  web  no init. See the log."]
+    assert table == ["1 of 2 containers failed:", "  web: no init. See the log."]
     assert log == f"The log of the run: {result['log']}"
     assert [entry["failed"] for entry in result["containers"]] == [False, True]
 

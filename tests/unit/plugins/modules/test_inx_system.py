@@ -55,7 +55,7 @@ def test_a_system_that_fails_fails_all_or_is_returned(run: Run, build: Call) -> 
     result = run(inx_system, name="metal1", containers=SET)
     assert result["failed"]
     *table, log = result["msg"].splitlines()
-    assert table == ["1 of 2 systems failed:", "  db  it does not evaluate. See above."]
+    assert table == ["1 of 2 systems failed:", "  db: it does not evaluate. See above."]
     assert log == f"The log of the run: {result['log']}"
     going = run(inx_system, name="metal1", containers=SET, keep_going=True)
     assert (going["failed"], going["build_failures"]) == (False, {"db": "db: it does not evaluate. See above."})

@@ -12,7 +12,11 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.declaration im
 from ansible_collections.inx.fleet.plugins.module_utils.container.fallback import chosen_generation
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.outcome import Outcome
-from ansible_collections.inx.fleet.plugins.module_utils.container.results import container_result, differences
+from ansible_collections.inx.fleet.plugins.module_utils.container.results import (
+    container_result,
+    differences,
+    errors_by_name,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step, new_step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
@@ -104,3 +108,16 @@ def test_nothing_is_after_a_removal() -> None:
     diff = differences(outcome(stop, delete, gone))
     assert diff["before"] == {"status": "Running", "instance": "present", "volumes": {"a/b": {}}}
     assert diff["after"] == {"volumes": {}}
+
+
+def test_an_error_of_many_is_given_once() -> None:
+    names = [f"web-{number}" for number in range(12)]
+    failed = {name: FleetError(f"{name}: nix says:\nerror: no room", "Make room.") for name in names}
+    told = errors_by_name({**failed, "db": FleetError("db has no system.", "Give one.")}, "13 of 20 failed:")
+    assert told.splitlines() == [
+        "13 of 20 failed:",
+        f"  {', '.join(names[:10])} and 2 more: nix says:",
+        "    error: no room",
+        "    Make room.",
+        "  db: db has no system. Give one.",
+    ]
