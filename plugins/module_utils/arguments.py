@@ -408,10 +408,10 @@ def open_host(module: FleetModule) -> Host:
     return Host(incus=incus, nix=open_nix(module), notes=Notes(incus), events=module.events)
 
 
-def open_nix(module: AnsibleModule) -> Nix:
+def open_nix(module: FleetModule) -> Nix:
     """Return the nix of the host. Raises FleetError when there is none."""
     memory = memory_from(module.params["evaluation_memory"])
-    return Nix(command=find_nix(module), timeout=module.params["build_timeout"], memory=memory)
+    return Nix(command=find_nix(module), timeout=module.params["build_timeout"], memory=memory, events=module.events)
 
 
 def memory_from(text: str | None) -> int | None:

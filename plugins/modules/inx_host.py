@@ -325,7 +325,7 @@ def main() -> None:
     module = FleetModule(argument_spec=OPTIONS, supports_check_mode=True)
     try:
         declared = host_from(module.params)
-        outcome = converge(declared, check=module.check_mode)
+        outcome = converge(declared, module.events, check=module.check_mode)
     except FleetError as error:
         module.fail_json(msg=str(error))
     for warning in outcome.warnings:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..errors import FleetError
+from ..progress.events import Events, Planned
 from .apply import apply_step
 from .declaration import HostDeclaration
 from .nixos import lacking_lines
@@ -37,19 +38,19 @@ class Outcome:
     error: FleetError | None = None
 
 
-def converge(declared: HostDeclaration, *, check: bool) -> Outcome:
+def converge(declared: HostDeclaration, events: Events, *, check: bool) -> Outcome:
     """Set up a Debian host, or compare a NixOS host. Raise FleetError if nothing was changed yet."""
     release = read_release()
     if release.id == "nixos":
         return Outcome(lacking=lacking_lines(declared, observe_nixos(declared, release)))
-    return _converge_debian(declared, release, check=check)
+    return _converge_debian(declared, release, events, check=check)
 
 
-def _converge_debian(declared: HostDeclaration, release: Release, *, check: bool) -> Outcome:
+def _converge_debian(declared: HostDeclaration, release: Release, events: Events, *, check: bool) -> Outcome:
     plan = plan_host(declared, observe_debian(declared, release))
     if check:
         return _predicted(plan)
-    outcome = _applied(declared, plan)
+    outcome = _applied(declared, plan, events)
     if outcome.error is not None or outcome.packages or not plan.continues:
         return outcome
     try:
@@ -58,7 +59,7 @@ def _converge_debian(declared: HostDeclaration, release: Release, *, check: bool
             raise FleetError("Incus was started, and does not listen.", "See 'journalctl -u incus.socket' on the host.")
     except FleetError as error:
         return replace(outcome, error=error)
-    later = _applied(declared, plan)
+    later = _applied(declared, plan, events)
     return replace(later, steps=(*outcome.steps, *later.steps))
 
 
@@ -67,13 +68,15 @@ def _predicted(plan: Plan) -> Outcome:
     return Outcome(steps=plan.steps, packages=plan.packages, pending=plan.pending, warnings=(*plan.warnings, *unseen))
 
 
-def _applied(declared: HostDeclaration, plan: Plan) -> Outcome:
+def _applied(declared: HostDeclaration, plan: Plan, events: Events) -> Outcome:
     """Do the steps until one fails, or needs packages, which are not installed here."""
+    events.tell(Planned(steps=len(plan.steps)))
     for place, step in enumerate(plan.steps):
         if step.action == "packages":
             return replace(_stopped(plan, place), packages=plan.packages)
         try:
-            apply_step(declared, step)
+            with events.step("", step.action, step.summary):
+                apply_step(declared, step)
         except FleetError as error:
             return replace(_stopped(plan, place), error=error)
     return Outcome(steps=plan.steps, warnings=plan.warnings)

@@ -118,7 +118,7 @@ class Nix(NixCommand):
     def _build_group(self, systems: Sequence[System], options: NixOptions) -> None:
         targets = sorted({_target(system) for system in systems})
         arguments = ["build", "--no-link", "--keep-going", *build_arguments(options)]
-        self.run([*arguments, "--", *targets], f"The build of {len(targets)} systems failed", options)
+        self.run([*arguments, "--", *targets], f"The build of {len(targets)} systems failed", options, told=True)
 
     def _copy_group(self, systems: Sequence[System], options: NixOptions, store: str) -> None:
         """Copy what is in ``store``; nothing is built for it."""
@@ -126,7 +126,8 @@ class Nix(NixCommand):
         # Who may log in there is trusted already, as by nixos-rebuild; a cache signs what it has.
         trust = ["--no-check-sigs"] if store.startswith(("ssh://", "ssh-ng://")) else []
         problem = f"The copy of {len(paths)} systems from {store} failed"
-        self.run(["copy", "--from", store, *trust, "--", *paths], problem, options, _STORE.format(store=store))
+        copy = ["copy", "--from", store, *trust, "--", *paths]
+        self.run(copy, problem, options, _STORE.format(store=store), told=True)
 
     def closure_differences(self, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, ...]]:
         """Return what changes between two systems, by the pair, for those of which both are in the store."""

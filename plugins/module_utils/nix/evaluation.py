@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import FleetError
+from ..progress.events import Evaluated, Evaluating
 from .advice import CODE
 from .chunks import Sample, default_limit, evaluate_in_chunks
 from .eval_jobs import FEWEST, eval_jobs_command, evaluate_jobs
@@ -48,6 +49,7 @@ def evaluate(
     one system alone needs more.
     """
     entries = list(dict.fromkeys(declared))
+    nix.events.tell(Evaluating(total=len(entries)))
     found: Found = {
         (source, options): System(path=source.path, copy_from=source.copy_from)
         for source, options in entries
@@ -58,6 +60,7 @@ def evaluate(
     pure = [entry for entry in rest if isinstance(entry[0], Flake) and not entry[1].impure]
     found.update(work.of_flakes(pure))
     found.update(work.in_chunks([entry for entry in rest if entry not in pure], {}))
+    nix.events.tell(Evaluated(count=len(entries)))
     found.update(explained(nix, {entry: one for entry, one in found.items() if isinstance(one, FleetError)}))
     return {entry: found[entry] for entry in entries}
 
@@ -79,6 +82,7 @@ class _Evaluation:
             found.update({entry: _of(look, entry) for entry, look in _unreadable(entries, looks).items()})
             waiting = [entry for entry in entries if entry not in found]
             known = self._cached(waiting, looks)
+            self._nix.events.tell(Evaluated(count=len(known)))
             new = self.in_chunks([entry for entry in waiting if entry not in known], looks)
             moved = {entry for entry, one in new.items() if _may_have_moved(looks[_place(entry)], one)}
             now = {**looks, **self._looks(moved)}
@@ -165,10 +169,11 @@ class _Evaluation:
         for place, entries in by_place.items():
             look = looks[place]
             if command is not None and isinstance(look, Sources) and len(entries) >= FEWEST:
-                jobs = NixCommand(command=command, timeout=self._nix.timeout)
+                jobs = NixCommand(command=command, timeout=self._nix.timeout, events=self._nix.events)
                 systems = evaluate_jobs(
                     jobs, look.reference, list(entries), place[1], limit=limit, processors=_processors()
                 )
+                self._nix.events.tell(Evaluated(count=len(systems)))
                 found.update({entries[name]: system for name, system in systems.items()})
         return found
 
@@ -183,6 +188,7 @@ class _Evaluation:
                 f"{names}: nix found {len(found)} derivations there, not {len(chunk)}.",
                 "Name the toplevel of a system: config.system.build.toplevel.",
             )
+        self._nix.events.tell(Evaluated(count=len(chunk)))
         systems = [system_from(seen, _name(entry)) for entry, seen in zip(chunk, found, strict=True)]
         return systems, Sample(systems=len(chunk), peak=answer.peak, seconds=answer.seconds)
 

@@ -20,14 +20,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import IO
 
 from ..errors import FleetError
+from ..progress.events import Events
 from ..text import plain, tail
 from .advice import DAEMON, advice_for, is_out_of_memory
+from .build_log import JSON_LOG
+from .following import followed
 from .sources import NixOptions
 
 #: Where nix is on hosts whose PATH for Ansible does not have it.
@@ -72,15 +75,27 @@ class NixCommand:
 
     command: str
     timeout: int = 3600
+    events: Events = field(default_factory=Events, compare=False)
 
     def run(
-        self, arguments: Sequence[str], problem: str, options: NixOptions | None = None, advice: str = DAEMON
+        self,
+        arguments: Sequence[str],
+        problem: str,
+        options: NixOptions | None = None,
+        advice: str = DAEMON,
+        *,
+        told: bool = False,
     ) -> Answer:
-        """Run nix and return what it printed; FleetError with the ``problem`` when it fails."""
+        """Run nix and return what it printed; FleetError with the ``problem`` when it fails.
+
+        ``told`` is whether to tell what it builds and copies while it works.
+        """
         started = time.monotonic()
+        command = [self.command, *_FEATURES, *(JSON_LOG if told else ()), *arguments]
         with _nameless_file() as output, _nameless_file() as log:
-            code, peak = self._run([self.command, *_FEATURES, *arguments], output, log, _environment(options), problem)
-            said = _read(log)
+            with followed(log, self.events) if told else nullcontext() as build_log:
+                code, peak = self._run(command, output, log, _environment(options), problem)
+            said = _read(log) if build_log is None else plain(build_log.text)
             answer = Answer(text=_read(output), said=said, peak=peak, seconds=time.monotonic() - started)
         if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or (code != 0 and is_out_of_memory(said)):
             raise OutOfMemoryError(

@@ -65,6 +65,5 @@ def push_to(nix: NixCommand, push: Push, paths: Collection[str], options: NixOpt
     # Who may log in there is trusted already, as by nixos-rebuild.
     trust = ["--no-check-sigs"] if push.store.startswith(("ssh://", "ssh-ng://")) else []
     problem = f"The copy of {len(paths)} systems to {push.store} failed"
-    nix.run(
-        ["copy", "--to", push.store, *trust, "--", *sorted(paths)], problem, options, _REACH.format(store=push.store)
-    )
+    copy = ["copy", "--to", push.store, *trust, "--", *sorted(paths)]
+    nix.run(copy, problem, options, _REACH.format(store=push.store), told=True)

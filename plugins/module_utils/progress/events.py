@@ -15,9 +15,10 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """These containers have work to do, or the steps of a host."""
+    """These containers have work to do, or so many more steps are to be done on the host."""
 
-    names: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    steps: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,44 @@ class Healthy:
     seconds: float
 
 
-Event: TypeAlias = Planned | PlannedSteps | SecretsMet | StepBegan | StepEnded | Ended | Healthy
+@dataclass(frozen=True, kw_only=True)
+class Evaluating:
+    """So many systems are to be evaluated."""
+
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """So many more systems are evaluated, or were before."""
+
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NixWorks:
+    """What a call of nix has done until now, and will have done: builds by number and name, copies in bytes."""
+
+    call: int
+    built: int = 0
+    to_build: int = 0
+    building: tuple[str, ...] = ()
+    copied: int = 0
+    to_copy: int = 0
+
+
+Event: TypeAlias = (
+    Planned
+    | PlannedSteps
+    | SecretsMet
+    | StepBegan
+    | StepEnded
+    | Ended
+    | Healthy
+    | Evaluating
+    | Evaluated
+    | NixWorks
+)
 #: It is called in the thread in which something happens, by several at once.
 Listener: TypeAlias = Callable[[Event], None]
 

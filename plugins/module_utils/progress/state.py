@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..text import shown
-from .events import Ended, Event, Healthy, Planned, StepBegan, StepEnded
+from .events import Ended, Evaluated, Evaluating, Event, Healthy, NixWorks, Planned, StepBegan, StepEnded
 
 #: What a container is doing, by the step.
 _WORDS: Mapping[str, str] = {
@@ -35,6 +35,7 @@ _WORDS: Mapping[str, str] = {
 _NAMED = 4
 _NEWS = 30
 _LONGEST = 200
+_MIB = 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +57,25 @@ class State:
         self._doing: dict[str, _Doing] = {}
         self._news: list[tuple[int, str]] = []
         self._changes = 0
+        self._to_do = self._done = 0
+        self._to_evaluate = self._evaluated = 0
+        self._nix: dict[int, NixWorks] = {}
 
     def note(self, event: Event, now: float) -> None:
         """Follow an event, at a time in seconds."""
-        self._changes += 1
-        if isinstance(event, Planned):
+        self._changes += self._is_change(event)
+        if isinstance(event, Evaluating | Evaluated | NixWorks):
+            self._note_nix(event)
+        elif isinstance(event, Planned):
             self._planned.update(event.names)
+            self._to_do += event.steps
         elif isinstance(event, StepBegan):
             what = _WORDS.get(event.action, "") if event.name else event.summary
             if what:
                 self._doing[event.name] = _Doing(what=what, since=now)
         elif isinstance(event, StepEnded):
             self._doing.pop(event.name, None)
+            self._done += not event.name
         elif isinstance(event, Healthy):
             self._tell(f"{event.name} healthy after {event.seconds:.0f} s")
         elif isinstance(event, Ended):
@@ -75,6 +83,21 @@ class State:
             if event.problem:
                 self._failed += 1
                 self._tell(f"{event.name} failed")
+
+    def _is_change(self, event: Event) -> bool:
+        """Return whether an event is worth a line of its own. Bytes of a copy are not."""
+        if not isinstance(event, NixWorks):
+            return True
+        before = self._nix.get(event.call, NixWorks(call=event.call))
+        return replace(event, copied=0, to_copy=0) != replace(before, copied=0, to_copy=0)
+
+    def _note_nix(self, event: Evaluating | Evaluated | NixWorks) -> None:
+        if isinstance(event, NixWorks):
+            self._nix[event.call] = event
+        elif isinstance(event, Evaluated):
+            self._evaluated = min(self._evaluated + event.count, self._to_evaluate)
+        else:
+            self._to_evaluate, self._evaluated = event.total, 0
 
     def _tell(self, text: str) -> None:
         self._news = [*self._news, (self._changes, _short(text))][-_NEWS:]
@@ -84,8 +107,11 @@ class State:
         return {"line": ", ".join(self._parts(now)), "news": self._news, "changes": self._changes}
 
     def _parts(self, now: float) -> Iterator[str]:
+        yield from self._nix_parts()
         if self._planned:
             yield f"{len(self._ended & self._planned)} of {len(self._planned)} done"
+        if self._to_do:
+            yield f"{self._done} of {self._to_do} steps done"
         if self._failed:
             yield f"{self._failed} failed"
         doing = sorted(self._doing.items(), key=lambda entry: entry[1].since)
@@ -93,6 +119,25 @@ class State:
             yield _short(f"{name} {one.what}".strip()) + f" ({now - one.since:.0f} s)"
         if doing[_NAMED:]:
             yield f"{len(doing) - _NAMED} more at work"
+
+    def _nix_parts(self) -> Iterator[str]:
+        """Return what nix is doing; nothing of what it has done."""
+        if self._evaluated < self._to_evaluate:
+            yield f"evaluated {self._evaluated} of {self._to_evaluate}"
+        calls = self._nix.values()
+        built, to_build = sum(call.built for call in calls), sum(call.to_build for call in calls)
+        copied, to_copy = sum(call.copied for call in calls), sum(call.to_copy for call in calls)
+        if built < to_build:
+            names = [name for call in calls for name in call.building]
+            yield f"built {built} of {to_build}{_named(names)}"
+        if copied < to_copy:
+            yield f"copied {copied // _MIB} of {-(-to_copy // _MIB)} MiB"
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return the first names in brackets."""
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    return f" ({_short(', '.join([*names[:_NAMED], *more]))})" if names else ""
 
 
 def _short(text: str) -> str:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.progress.events import (
     Ended,
+    Evaluated,
+    Evaluating,
     Event,
     Healthy,
+    NixWorks,
     Planned,
     StepBegan,
     StepEnded,
@@ -64,7 +68,8 @@ def test_failure_and_health_are_news() -> None:
 
 
 def test_step_of_a_host_is_shown_by_its_summary() -> None:
-    assert after(began("", "start", "start incus.socket"), now=2)["line"] == "start incus.socket (2 s)"
+    line = after(Planned(steps=3), ended("", "settings"), began("", "start", "start incus.socket"), now=2)["line"]
+    assert line == "1 of 3 steps done, start incus.socket (2 s)"
 
 
 def test_few_of_many_are_named() -> None:
@@ -73,12 +78,43 @@ def test_few_of_many_are_named() -> None:
     assert line.endswith("36 more at work")
 
 
+def test_evaluation_is_shown_until_it_is_over() -> None:
+    assert after(Evaluating(total=40), Evaluated(count=12))["line"] == "evaluated 12 of 40"
+    assert after(Evaluating(total=40), Evaluated(count=50))["line"] == ""
+
+
+def test_second_evaluation_begins_anew() -> None:
+    assert after(Evaluating(total=4), Evaluated(count=4), Evaluating(total=3))["line"] == "evaluated 0 of 3"
+
+
+def test_builds_and_copies_of_all_calls_are_added() -> None:
+    line = after(
+        NixWorks(call=1, built=1, to_build=4, building=("nginx-1.2",), copied=10 * 2**20, to_copy=700 * 2**20),
+        NixWorks(call=1, built=2, to_build=4, building=("nginx-1.2",), copied=200 * 2**20, to_copy=700 * 2**20),
+        NixWorks(call=2, built=1, to_build=5, building=("hello",), copied=10 * 2**20, to_copy=100 * 2**20),
+    )["line"]
+    assert line == "built 3 of 9 (nginx-1.2, hello), copied 210 of 800 MiB"
+
+
+def test_what_is_built_and_copied_is_not_shown() -> None:
+    assert after(NixWorks(call=1, built=4, to_build=4, copied=7, to_copy=7))["line"] == ""
+
+
+def test_bytes_are_no_change_but_builds_are() -> None:
+    first, more = NixWorks(call=1, to_copy=9), NixWorks(call=1, copied=5, to_copy=9)
+    assert after(first, more)["changes"] == 0
+    assert after(first, more, replace(more, to_build=1))["changes"] == 1
+
+
 NAMES = st.text(max_size=300)
 EVENTS = st.one_of(
     st.builds(Planned, names=st.lists(NAMES, max_size=3).map(tuple)),
     st.builds(StepBegan, name=NAMES, action=st.sampled_from(["start", "build", "other"]), summary=NAMES),
     st.builds(Ended, name=NAMES, problem=NAMES),
     st.builds(Healthy, name=NAMES, seconds=st.floats(0, 1e6)),
+    st.builds(Evaluating, total=st.integers(0, 99)),
+    st.builds(Evaluated, count=st.integers(0, 99)),
+    st.builds(NixWorks, call=st.integers(0, 2), to_build=st.integers(0, 9), building=st.lists(NAMES).map(tuple)),
 )
 
 
@@ -89,4 +125,4 @@ def test_what_is_shown_is_short_and_harmless(events: list[Event]) -> None:
     assert all(text.isprintable() or "\t" in text for text in texts)
     assert not any("\n" in text or "\x1b" in text for text in texts)
     assert len(shown["news"]) <= 30
-    assert shown["changes"] == len(events)
+    assert shown["changes"] <= len(events)
