@@ -20,7 +20,7 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.progress import followed
 
 _DELEGATED = "ansible_delegated_vars"
 #: The modules that may work for long.
-_LONG = frozenset(("inx_container", "inx_containers", "inx_host", "inx_system"))
+_LONG = frozenset(("inx_container", "inx_containers", "inx_generations", "inx_host", "inx_system"))
 
 
 class ActionModule(Normal):

@@ -52,6 +52,13 @@ options:
       - RV(inx.fleet.inx_container_info#module:unused_profiles) lists them.
     type: bool
     default: false
+  collect_garbage:
+    description:
+      - Whether to collect garbage afterwards, as C(nix store gc) does. In check mode nothing is collected, because
+        nix removes links even to list what it would delete.
+      - Sync the GC roots of containers before, with M(inx.fleet.inx_gcroot).
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -59,6 +66,11 @@ EXAMPLES = r"""
   inx.fleet.inx_generations:
     keep: 2
     older_than: 30d
+
+- name: Keep the newest five generations, and delete everything that is not needed any more
+  inx.fleet.inx_generations:
+    all_projects: true
+    collect_garbage: true
 """
 
 RETURN = r"""
@@ -103,6 +115,19 @@ removed:
       description: Store path of its current system, V(null) if there was none.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+collected:
+  description: What the garbage collection deleted.
+  returned: with O(collect_garbage), unless in check mode
+  type: dict
+  contains:
+    paths:
+      description: Number of store paths.
+      type: int
+      sample: 12
+    freed:
+      description: Size of what was freed.
+      type: str
+      sample: 3.45 MiB
 log:
   description:
     - Path of the run's log on the host, which only root can read. It has the plan, the steps and their times, and what
@@ -121,12 +146,15 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     INCUS_OPTIONS,
     FleetModule,
     connect,
+    find_nix,
     require_pylxd,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.container.pruning import Pruned, prune, rule_from
 from ansible_collections.inx.fleet.plugins.module_utils.container.unused import Unused, remove_unused
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.names import lxc_name
+from ansible_collections.inx.fleet.plugins.module_utils.nix.garbage import TIMEOUT, collect_garbage
+from ansible_collections.inx.fleet.plugins.module_utils.nix.process import NixCommand
 from ansible_collections.inx.fleet.plugins.module_utils.paths import PROFILES_DIR
 
 
@@ -156,6 +184,7 @@ def main() -> None:
             "keep": {"type": "int", "default": 5},
             "older_than": {"type": "str", "default": "0d"},
             "unused": {"type": "bool", "default": False},
+            "collect_garbage": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -179,7 +208,20 @@ def main() -> None:
     }
     if module._diff:
         result["diff"] = difference(pruned, removed)
+    if module.params["collect_garbage"] and not module.check_mode:
+        _collect(module, result)
     module.exit_json(**result)
+
+
+def _collect(module: FleetModule, result: dict[str, Any]) -> None:
+    """Collect garbage, and add to the result what that deleted."""
+    try:
+        nix = NixCommand(command=find_nix(module), timeout=TIMEOUT, events=module.events)
+        collected = collect_garbage(nix)
+    except FleetError as error:
+        module.fail_json(msg=str(error), **result)
+    result["collected"] = asdict(collected)
+    result["changed"] = result["changed"] or collected.paths > 0
 
 
 if __name__ == "__main__":

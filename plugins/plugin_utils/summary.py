@@ -14,7 +14,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.units import V
 from ansible_collections.inx.fleet.plugins.module_utils.text import shown
 
 #: Variables in which the roles and playbooks keep the results of their modules.
-HOST, CONTAINERS, GENERATIONS, GARBAGE = "inx_host_run", "__inx_run", "__inx_pruned", "__inx_collected"
+HOST, CONTAINERS, GENERATIONS = "inx_host_run", "__inx_run", "__inx_pruned"
 # How many units of a kind a line names.
 _MOST_UNITS = 5
 _COMMIT = re.compile(r"(?P<short>[0-9a-f]{7})[0-9a-f]{33}(?P<dirty>(-dirty)?)")
@@ -138,12 +138,12 @@ def _short(revision: str | None) -> str | None:
 
 def _collected(variables: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a collection of garbage did on a host."""
-    for removed in result_of(variables, GENERATIONS).get("removed", ()):
+    result = result_of(variables, GENERATIONS)
+    for removed in result.get("removed", ()):
         yield f"remove {removed['path']}"
-    for pruned in result_of(variables, GENERATIONS).get("pruned", ()):
+    for pruned in result.get("pruned", ()):
         numbers = ", ".join(map(str, pruned["generations"]))
         yield f"remove generations {numbers} of {pruned['project']}/{pruned['container']}"
-    collected = result_of(variables, GARBAGE)
-    if collected.get("changed"):
-        said = [*collected.get("stdout_lines", ()), *collected.get("stderr_lines", ())]
-        yield from (line for line in said if "store paths deleted" in line)
+    collected = result.get("collected", {})
+    if collected.get("paths"):
+        yield f"{collected['paths']} store paths deleted, {collected['freed']} freed"

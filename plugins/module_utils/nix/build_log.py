@@ -29,17 +29,23 @@ _NAME = re.compile(r"/nix/store/[0-9a-z]{32}-(.+?)(?:\.drv)?\Z")
 # Without JSON, the error of a build has the end of its log. Nix up to 2.30, and later.
 _FAILED = re.compile(r"(?:builder for|Cannot build) '(?:\x1b\[[0-9;]*m)?(/nix/store/[^'\x1b]+\.drv)")
 _LINES = 25
+# Of a garbage collection (Nix: src/libstore/gc.cc).
+_DELETING = re.compile(r"deleting '(?:\x1b\[[0-9;]*m)?/")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What nix has done, and will have done: builds, with the names of those that go on, and bytes of copies."""
+    """What nix has done, and will have done: builds, with the names of those that go on, and bytes of copies.
+
+    ``deleted`` is the number of paths that a garbage collection has deleted.
+    """
 
     built: int = 0
     to_build: int = 0
     building: tuple[str, ...] = ()
     copied: int = 0
     to_copy: int = 0
+    deleted: int = 0
 
 
 @dataclass(kw_only=True)
@@ -63,6 +69,7 @@ class BuildLog:
         self._activities: dict[int, _Activity] = {}
         self._text: list[str] = []
         self._logs: dict[str, deque[str]] = {}
+        self._deleted = 0
 
     @property
     def text(self) -> str:
@@ -82,6 +89,7 @@ class BuildLog:
     def _follow(self, said: dict[str, Any]) -> None:
         action = said["action"]
         if action == "msg":
+            self._deleted += _DELETING.match(str(said["msg"])) is not None
             self._print(said, self._with_log(str(said["msg"])))
         elif action == "start":
             fields = said.get("fields") or [""]
@@ -128,6 +136,7 @@ class BuildLog:
             building=tuple(_name(one.path) for one in _of(_BUILD, activities)),
             copied=copied,
             to_copy=max(copied, announced, sum(one.expected for one in copies)),
+            deleted=self._deleted,
         )
 
 

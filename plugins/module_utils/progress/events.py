@@ -92,7 +92,10 @@ class Evaluated:
 
 @dataclass(frozen=True, kw_only=True)
 class NixWorks:
-    """What a call of nix has done until now, and will have done: builds by number and name, copies in bytes."""
+    """What a call of nix has done until now, and will have done: builds by number and name, copies in bytes.
+
+    ``deleted`` is the number of paths that a garbage collection has deleted.
+    """
 
     call: int
     built: int = 0
@@ -100,6 +103,7 @@ class NixWorks:
     building: tuple[str, ...] = ()
     copied: int = 0
     to_copy: int = 0
+    deleted: int = 0
 
 
 Event: TypeAlias = (

@@ -89,7 +89,8 @@ class State:
         if not isinstance(event, NixWorks):
             return True
         before = self._nix.get(event.call, NixWorks(call=event.call))
-        return replace(event, copied=0, to_copy=0) != replace(before, copied=0, to_copy=0)
+        steady: dict[str, Any] = {"copied": 0, "to_copy": 0, "deleted": 0}
+        return replace(event, **steady) != replace(before, **steady)
 
     def _note_nix(self, event: Evaluating | Evaluated | NixWorks) -> None:
         if isinstance(event, NixWorks):
@@ -132,6 +133,9 @@ class State:
             yield f"built {built} of {to_build}{_named(names)}"
         if copied < to_copy:
             yield f"copied {copied // _MIB} of {-(-to_copy // _MIB)} MiB"
+        deleted = sum(call.deleted for call in calls)
+        if deleted:
+            yield f"deleted {deleted} store paths"
 
 
 def _named(names: Sequence[str]) -> str:

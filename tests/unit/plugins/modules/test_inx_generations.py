@@ -10,6 +10,8 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.pruning import Pruned
 from ansible_collections.inx.fleet.plugins.module_utils.container.unused import Unused
+from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.nix.garbage import Collected
 from ansible_collections.inx.fleet.plugins.module_utils.paths import PROFILES_DIR
 from ansible_collections.inx.fleet.plugins.modules import inx_generations
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import OLD
@@ -64,3 +66,34 @@ def test_null_is_the_default_of_an_option(run: Run, prune: Call) -> None:
 def test_a_rule_that_is_not_one_is_refused(run: Run, prune: Call, parameters: dict[str, Any]) -> None:
     assert run(inx_generations, **parameters)["failed"]
     assert prune.count == 0
+
+
+@pytest.fixture
+def collect(run: Run, prune: Call) -> Call:
+    run.replace(inx_generations, "find_nix", "/bin/nix")
+    return run.replace(inx_generations, "collect_garbage", Collected(paths=3, freed="1.00 MiB"))
+
+
+def test_garbage_is_collected_on_request(run: Run, collect: Call) -> None:
+    assert "collected" not in run(inx_generations)
+    result = run(inx_generations, collect_garbage=True)
+    assert (result["changed"], result["collected"]) == (True, {"paths": 3, "freed": "1.00 MiB"})
+    assert collect.arguments[0].command == "/bin/nix"
+
+
+def test_collection_that_deletes_nothing_is_no_change(run: Run, collect: Call) -> None:
+    collect.answer = Collected(paths=0, freed="0.00 MiB")
+    assert not run(inx_generations, collect_garbage=True)["changed"]
+
+
+def test_nothing_is_collected_in_check_mode(run: Run, collect: Call) -> None:
+    assert "collected" not in run(inx_generations, collect_garbage=True, check=True)
+    assert collect.count == 0
+
+
+def test_collection_that_fails_says_what_was_removed_before_it(run: Run, prune: Call, collect: Call) -> None:
+    prune.answer = ([Pruned(container="web", project="shop", generations={1: OLD})], [])
+    collect.answer = FleetError("The garbage collection failed.", "Run again.")
+    result = run(inx_generations, collect_garbage=True)
+    assert (result["failed"], result["changed"], len(result["pruned"])) == (True, True, 1)
+    assert result["msg"] == "The garbage collection failed. Run again."

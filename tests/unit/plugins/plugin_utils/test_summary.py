@@ -119,10 +119,10 @@ def test_a_collection_of_garbage() -> None:
     pruned = {
         "pruned": [{"project": "default", "container": "web", "generations": [1, 2]}],
         "removed": [{"path": "/nix/var/nix/profiles/inx-container/db"}],
+        "collected": {"paths": 3, "freed": "1.00 MiB"},
     }
-    collected = {"changed": True, "stdout_lines": ["deleting '/s'", "3 store paths deleted, 1.00 MiB freed"]}
-    assert lines(__inx_pruned=pruned, __inx_collected=collected) == [
+    assert lines(__inx_pruned=pruned) == [
         "metal1: removed /nix/var/nix/profiles/inx-container/db, removed generations 1, 2 of default/web, "
         "3 store paths deleted, 1.00 MiB freed"
     ]
-    assert lines(__inx_pruned={"pruned": []}, __inx_collected={"skipped": True}) == []
+    assert lines(__inx_pruned={"pruned": [], "collected": {"paths": 0, "freed": "0.00 MiB"}}) == []

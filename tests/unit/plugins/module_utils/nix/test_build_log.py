@@ -86,6 +86,12 @@ def test_bytes_of_a_copy_stay_counted() -> None:
     assert (log.work().copied, log.work().to_copy) == (51, 60)
 
 
+def test_deleted_paths_are_counted() -> None:
+    deleting = {"action": "msg", "level": 3, "msg": f"deleting '{PATH}'"}
+    log = read({"action": "msg", "level": 3, "msg": "deleting garbage..."}, deleting, deleting)
+    assert log.work() == Work(deleted=2)
+
+
 def test_text_is_what_nix_prints_without_json() -> None:
     log = read({"action": "msg", "level": 3, "msg": "this derivation will be built:"}, BUILDS, QUERY, BUILD, stop(2))
     assert log.text == f"this derivation will be built:\nbuilding '{DRV}'..."

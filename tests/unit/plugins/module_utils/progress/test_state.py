@@ -100,6 +100,10 @@ def test_what_is_built_and_copied_is_not_shown() -> None:
     assert after(NixWorks(call=1, built=4, to_build=4, copied=7, to_copy=7))["line"] == ""
 
 
+def test_deleted_paths_are_shown() -> None:
+    assert after(NixWorks(call=1, deleted=1200))["line"] == "deleted 1200 store paths"
+
+
 def test_bytes_are_no_change_but_builds_are() -> None:
     first, more = NixWorks(call=1, to_copy=9), NixWorks(call=1, copied=5, to_copy=9)
     assert after(first, more)["changes"] == 0
