@@ -54,7 +54,7 @@ class ActionModule(Normal):
     def _show(self, variables: Mapping[str, Any]) -> Any:
         """Return what shows a line of the host. Warnings go the same way: what a program reads has none of them."""
         host, other = str(variables.get("inventory_hostname", "")), self._task.delegate_to
-        label = f"{host} -> {other}" if other else host
+        label = f"{host} -> {other}" if other not in (None, host) else host
         return lambda line: Display().display(f"[{label}] {line}", stderr=True, screen_only=True)
 
     def _compute_environment_string(self, raw_environment_out: Any = None) -> str:

@@ -74,6 +74,7 @@ HOSTILE_PARTS: list[st.SearchStrategy[dict[str, Any]]] = [
 DECLARED = st.one_of(HOSTILE_PARTS).map(lambda part: {"name": "web", "project": "default", "flake": "/srv/a", **part})
 #: The options that the collection gives to nix, with how many values follow.
 OPTIONS = {
+    "--log-format": 1,
     "--extra-experimental-features": 1, "--dry-run": 0, "--json": 0, "--file": 1, "--no-write-lock-file": 0,
     "--override-input": 2, "--impure": 0, "--accept-flake-config": 0, "--builders": 1, "--no-link": 0,
     "--keep-going": 0, "--from": 1, "--no-check-sigs": 0, "--offline": 0,
