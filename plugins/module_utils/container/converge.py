@@ -49,7 +49,7 @@ def converge(
     Another run that works on one of those that change is waited for. Raises FleetError when nothing can be planned at
     all; what ails one container is in its outcome's ``error``. With ``build``, check mode builds systems.
     """
-    locks = Locks(_title(declared), lock_timeout)
+    locks = Locks(_title(declared), lock_timeout, host.events)
     declared, misplaced, located = _placed(host, declared)
     # The reason ends with what to do about it, as inx_system has said it.
     refused = {**misplaced, **{name: FleetError(why, "") for name, why in declared.build_failures.items()}}

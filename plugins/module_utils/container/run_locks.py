@@ -24,6 +24,7 @@ from ..errors import FleetError
 from ..locks import locked_directory, try_lock
 from ..nix.profiles import explained, make_profiles_dir
 from ..paths import PROFILES_DIR
+from ..progress.events import Events, Waits
 from ..text import shown, utc
 from ..waiting import poll
 
@@ -38,12 +39,13 @@ _NOTE_LIMIT = 4096
 class Locks:
     """The locks of one run, by the names that liblxc gives containers. All are given back at its end."""
 
-    def __init__(self, what: str, timeout: int) -> None:
+    def __init__(self, what: str, timeout: int, events: Events | None = None) -> None:
         """``what`` tells others who holds them; ``timeout`` is how many seconds this run waits for others in all."""
         if timeout < 0:
             problem = f"lock_timeout is {timeout}, but it is a number of seconds from 0."
             raise FleetError(problem, "Raise it, or leave it out.")
         self._note = {"what": what, "pid": os.getpid(), "since": utc(time.time())}
+        self._events = events or Events()
         self._timeout = timeout
         self._deadline: float | None = None
         self._held: dict[str, int] = {}
@@ -115,11 +117,13 @@ class Locks:
     def _wait_for(self, name: str) -> None:
         if self._deadline is None:
             self._deadline = time.monotonic() + self._timeout
+        self._events.tell(Waits(name=name))
         if not poll(lambda: self._is_next(name) and self._take(name), self._deadline, pause=_POLL):
             self.refused[name] = FleetError(
                 f"{name} was left as it is: {_holder(name)} works on it, and has not ended in {self._timeout} s.",
                 "Run again when that is done, or raise 'lock_timeout'.",
             )
+        self._events.tell(Waits(name=name, is_over=True))
         self._leave_queues([name])
 
     def _is_next(self, name: str) -> bool:

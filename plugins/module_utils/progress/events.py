@@ -69,6 +69,14 @@ class Ended:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waits:
+    """A container waits for another run, or does no longer."""
+
+    name: str
+    is_over: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Healthy:
     """The system of a container was brought up in so many ``seconds``, and is healthy."""
 
@@ -113,6 +121,7 @@ Event: TypeAlias = (
     | StepBegan
     | StepEnded
     | Ended
+    | Waits
     | Healthy
     | Evaluating
     | Evaluated

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..text import shown
-from .events import Ended, Evaluated, Evaluating, Event, Healthy, NixWorks, Planned, StepBegan, StepEnded
+from .events import Ended, Evaluated, Evaluating, Event, Healthy, NixWorks, Planned, StepBegan, StepEnded, Waits
 
 #: What a container is doing, by the step.
 _WORDS: Mapping[str, str] = {
@@ -73,6 +73,10 @@ class State:
             what = _WORDS.get(event.action, "") if event.name else event.summary
             if what:
                 self._doing[event.name] = _Doing(what=what, since=now)
+        elif isinstance(event, Waits) and not event.is_over:
+            self._doing[event.name] = _Doing(what="waiting for another run", since=now)
+        elif isinstance(event, Waits):
+            self._doing.pop(event.name, None)
         elif isinstance(event, StepEnded):
             self._doing.pop(event.name, None)
             self._done += not event.name

@@ -100,7 +100,9 @@ def test_progress_is_not_shown(
     assert environment == [""]
 
 
-@pytest.mark.parametrize(("delegate_to", "label"), [(None, "[host-1]"), ("host-1", "[host-1]"), ("builder", "[host-1 -> builder]")])
+@pytest.mark.parametrize(
+    ("delegate_to", "label"), [(None, "[host-1]"), ("host-1", "[host-1]"), ("builder", "[host-1 -> builder]")]
+)
 def test_line_says_which_host(
     delegate_to: Any, label: str, followed: Followed, environment: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container import run_loc
 from ansible_collections.inx.fleet.plugins.module_utils.container.run_locks import Locks
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix import profiles as generations
+from ansible_collections.inx.fleet.plugins.module_utils.progress.events import Event, Events, Waits
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +56,14 @@ def test_who_waits_gets_it_and_is_told_to_look_again() -> None:
         assert two.hold(["a", "b"])
         assert not two.hold(["a", "b"])
         assert two.refused == {}
+
+
+def test_who_waits_tells_it() -> None:
+    heard: list[Event] = []
+    with Locks("one", 0) as one, Locks("two", 0, Events(heard.append)) as two:
+        one.take_free(["a"])
+        two.hold(["a"])
+    assert heard == [Waits(name="a"), Waits(name="a", is_over=True)]
 
 
 def test_who_waits_holds_nothing_meanwhile() -> None:

@@ -20,6 +20,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.progress.events import (
     Planned,
     StepBegan,
     StepEnded,
+    Waits,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.progress.state import State
 
@@ -70,6 +71,11 @@ def test_failure_and_health_are_news() -> None:
 def test_step_of_a_host_is_shown_by_its_summary() -> None:
     line = after(Planned(steps=3), ended("", "settings"), began("", "start", "start incus.socket"), now=2)["line"]
     assert line == "1 of 3 steps done, start incus.socket (2 s)"
+
+
+def test_wait_for_another_run_is_shown() -> None:
+    assert after(Waits(name="web"), now=9)["line"] == "web waiting for another run (9 s)"
+    assert after(Waits(name="web"), Waits(name="web", is_over=True))["line"] == ""
 
 
 def test_few_of_many_are_named() -> None:
