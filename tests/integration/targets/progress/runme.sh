@@ -68,7 +68,7 @@ ansible-playbook prepare.yml "$@"
 on_terminal delegated containers.yml --limit "$first" -e other="$second" "$@"
 shows delegated "$first -> $second\] built"
 ansible-playbook prepare.yml "$@"
-on_terminal async containers.yml --limit "$first" -e async=120 "$@"
+on_terminal async containers.yml --limit "$first" -e seconds=120 "$@"
 shows_nothing async
 ansible-playbook left.yml "$@"
 
