@@ -83,7 +83,8 @@ ansible-playbook interrupted.yml --limit "$first" "$@"
 ansible-playbook left.yml "$@"
 
 echo "== The host, the build host and a garbage collection"
-on_terminal host inx.fleet.host --limit "$first" -e '{"inx_host_python_packages": ["pylxd>=2.3", "jmespath", "six"]}' "$@"
+ansible "$first" -m ansible.builtin.raw -a 'rm -r /opt/inx-fleet'
+on_terminal host inx.fleet.host --limit "$first" "$@" -e ansible_python_interpreter=/usr/bin/python3
 shows host "$first\] [0-9] of [0-9]* steps done, install"
 ansible-playbook prepare.yml "$@"
 on_terminal system system.yml --limit "$first" "$@"
