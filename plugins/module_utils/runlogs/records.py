@@ -134,6 +134,9 @@ def _did(result: Mapping[str, Any]) -> list[str]:
     for one in result.get("pruned", ()):
         numbers = ", ".join(map(str, one["generations"]))
         did.append(f"remove generations {numbers} of {one['project']}/{one['container']}")
+    collected = result.get("collected", {})
+    if collected.get("paths"):
+        did.append(f"collect garbage: {collected['paths']} store paths deleted, {collected['freed']} freed")
     did += [f"{one['action']} {one['container']}:{one['path']}" for one in result.get("changes", ())]
     return did
 
