@@ -8,7 +8,8 @@ set -euo pipefail
 
 said=$(mktemp -d)
 mkdir "$said/results-shown" "$said/results-quiet"
-trap 'ansible-playbook clean.yml "$@"; rm -r "$said"' EXIT
+variables=("$@")
+trap 'ansible-playbook clean.yml "${variables[@]}"; rm -r "$said"' EXIT
 first=$(ansible all --list-hosts | sed -n '2s/ *//p')
 second=$(ansible all --list-hosts | sed -n '3s/ *//p')
 
@@ -33,6 +34,7 @@ shows_nothing() {
 }
 
 echo "== Each host's lines, and the same result without them"
+ansible-playbook clean.yml "$@"
 ansible-playbook prepare.yml "$@"
 on_terminal shown containers.yml -e result="$said/results-shown" "$@"
 for host in "$first" "$second"; do
