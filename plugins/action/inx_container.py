@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -16,7 +17,13 @@ from ansible.utils.display import Display
 
 from ansible_collections.inx.fleet.plugins.module_utils.progress.file import RUN_VARIABLE
 from ansible_collections.inx.fleet.plugins.plugin_utils.interpreters import with_fallbacks
-from ansible_collections.inx.fleet.plugins.plugin_utils.progress import followed, pace, writes_to_terminal
+from ansible_collections.inx.fleet.plugins.plugin_utils.progress import (
+    command,
+    followed,
+    pace,
+    second,
+    writes_to_terminal,
+)
 
 _DELEGATED = "ansible_delegated_vars"
 #: The modules that may work for long.
@@ -37,8 +44,8 @@ class ActionModule(Normal):
         if not self._is_followed(variables):
             return self._run_module(tmp, variables)
         self._run_name = secrets.token_hex(8)
-        hosts = len(variables.get("ansible_play_batch") or ())
-        with followed(self._connection, self._run_name, self._show(variables), _pace(hosts)):
+        speed = pace(len(variables.get("ansible_play_batch") or ()), is_terminal=writes_to_terminal())
+        with followed(self._look(), self._show(variables), speed):
             return self._run_module(tmp, variables)
 
     def _run_module(self, tmp: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,7 +58,13 @@ class ActionModule(Normal):
             return False
         return bool(boolean(self._templar.template(variables.get("inx_progress", True))))
 
-    def _show(self, variables: Mapping[str, Any]) -> Any:
+    def _look(self) -> Callable[[], str]:
+        """Return what reads the file of the run, as the user that the task becomes."""
+        other = copy.copy(self)
+        other._connection = second(self._connection)
+        return lambda: str(other._low_level_execute_command(command(self._run_name))["stdout"])
+
+    def _show(self, variables: Mapping[str, Any]) -> Callable[[str], None]:
         """Return what shows a line of the host. Warnings go the same way: what a program reads has none of them."""
         host, other = str(variables.get("inventory_hostname", "")), self._task.delegate_to
         label = f"{host} -> {other}" if other not in (None, host) else host
@@ -63,7 +76,3 @@ class ActionModule(Normal):
         if not self._run_name:
             return given
         return " ".join(filter(None, (self._connection._shell.env_prefix(**{RUN_VARIABLE: self._run_name}), given)))
-
-
-def _pace(hosts: int) -> Any:
-    return pace(hosts, is_terminal=writes_to_terminal())

@@ -21,7 +21,6 @@ from ansible.utils import color
 
 from ansible_collections.inx.fleet.plugins.module_utils.progress.file import PROGRESS_DIR
 from ansible_collections.inx.fleet.plugins.module_utils.text import shown
-from ansible_collections.inx.fleet.plugins.plugin_utils.container_host import execute
 
 # Seconds between two looks, and between two lines while nothing changes.
 _LOOK = 2.0
@@ -104,13 +103,10 @@ def follow(look: Callable[[], str], show: Callable[[str], None], ended: threadin
 
 
 @contextmanager
-def followed(connection: Any, run: str, show: Callable[[str], None], pace: Pace) -> Iterator[None]:
-    """Show the progress of the ``run`` on a host while the block works."""
+def followed(look: Callable[[], str], show: Callable[[str], None], pace: Pace) -> Iterator[None]:
+    """Show the progress of a module while the block works. ``look`` returns what its file says."""
     ended = threading.Event()
-    other = second(connection)
-    thread = threading.Thread(
-        target=lambda: follow(lambda: read(other, run), show, ended, pace), name="progress", daemon=True
-    )
+    thread = threading.Thread(target=follow, args=(look, show, ended, pace), name="progress", daemon=True)
     thread.start()
     try:
         yield
@@ -119,10 +115,9 @@ def followed(connection: Any, run: str, show: Callable[[str], None], pace: Pace)
         thread.join(_PATIENCE)
 
 
-def read(connection: Any, run: str) -> str:
-    """Return what the file of a run says, "" while there is none."""
-    _code, output, _stderr = execute(connection, ["sh", "-c", f"cat {PROGRESS_DIR}/*.{run} 2> /dev/null"])
-    return output.decode(errors="replace").strip()
+def command(run: str) -> str:
+    """Return the shell command that prints what the file of a run says, and nothing while there is none."""
+    return f"cat {PROGRESS_DIR}/*.{run} 2> /dev/null"
 
 
 def second(connection: Any) -> Any:

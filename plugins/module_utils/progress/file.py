@@ -29,7 +29,7 @@ RUN_VARIABLE = "INX_FLEET_PROGRESS"
 _RUN = re.compile(r"[0-9a-f]{1,64}\Z")
 # The run's process, and the name that it was given. A file that is not written yet begins with a dot.
 _FILE = re.compile(r"\.?(\d+)(?:\.[0-9a-f]+)?\Z")
-# Seconds until the first write, between two of them, and the longest time between two while nothing changes.
+# Seconds of a run until the first write, between two of them, and the longest time between two while nothing changes.
 _FIRST = 1.0
 _LEAST = 0.5
 _MOST = 5.0
@@ -42,12 +42,12 @@ class ProgressFile:
     """A listener that keeps a file up to date in a thread of its own, until it is closed."""
 
     def __init__(self, what: str, directory: str = PROGRESS_DIR, first: float = _FIRST) -> None:
-        """``what`` is the name of the run. The first event is written after ``first`` seconds."""
+        """``what`` is the name of the run. What it does is written from now on, after ``first`` seconds."""
         run = os.environ.get(RUN_VARIABLE, "")
         name = f"{os.getpid()}.{run}" if _RUN.match(run) else f"{os.getpid()}"
         self._about = {"what": what, "pid": os.getpid(), "since": utc(time.time())}
         self._path, self._unfinished, self._directory = f"{directory}/{name}", f"{directory}/.{name}", directory
-        self._first = first
+        self._begins = time.monotonic() + first
         self._state = State()
         self._lock = threading.Lock()
         self._changed, self._closed = threading.Event(), threading.Event()
@@ -77,7 +77,7 @@ class ProgressFile:
         remove_left(self._directory)
 
     def _write_changes(self) -> None:
-        self._closed.wait(self._first)
+        self._closed.wait(max(0.0, self._begins - time.monotonic()))
         with suppress(OSError):
             while not self._closed.is_set():
                 self._changed.clear()

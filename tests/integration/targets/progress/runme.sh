@@ -64,8 +64,11 @@ ansible-playbook prepare.yml "$@"
 ANSIBLE_PIPELINING=0 on_terminal files containers.yml --limit "$first" "$@"
 shows files "$first\] built"
 ansible-playbook prepare.yml "$@"
-on_terminal become containers.yml --limit "$first" --become --become-method su "$@"
+ANSIBLE_BECOME_ALLOW_SAME_USER=true on_terminal become containers.yml --limit "$first" --become --become-method su "$@"
 shows become "$first\] built"
+ansible-playbook prepare.yml "$@"
+on_terminal root containers.yml --limit "$first" --become "$@"
+shows root "$first\] built"
 ansible-playbook prepare.yml "$@"
 on_terminal delegated containers.yml --limit "$first" -e other="$second" "$@"
 shows delegated "$first -> $second\] built"
@@ -85,9 +88,11 @@ ansible-playbook interrupted.yml --limit "$first" "$@"
 ansible-playbook left.yml "$@"
 
 echo "== The host, the build host and a garbage collection"
-ansible "$first" -m ansible.builtin.raw -a 'rm -r /opt/inx-fleet'
-on_terminal host inx.fleet.host --limit "$first" "$@" -e ansible_python_interpreter=/usr/bin/python3
-shows host "$first\] [0-9] of [0-9]* steps done, install"
+ansible "$first" -m ansible.builtin.shell -a 'echo "import time; time.sleep(3)" > /opt/inx-fleet/lib/python3*/site-packages/slow.pth'
+on_terminal host inx.fleet.host --limit "$first" "$@" -e ansible_python_interpreter=/usr/bin/python3 \
+    -e '{"inx_host_python_packages": ["pylxd>=2.3", "jmespath", "six"]}'
+ansible "$first" -m ansible.builtin.shell -a 'rm /opt/inx-fleet/lib/python3*/site-packages/slow.pth'
+shows host "$first\] 0 of 1 steps done, install"
 ansible-playbook prepare.yml "$@"
 on_terminal system system.yml --limit "$first" "$@"
 shows system "$first\] built"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from ansible.plugins.shell.sh import ShellModule
 
 from ansible_collections.inx.fleet.plugins.action import inx_container
 from ansible_collections.inx.fleet.plugins.action.inx_container import ActionModule
-from ansible_collections.inx.fleet.plugins.module_utils.progress.file import RUN_VARIABLE
+from ansible_collections.inx.fleet.plugins.module_utils.progress.file import PROGRESS_DIR, RUN_VARIABLE
 
 VARIABLES = {"inventory_hostname": "host-1", "ansible_play_batch": ["host-1", "host-2"]}
 
@@ -27,8 +28,10 @@ class Followed:
         self.shows: Any = None
 
     @contextmanager
-    def __call__(self, _connection: Any, run: str, show: Any, _pace: Any) -> Any:
-        self.runs.append(run)
+    def __call__(self, look: Any, show: Any, _pace: Any) -> Any:
+        found = re.fullmatch(rf"cat {PROGRESS_DIR}/\*\.([0-9a-f]+) 2> /dev/null", look())
+        assert found is not None
+        self.runs.append(found[1])
         self.shows = show
         yield
 
@@ -37,6 +40,8 @@ class Followed:
 def followed(monkeypatch: pytest.MonkeyPatch) -> Followed:
     stands = Followed()
     monkeypatch.setattr(inx_container, "followed", stands)
+    # Stands for the host: it says what it is asked, and by which connection.
+    monkeypatch.setattr(Normal, "_low_level_execute_command", lambda self, text: {"stdout": self._connection.ask(text)})
     return stands
 
 
@@ -57,7 +62,7 @@ def action(name: str = "inx.fleet.inx_containers", **keys: Any) -> ActionModule:
     task = SimpleNamespace(**{"action": name, "async_val": 0, "delegate_to": None, "environment": None, **keys})
     return ActionModule(
         task=task,
-        connection=SimpleNamespace(_shell=ShellModule()),
+        connection=SimpleNamespace(_shell=ShellModule(), become=None, ask=str),
         play_context=None,
         loader=None,
         templar=SimpleNamespace(template=lambda value: value),

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from ansible.plugins.connection import ConnectionBase
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.progress.file import PROGRESS_DIR
 from ansible_collections.inx.fleet.plugins.plugin_utils import progress
 from ansible_collections.inx.fleet.plugins.plugin_utils.progress import (
     Lines,
@@ -23,7 +23,6 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.progress import (
     follow,
     followed,
     pace,
-    read,
     second,
     writes_to_terminal,
 )
@@ -119,72 +118,41 @@ def test_host_that_is_away_is_looked_at_a_few_times() -> None:
 
 
 def test_short_run_is_not_looked_at() -> None:
-    connection = Connection()
-    with followed(connection, "c0ffee", pytest.fail, Pace(look=PATIENCE, unchanged=0)):
+    looks: list[None] = []
+    with followed(lambda: str(looks.append(None)), pytest.fail, Pace(look=PATIENCE, unchanged=0)):
         pass
-    assert connection.commands == []
+    assert looks == []
 
 
 def test_result_does_not_wait_for_a_look_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_PATIENCE", 0.1)
     looking, release = threading.Event(), threading.Event()
 
-    class Hanging(Connection):
-        def exec_command(self, *arguments: Any, **options: Any) -> tuple[int, bytes, bytes]:
-            looking.set()
-            release.wait(PATIENCE)
-            return 0, says("late", 1).encode(), b""
+    def look() -> str:
+        looking.set()
+        release.wait(PATIENCE)
+        return says("late", 1)
 
     shown: list[str] = []
     began = time.monotonic()
-    with followed(Hanging(), "c0ffee", shown.append, QUICK):
+    with followed(look, shown.append, QUICK):
         assert looking.wait(PATIENCE)
     assert time.monotonic() - began < PATIENCE
     release.set()
     assert shown == []
 
 
-class Become:
-    """A become plugin that keeps what it waits for, as sudo does."""
-
-    success = "BECOME-SUCCESS"
-    prompt = ""
-
-    def build_become_command(self, command: str, _shell: Any) -> str:
-        self.prompt = "asked for"
-        return f"sudo {command}"
-
-
-class Connection:
-    """A connection that notes its commands."""
-
-    def __init__(self, become: Any = None, host: Any = None) -> None:
-        self.become, self._host, self._shell = become, host, None
-        self.commands: list[str] = []
-
-    def exec_command(self, command: str, in_data: Any = None, sudoable: bool = True) -> tuple[int, bytes, bytes]:
-        self.commands.append(command)
-        return 0, b"BECOME-SUCCESS\nsaid\n" if sudoable else b"said\n", b""
-
-
-def test_file_of_the_run_is_read() -> None:
-    connection = Connection()
-    assert read(connection, "c0ffee") == "said"
-    assert f"cat {PROGRESS_DIR}/*.c0ffee" in connection.commands[0]
-
-
-def test_file_is_read_as_the_user_that_the_task_becomes() -> None:
-    connection = Connection(Become())
-    assert read(connection, "c0ffee") == "said"
-    assert connection.commands[0].startswith("sudo ")
-
-
-class OtherConnection(Connection, ConnectionBase):  # type: ignore[misc]
-    """A connection that Ansible knows as one."""
+class Connection(ConnectionBase):  # type: ignore[misc]
+    """A connection with a become plugin that keeps what it waits for, as that of sudo does."""
 
     transport = "test"
 
+    def __init__(self, host: Any = None) -> None:
+        self.become, self._host = SimpleNamespace(prompt=""), host
+
     def _connect(self) -> None: ...
+
+    def exec_command(self, cmd: str, in_data: Any = None, sudoable: bool = True) -> None: ...
 
     def put_file(self, in_path: str, out_path: str) -> None: ...
 
@@ -194,11 +162,16 @@ class OtherConnection(Connection, ConnectionBase):  # type: ignore[misc]
 
 
 def test_second_connection_leaves_the_plugins_of_the_first_alone() -> None:
-    become, inner = Become(), Become()
-    connection = Connection(become, OtherConnection(inner))
-    read(second(connection), "c0ffee")
-    read(second(connection)._host, "c0ffee")
-    assert (become.prompt, inner.prompt) == ("", "")
+    connection = Connection(Connection())
+    other = second(connection)
+    other.become.prompt = other._host.become.prompt = "asked for"
+    assert (connection.become.prompt, connection._host.become.prompt) == ("", "")
+
+
+def test_second_connection_without_become() -> None:
+    connection = Connection()
+    connection.become = None
+    assert second(connection).become is None
 
 
 @pytest.mark.parametrize(
