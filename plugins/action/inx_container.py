@@ -54,7 +54,8 @@ class ActionModule(Normal):
 
     def _is_followed(self, variables: Mapping[str, Any]) -> bool:
         """Return whether to show the progress. A task with ``async`` is looked at by Ansible, in pauses."""
-        if self._task.action.rpartition(".")[2] not in _LONG or self._task.async_val:
+        task = self._task
+        if task.action.rpartition(".")[2] not in _LONG or task.async_val or task.no_log:
             return False
         return bool(boolean(self._templar.template(variables.get("inx_progress", True))))
 

@@ -59,7 +59,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def action(name: str = "inx.fleet.inx_containers", **keys: Any) -> ActionModule:
-    task = SimpleNamespace(**{"action": name, "async_val": 0, "delegate_to": None, "environment": None, **keys})
+    task = SimpleNamespace(
+        **{"action": name, "async_val": 0, "delegate_to": None, "environment": None, "no_log": False, **keys}
+    )
     return ActionModule(
         task=task,
         connection=SimpleNamespace(_shell=ShellModule(), become=None, ask=str),
@@ -94,6 +96,7 @@ def test_environment_of_the_task_is_kept(followed: Followed, environment: list[s
         ("inx_containers", {}, {"inx_progress": False}),
         ("inx_containers", {}, {"inx_progress": "no"}),
         ("inx_containers", {"async_val": 60}, {}),
+        ("inx_containers", {"no_log": True}, {}),
         ("inx_container_info", {}, {}),
     ],
 )
