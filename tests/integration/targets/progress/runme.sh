@@ -88,7 +88,8 @@ ansible-playbook interrupted.yml --limit "$first" "$@"
 ansible-playbook left.yml "$@"
 
 echo "== The host, the build host and a garbage collection"
-ansible "$first" -m ansible.builtin.shell -a 'echo "import time; time.sleep(3)" > /opt/inx-fleet/lib/python3*/site-packages/slow.pth'
+ansible "$first" -m ansible.builtin.shell \
+    -a 'bin/pip uninstall --yes six; cd lib/python3*/site-packages; echo "import time; time.sleep(3)" > slow.pth chdir=/opt/inx-fleet'
 on_terminal host inx.fleet.host --limit "$first" "$@" -e ansible_python_interpreter=/usr/bin/python3 \
     -e '{"inx_host_python_packages": ["pylxd>=2.3", "jmespath", "six"]}'
 ansible "$first" -m ansible.builtin.shell -a 'rm /opt/inx-fleet/lib/python3*/site-packages/slow.pth'
