@@ -118,8 +118,13 @@ def test_host_that_is_away_is_looked_at_a_few_times() -> None:
 
 
 def test_short_run_is_not_looked_at() -> None:
-    looks: list[None] = []
-    with followed(lambda: str(looks.append(None)), pytest.fail, Pace(look=PATIENCE, unchanged=0)):
+    looks: list[str] = []
+
+    def look() -> str:
+        looks.append("look")
+        return ""
+
+    with followed(look, looks.append, Pace(look=PATIENCE, unchanged=0)):
         pass
     assert looks == []
 
@@ -148,7 +153,8 @@ class Connection(ConnectionBase):  # type: ignore[misc]
     transport = "test"
 
     def __init__(self, host: Any = None) -> None:
-        self.become, self._host = SimpleNamespace(prompt=""), host
+        self._host = host
+        self.become: Any = SimpleNamespace(prompt="")
 
     def _connect(self) -> None: ...
 
