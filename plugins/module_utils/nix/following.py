@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import IO
 
 from ..progress.events import Events, NixWorks
@@ -56,6 +56,9 @@ class _Reader:
         self._read()
         if self._rest:
             self.log.feed(self._rest.decode(errors="replace"))
+        # What failed will not be done any more.
+        done = self._told
+        self._tell(replace(done, to_build=done.built, building=(), to_copy=done.copied))
 
     def _read(self) -> None:
         while new := os.pread(self._descriptor, _SIZE, self._offset):
@@ -63,7 +66,9 @@ class _Reader:
             *lines, self._rest = (self._rest + new).split(b"\n")
             for line in lines:
                 self.log.feed(line.decode(errors="replace"))
-        work = self.log.work()
+        self._tell(self.log.work())
+
+    def _tell(self, work: Work) -> None:
         if work != self._told:
             self._told = work
             self._events.tell(NixWorks(call=self._call, **asdict(work)))
