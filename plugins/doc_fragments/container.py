@@ -403,7 +403,8 @@ options:
       command:
         description:
           - Program in the container and its arguments. It runs as root, without a shell, until it succeeds.
-          - Use an absolute path, such as C(/run/current-system/sw/bin/curl).
+          - Use an absolute path, such as C(/run/current-system/sw/bin/curl). For pipes and variables, call a shell with
+            C([/bin/sh, -c, "..."]).
         type: list
         elements: str
       timeout:

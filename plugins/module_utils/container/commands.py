@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 
 from ..errors import FleetError
+
+# Pipes, lists, redirections and variables.
+_OF_A_SHELL = re.compile(r"[|;<>$`]|&&")
 
 
 def command_from(given: Sequence[str] | None, name: str) -> tuple[str, ...]:
@@ -26,13 +30,15 @@ def command_from(given: Sequence[str] | None, name: str) -> tuple[str, ...]:
         text = ",".join(command)
         raise FleetError(
             f"{name}: health: command: {text!r} is one text, and no shell splits it.",
-            f"Write it as a list: [{', '.join(map(repr, _words_of(text)))}].",
+            f"Write it as a list: {_words_of(text)}.",
         )
     return command
 
 
 def _words_of(command: str) -> list[str]:
-    """Return the words of a command as a shell would take it apart."""
+    """Return the words of a command as a shell would take it apart, or a call of the shell that it needs."""
+    if _OF_A_SHELL.search(command):
+        return ["/bin/sh", "-c", command]
     try:
         return shlex.split(command)
     except ValueError:

@@ -104,9 +104,10 @@ def _ask(incus: Incus, plan: Plan, observed: Observed) -> UnitPlan:
     except FleetError as error:
         return UnitPlan(unknown=error.problem)
     if done.code != 0:
-        said = quoted(done.stdout + done.stderr)
-        return UnitPlan(
-            unknown=f"'dry-activate' of {system} ended with code {done.code}, so a switch may fail. "
-            f"{advice_on_untried(done.code, plan.container)} It said:\n{said}"
+        refusal = FleetError(
+            f"'dry-activate' of {system} ended with code {done.code}, and a switch may, too. It said:\n"
+            f"{quoted(done.stdout + done.stderr)}",
+            advice_on_untried(done.code, plan.container),
         )
+        return UnitPlan(unknown=str(refusal))
     return UnitPlan(units=planned_units(done.stderr, () if runs is None else new_units(runs, system)))

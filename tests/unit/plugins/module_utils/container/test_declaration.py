@@ -81,6 +81,8 @@ def test_names_that_incus_refuses(name: str) -> None:
         ({"health": {"command": ["curl -f http://a"]}}, r"web: health: command: .*\['curl', '-f', 'http://a'\]"),
         ({"health": {"command": ["sh -c 'a", "b'"]}}, r"\['sh', '-c', 'a,b'\]"),
         ({"health": {"command": ["it's a"]}}, "is one text"),
+        ({"health": {"command": ["curl -f 'http://a/?b&c'"]}}, r"list: \['curl', '-f', 'http://a/\?b&c'\]"),
+        ({"health": {"command": ["a | b $C"]}}, r"list: \['/bin/sh', '-c', 'a \| b \$C'\]"),
         ({"devices": {"eth0": {"hwaddr": 41135085296}}}, 'in quotes: "52:54:00:12:34:56"'),
         ({"publish": ["484822"]}, r"YAML reads an unquoted 8080:22 .*\"8080:22/tcp\""),
         ({"wait_timeout": 0}, "number of seconds"),

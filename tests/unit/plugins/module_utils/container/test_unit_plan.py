@@ -99,6 +99,7 @@ def test_there_is_nothing_to_say_without_another_system(actions: list[Action], o
     ("answer", "why"),
     [
         (Execution(code=1, stdout="", stderr="Pre-switch check 'x' failed\x1b[2J"), "| Pre-switch check 'x' failed"),
+        (Execution(code=1, stdout="", stderr="https://user:secret@cache.example.org"), "| https://"),
         (Execution(code=11, stdout="", stderr=""), "Another switch holds its lock"),
         (Execution(code=100, stdout="", stderr=""), "It needs a restart"),
         (LateError("It takes longer than 60 s.", ""), "longer than 60 s"),
@@ -107,4 +108,5 @@ def test_there_is_nothing_to_say_without_another_system(actions: list[Action], o
 )
 def test_what_a_container_answers_instead(answer: Execution | FleetError, why: str) -> None:
     units, _incus = planned("activate", answer=answer)
-    assert units is not None and why in units.unknown and "\x1b" not in units.unknown and not units.units
+    assert units is not None and why in units.unknown and not units.units
+    assert "\x1b" not in units.unknown and "secret" not in units.unknown
