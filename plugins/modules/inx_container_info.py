@@ -256,7 +256,7 @@ containers:
     runs:
       description:
         - Last runs that changed the container, or failed to, the newest first, and at most 5, as their logs on the host
-          say. Runs that change nothing leave no log. Only root can read the logs.
+          say. Runs that change nothing leave no log. V(null) for users other than root, who may not read them.
       type: list
       elements: dict
       contains:

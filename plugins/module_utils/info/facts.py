@@ -49,8 +49,8 @@ class Seen:
     replaced: Replaced = field(default_factory=Replaced)
     #: Configuration revisions of its systems, by store path.
     revisions: Mapping[str, str] = field(default_factory=dict)
-    #: The last runs that changed it, the newest first.
-    runs: tuple[Run, ...] = ()
+    #: The last runs that changed it, the newest first; None where their logs could not be read.
+    runs: tuple[Run, ...] | None = ()
 
     @property
     def system(self) -> str | None:
@@ -102,7 +102,7 @@ def container_info(seen: Seen, differences: Differences | None = None, family: s
         "problems": found_problems,
         # Its name in 0.1.0.
         "drift": found_problems,
-        "runs": [as_data(run) for run in seen.runs],
+        "runs": None if seen.runs is None else [as_data(run) for run in seen.runs],
         "roots": None if seen.roots is None else _roots(seen.roots),
     }
 

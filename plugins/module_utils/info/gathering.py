@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from ..container.kind import booted_directory, shares_store
@@ -21,7 +21,7 @@ from ..incus.mounted import mounts_of_host, replaced_sources
 from ..names import lxc_name
 from ..nix.command import Nix
 from ..nix.profiles import generation_dates, read_generations
-from ..runlogs.reading import last_runs
+from ..runlogs.reading import can_read, last_runs
 from .facts import Differences, Seen, neighbours
 
 #: How many of the last runs are returned.
@@ -39,11 +39,16 @@ def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[
         if instance.is_unreadable
     ]
     seen = [looker.see(instance) for instance in sorted(chosen, key=lambda found: (found.project, found.name))]
+    return _with_runs(seen), looker.warnings
+
+
+def _with_runs(seen: Sequence[Seen]) -> list[Seen]:
+    """Return what was seen, with the last runs of each container, which root alone may read."""
+    if not can_read():
+        return [replace(one, runs=None) for one in seen]
     names = [lxc_name(one.instance.project, one.instance.name) for one in seen]
     runs = last_runs(names, RUNS_SHOWN)
-    return [
-        replace(one, runs=tuple(runs.get(name, ()))) for name, one in zip(names, seen, strict=True)
-    ], looker.warnings
+    return [replace(one, runs=tuple(runs.get(name, ()))) for name, one in zip(names, seen, strict=True)]
 
 
 def compare(nix: Nix, seen: Iterable[Seen]) -> Differences:

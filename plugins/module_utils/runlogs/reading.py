@@ -42,6 +42,12 @@ def last_runs(
     return found
 
 
+def can_read(directory: str | None = None) -> bool:
+    """Return whether this user may read the logs, or there are none."""
+    path = directory or writer.LOG_DIR
+    return not os.path.lexists(path) or os.access(path, os.R_OK | os.X_OK)
+
+
 def _paths(directory: str) -> Iterator[str]:
     """Yield the logs, the newest first."""
     names: list[str] = []

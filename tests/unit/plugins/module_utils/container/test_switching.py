@@ -87,6 +87,7 @@ def test_a_system_is_not_left_for_what_had_failed_before_it(
         switching.switch_and_verify(None, Container(name="web", health=Health()), NEW, "switch")  # type: ignore[arg-type]
     assert raised.value.__class__ is error
     assert getattr(raised.value, "failed_before", set()) <= set(before)
+    assert raised.value.output == {"switch-to-configuration": done.stderr}
 
 
 @pytest.mark.parametrize("code", [0, 4])

@@ -54,6 +54,19 @@ def test_a_build_that_failed_has_a_log(tmp_path: Path) -> None:
     assert error.advice == f"See all of the log with 'nix log {A}.drv' on {HOST}."
 
 
+def test_a_build_that_failed_comes_with_all_of_its_log(tmp_path: Path) -> None:
+    system = System(path=A, derivation=f"{A}.drv")
+    command = nix(tmp_path, FAILED.format(A))
+    whole = "\n".join(f"line {number}" for number in range(100))
+    (tmp_path / "log").write_text(whole, encoding="utf-8")
+    script = Path(command.command).read_text(encoding="utf-8")
+    logged = script.replace("\n", f'\ncase " $* " in *" log -- {A}.drv ") exec cat {tmp_path}/log ;; esac\n', 1)
+    Path(command.command).write_text(logged, encoding="utf-8")
+    error = built(command, system)[system]
+    assert error.output == {"nix": f"{FAILED.format(A)}\n", f"nix log {A}.drv": whole}
+    assert "line 1" not in str(error)
+
+
 def test_of_two_that_failed_it_is_not_said_which_is_whose(tmp_path: Path) -> None:
     systems = [System(path=path, derivation=f"{path}.drv") for path in (A, B)]
     errors = built(nix(tmp_path, f"{FAILED.format(A)}\n{FAILED.format(B)}"), *systems)

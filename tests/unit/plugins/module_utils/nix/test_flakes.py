@@ -102,6 +102,13 @@ def test_what_can_be_named_for_good_is_evaluated_so(metadata: dict[str, Any], re
     assert found.identity is not None
 
 
+@pytest.mark.parametrize(
+    ("metadata", "revision"), [(CLEAN, REV), (GITHUB, REV), (DIRTY, f"{REV}-dirty"), (PATH, None), (TARBALL, None)]
+)
+def test_the_revision_is_that_of_the_repository(metadata: dict[str, Any], revision: str | None) -> None:
+    assert sources(metadata).revision == revision
+
+
 @pytest.mark.parametrize("metadata", [PATH, CLEAN, DIRTY, GITHUB, TARBALL])
 @pytest.mark.parametrize("key", ["locked", "locks"])
 def test_other_sources_are_another_identity(metadata: dict[str, Any], key: str) -> None:
