@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -83,20 +84,32 @@ def stored_secrets(keys: Collection[str], sides: Iterable[Mapping[str, Any]], co
     return {value for value in values if len(value) >= _SHORTEST_STORED}
 
 
-def without_secrets(text: str, values: Collection[str]) -> str:
-    """Return a text with stars in the place of secret values, however other programs have written them.
+@lru_cache(maxsize=8)
+def ways_to_write(values: frozenset[str]) -> tuple[str, ...]:
+    """Return all texts that are to be hidden for secret values, however other programs write them, the longest first.
 
     Of a value with several lines, the long ones are hidden each: what quotes it may mark them.
     """
-    for part in sorted({part for value in values for part in _ways_to_write(value)}, key=len, reverse=True):
-        text = text.replace(part, _STARS)
+    texts = {text for value in values for text in (value, *_long_lines(value)) if text}
+    ways = {way for text in texts for way in (text, shown(text), *_quoted(text))}
+    return tuple(sorted(ways, key=len, reverse=True))
+
+
+def _long_lines(value: str) -> list[str]:
+    return [line for line in value.splitlines() if len(line) >= _SHORTEST_STORED]
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Yield a text as JSON has it between quotes."""
+    yield from (json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False))
+
+
+def starred(text: str, ways: Iterable[str]) -> str:
+    """Return a text with stars in the place of each of the ``ways`` to write secrets."""
+    for way in ways:
+        if way in text:
+            text = text.replace(way, _STARS)
     return text
-
-
-def _ways_to_write(value: str) -> Iterator[str]:
-    lines = [line for line in value.splitlines() if len(line) >= _SHORTEST_STORED]
-    for text in filter(None, (value, *lines)):
-        yield from (text, shown(text), json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
 
 
 # Credentials

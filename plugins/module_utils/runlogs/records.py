@@ -11,13 +11,13 @@ before.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ..names import lxc_name
 from ..progress.events import Ended, Event, Healthy, PlannedSteps, StepBegan, StepEnded
-from ..redaction import redacted, without_secrets
+from ..redaction import redacted, starred, ways_to_write
 from ..text import plain, shown
 
 Record: TypeAlias = dict[str, Any]
@@ -69,23 +69,24 @@ def is_weighty(record: Mapping[str, Any]) -> bool:
 
 def line(record: Mapping[str, Any], secrets: Collection[str]) -> str:
     """Return the line of a record. Nothing in it is secret, or would be acted on by a terminal."""
-    told = {key: value if key in _OWN else _harmless(value, secrets) for key, value in record.items()}
+    ways = ways_to_write(frozenset(secrets))
+    told = {key: value if key in _OWN else _harmless(value, ways) for key, value in record.items()}
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def _harmless(value: Any, secrets: Collection[str]) -> Any:
+def _harmless(value: Any, ways: Sequence[str]) -> Any:
     if isinstance(value, str):
         # What is cut off first may end within a secret, and is cut off again. Escapes may stand within one.
-        text = without_secrets(value[-2 * _LONGEST :], secrets)
-        text = without_secrets(redacted(plain(text)), secrets)
+        text = starred(value[-2 * _LONGEST :], ways)
+        text = starred(redacted(plain(text)), ways)
         return "\n".join(map(_short, text[-_LONGEST:].split("\n")))
     if isinstance(value, Mapping):
-        return {shown(str(key)): _harmless(entry, secrets) for key, entry in value.items()}
+        return {shown(str(key)): _harmless(entry, ways) for key, entry in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_harmless(entry, secrets) for entry in value]
+        return [_harmless(entry, ways) for entry in value]
     if isinstance(value, (int, float)) or value is None:
         return value
-    return _harmless(str(value), secrets)
+    return _harmless(str(value), ways)
 
 
 def _short(text: str) -> str:
