@@ -63,7 +63,10 @@ def test_a_build_that_failed_comes_with_all_of_its_log(tmp_path: Path) -> None:
     logged = script.replace("\n", f'\ncase " $* " in *" log -- {A}.drv ") exec cat {tmp_path}/log ;; esac\n', 1)
     Path(command.command).write_text(logged, encoding="utf-8")
     error = built(command, system)[system]
-    assert error.output == {"nix": f"{FAILED.format(A)}\n", f"nix log {A}.drv": whole}
+    assert {what: text.strip() for what, text in error.output.items()} == {
+        "nix": FAILED.format(A),
+        f"nix log {A}.drv": whole,
+    }
     assert "line 1" not in str(error)
 
 
