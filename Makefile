@@ -14,7 +14,7 @@ NAME ?= dev
 IMAGE ?= incus-6.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-faults unit static sanity nox integration build docs changelog release nixos-eval images lab-up lab-ssh lab-down lab-list bench bench-evaluation bench-fleet demo demo-down demo-picture clean
+.PHONY: help setup test test-faults unit static sanity nox integration build docs changelog release nixos-eval images lab-up lab-ssh lab-down lab-list bench bench-evaluation bench-fleet demo demo-down demo-picture report report-picture clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -93,6 +93,12 @@ demo-down: ## throw the demo's host away
 
 demo-picture: demo-down ## record the demo anew, as docs/demo.svg
 	@$(PYTHON) tests/lab/demo/record.py docs/demo.svg
+
+report: ## open the HTML report of drift in a headless Chromium, which is installed if it is missing
+	@$(IN_TREE) pytest -v tests/report
+
+report-picture: ## take the picture of the HTML report anew, as docs/report.png
+	@$(IN_TREE) sh -c 'PYTHONPATH="$$ANSIBLE_COLLECTIONS_PATH" python -m ansible_collections.inx.fleet.tests.report.picture $(CURDIR)/docs/report.png'
 
 clean: ## throw all lab hosts and the whole cache away
 	@$(PYTHON) tests/lab/lab.py clean --cache

@@ -44,6 +44,8 @@ _value:
       C(generation), C(units) and C(units_unknown), as M(inx.fleet.inx_containers) returns them. C(last_run) of a host
       or a container is the last run that changed it, or failed to. A state is V(clean), V(drifted), V(failed) or
       V(unreachable). A change has a C(summary), and the C(steps) of its plan.
+    - In the playbook C(inx.fleet.drift), if a report as HTML or JSON is asked for, hosts also have C(storage), and
+      containers what else M(inx.fleet.inx_container_info) knows of them, such as C(health), C(disk) and C(roots).
   type: dict
 """
 

@@ -61,6 +61,12 @@ options:
     description:
       - JMESPath expression over the list RV(containers). Its result is returned as RV(result).
     type: str
+  storage:
+    description:
+      - Whether to return the space of the storage pools and of the Nix store. Incus is queried once for each pool.
+    type: bool
+    default: false
+    version_added: 0.2.0
 """
 
 EXAMPLES = r"""
@@ -307,6 +313,23 @@ containers:
               description: Store path that the link points to.
               type: str
               sample: /nix/store/3pzlws8d96cd596i29yy8wnncc6q7xlh-hello-2.12
+storage:
+  description: Space of the storage pools, and of the file system with the Nix store.
+  returned: success, with O(storage)
+  type: dict
+  contains:
+    pools:
+      description:
+        - The storage pools, sorted by name, each with C(name), and the bytes C(used) of those in C(total). These are
+          V(null) if Incus does not report them. The list is V(null) if this user may not list pools.
+        - A pool with the driver C(dir) reports the file system that it is on.
+      type: list
+      elements: dict
+      sample: [{"name": "default", "used": 5049942016, "total": 20973617152}]
+    store:
+      description: Bytes C(used) of those in C(total), V(null) if there is no store.
+      type: dict
+      sample: {"used": 5049942016, "total": 20973617152}
 unused_profiles:
   description:
     - Profile directories of O(project), or of all projects with O(all_projects), that no instance uses. V(null) if this
@@ -353,7 +376,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
 from ansible_collections.inx.fleet.plugins.module_utils.container.unused import unused_profiles
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.info.facts import container_info
-from ansible_collections.inx.fleet.plugins.module_utils.info.gathering import compare, look
+from ansible_collections.inx.fleet.plugins.module_utils.info.gathering import compare, look, storage
 from ansible_collections.inx.fleet.plugins.module_utils.info.query import compiled
 from ansible_collections.inx.fleet.plugins.module_utils.names import container_name
 from ansible_collections.inx.fleet.plugins.module_utils.nix.command import Nix
@@ -365,12 +388,15 @@ def run(module: FleetModule) -> dict[str, Any]:
     names = None if params["names"] is None else {container_name(name) for name in params["names"]}
     search = None if params["query"] is None else compiled(params["query"])
     nix = Nix(command=find_nix(module)) if params["packages"] else None
-    seen, warnings = look(connect(module, params["all_projects"]), names)
+    incus = connect(module, params["all_projects"])
+    seen, warnings = look(incus, names)
     for warning in warnings:
         module.warn(warning)
     differences = None if nix is None else compare(nix, seen)
     containers = [container_info(one, differences, params["address_family"]) for one in seen]
     found: dict[str, Any] = {"containers": containers}
+    if params["storage"]:
+        found["storage"] = storage(incus)
     if names is None:
         project = None if params["all_projects"] else params["project"]
         unused = unused_profiles(connect(module, all_projects=True), project)
@@ -387,6 +413,7 @@ def main() -> None:
             "names": {"type": "list", "elements": "str"},
             "packages": {"type": "bool", "default": False},
             "query": {"type": "str"},
+            "storage": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

@@ -59,7 +59,8 @@ def report(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _host(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
     steps = [_change(str(step["summary"]), [step]) for step in result_of(variables, HOST).get("steps", ())]
-    seen = {one["name"]: one for one in result_of(variables, SEEN).get("containers", ())}
+    looked = result_of(variables, SEEN)
+    seen = {one["name"]: one for one in looked.get("containers", ())}
     containers = [
         _container(one, seen.get(one["name"], {})) for one in result_of(variables, CONTAINERS).get("containers", ())
     ]
@@ -73,6 +74,8 @@ def _host(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         "error": None if error is None else str(error),
         "last_run": result_of(variables, HOST).get("last_run"),
         "containers": containers,
+        **{key: looked[key] for key in ("storage",) if key in looked},
+        **({"unseen": str(looked["msg"])} if "msg" in looked and "containers" not in looked else {}),
     }
     return {**found, "state": "unreachable" if is_unreachable else _state(found)}
 

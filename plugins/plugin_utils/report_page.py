@@ -79,6 +79,7 @@ class Entry:
     tokens: str
     facts: Sequence[Fact]
     more: Sequence[Fact] = ()
+    errors: Sequence[Text] = ()
     texts: Sequence[Text] = ()
     steps: Sequence[str] = ()
     difference: Sequence[Line] = ()
@@ -190,9 +191,10 @@ def _page(report: Mapping[str, Any], about: Mapping[str, str]) -> Page:
 def _headline(hosts: Sequence[Mapping[str, Any]]) -> str:
     compared = [found for host in hosts for found in (host, *host["containers"])]
     drifted = sum(found["state"] != "clean" for found in compared)
+    if drifted:
+        return f"{drifted} of {len(compared)} hosts and containers are not as declared"
     ill = sum(_health_of(found) in _BAD_HEALTH for found in compared)
-    said = f"{drifted} of {len(compared)} hosts and containers are not as declared" if drifted else "All is as declared"
-    return f"{said}, {_number(ill, 'container')} not healthy" if ill else said
+    return f"All is as declared, but {_number(ill, 'container')} not healthy" if ill else "All is as declared"
 
 
 def _number(number: int, one: str) -> str:
@@ -270,8 +272,8 @@ def _host(host: Mapping[str, Any], number: int, *, is_open: bool) -> Entry:
         anchor=anchor,
         state=_state(host),
         tokens=" ".join(_tokens(host)),
-        facts=[Fact(label="Containers", value=str(len(containers)))],
-        texts=list(_texts(host)),
+        facts=list(_facts_of_host(host)),
+        errors=_errors(host),
         steps=_summaries(host),
         difference=_difference(host),
         containers=containers,
@@ -287,6 +289,7 @@ def _container(one: Mapping[str, Any], anchor: str, *, is_open: bool) -> Entry:
         tokens=" ".join(_tokens(one)),
         facts=list(_facts(one)),
         more=list(_more(one)),
+        errors=_errors(one),
         texts=list(_texts(one)),
         steps=_summaries(one),
         difference=_difference(one),
@@ -301,17 +304,38 @@ def _state(found: Mapping[str, Any]) -> State:
     return State(kind=kind, word={"clean": "as declared", "unreachable": "not reached"}.get(kind, kind))
 
 
+def _facts_of_host(host: Mapping[str, Any]) -> Iterator[Fact]:
+    yield Fact(label="Containers", value=str(len(host["containers"])))
+    roots = [one["roots"]["number"] for one in host["containers"] if one.get("roots")]
+    if roots:
+        yield Fact(label="GC roots", value=str(sum(roots)))
+    storage = host.get("storage")
+    if storage is not None:
+        yield _space_fact("Nix store", storage["store"])
+        for pool in storage["pools"] or ():
+            yield _space_fact(f"Pool {pool['name']}", pool)
+    if host.get("unseen"):
+        yield Fact(label="Health, disk, GC roots", value=f"not looked at: {host['unseen']}", kind=_UNKNOWN)
+
+
+def _space_fact(label: str, space: Mapping[str, Any]) -> Fact:
+    used, total = space["used"], space["total"]
+    if not total:
+        return _fact(label, None)
+    return Fact(label=label, value=f"{_size(used)} of {_size(total)}", share=round(100 * used / total))
+
+
 def _facts(one: Mapping[str, Any]) -> Iterator[Fact]:
     """Yield what is seen of a container at a glance."""
     yield _fact("Status", one.get("status"))
     yield _fact("Generation", one.get("generation"))
     health = _health_of(one)
     yield _fact("Health", health, kind="bad" if health in _BAD_HEALTH else "")
-    if one.get("restart_required"):
-        yield Fact(label="Restart", value="pending", kind="waits")
     yield _fact("Disk", _disk(one))
     yield _fact("GC roots", (one.get("roots") or {}).get("number"))
     yield _fact("Last change", _last_change(one))
+    if one.get("restart_required"):
+        yield Fact(label="Restart", value="pending", kind="waits")
 
 
 def _fact(label: str, value: Any, kind: str = "") -> Fact:
@@ -340,7 +364,7 @@ def _size(number: float) -> str:
 
 def _last_change(one: Mapping[str, Any]) -> str | None:
     dates = [str(found["date"]) for found in one.get("generations") or () if found["current"] and found["date"]]
-    return _date(dates[0]) if dates else None
+    return dates[0].partition("T")[0] if dates else None
 
 
 def _date(text: str) -> str:
@@ -360,6 +384,7 @@ def _more(one: Mapping[str, Any]) -> Iterator[Fact]:
         yield _fact("Declared", declared, kind="path")
     pending = one.get("restart_required_since")
     for label, value in (
+        ("Revision that runs", one.get("running_revision")),
         ("Address", one.get("address")),
         ("Tags", ", ".join(map(str, one.get("tags") or ()))),
         ("Restart pending since", _date(str(pending)) if pending else ""),
@@ -368,13 +393,22 @@ def _more(one: Mapping[str, Any]) -> Iterator[Fact]:
             yield Fact(label=label, value=str(value))
 
 
+def _errors(found: Mapping[str, Any]) -> list[Text]:
+    return [] if found["error"] is None else [Text(title="Error", value=str(found["error"]), kind="failed")]
+
+
 def _texts(found: Mapping[str, Any]) -> Iterator[Text]:
-    if found["error"] is not None:
-        yield Text(title="Error", value=str(found["error"]), kind="failed")
+    """Yield what is known of a container beside its error and what would change."""
     if found.get("problems"):
         yield Text(title="Found on the host", value="\n".join(map(str, found["problems"])))
     if found.get("packages"):
         yield Text(title="Packages that would change", value="\n".join(map(str, found["packages"])))
+    units = found.get("units") or {}
+    if units:
+        lists = [f"{done}: {', '.join(map(str, names))}" for done, names in units.items()]
+        yield Text(title="Units that would change", value="\n".join(lists))
+    elif found.get("units_unknown"):
+        yield Text(title="Units that would change", value=f"{_UNKNOWN}: {found['units_unknown']}")
     if found.get("generations"):
         newest = sorted(found["generations"], key=lambda one: int(one["number"]), reverse=True)[:_MOST_GENERATIONS]
         yield Text(title="Last generations", value="\n".join(map(_generation, newest)))

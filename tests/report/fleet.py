@@ -92,19 +92,25 @@ HOSTS: dict[str, dict[str, Any]] = {
         "inx_host_run": {"steps": []},
         "__inx_run": {
             "containers": [
-                container("web-1", *_UPDATE, packages=["nginx: 1.28.0 → 1.29.3", "openssl: 3.5.1 → 3.5.4"]),
+                container(
+                    "web-1", *_UPDATE, packages=["nginx: 1.28.0 → 1.29.3"], units={"restarted": ["nginx.service"]}
+                ),
                 container("web-2"),
                 container("cache", restart_required=True),
                 container("mail", running_system=None, status="Stopped"),
             ]
         },
         "__inx_seen": {
+            "storage": {
+                "pools": [{"name": "default", "used": 38_654_705_664, "total": 107_374_182_400}],
+                "store": {"used": 38_654_705_664, "total": 107_374_182_400},
+            },
             "containers": [
                 seen("web-1", tags=["canary"]),
                 seen("web-2", disk={}),
                 seen("cache", restart_required_since="2026-11-28T17:05:00.123456Z"),
                 seen("mail", health={"state": "stopped"}, address=None),
-            ]
+            ],
         },
     },
     "metal2": {
@@ -130,13 +136,17 @@ HOSTS: dict[str, dict[str, Any]] = {
         },
         "__inx_error": "1 of 2 containers failed",
         "__inx_seen": {
+            "storage": {
+                "pools": [{"name": "default", "used": None, "total": None}],
+                "store": {"used": 221_190_815_744, "total": 240_518_168_576},
+            },
             "containers": [
                 seen(
                     "db-1",
                     health={"state": "unhealthy"},
                     problems=["it does not report which system it runs"],
                 ),
-            ]
+            ],
         },
     },
     "metal3": {"__inx_reached": {"unreachable": True}},

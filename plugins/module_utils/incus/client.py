@@ -30,6 +30,7 @@ from .models import (
     Instance,
     Network,
     Profile,
+    Space,
     Volume,
     instance_from,
     location_of,
@@ -129,6 +130,13 @@ class Incus(Everywhere):
         with self._explained("look at the storage pools"):
             found = self._list(self._client.api["storage-pools"], recursion=1)
         return {entry["name"]: (entry.get("config") or {}).get("source", "") for entry in found}
+
+    def pool_space(self, name: str) -> Space | None:
+        """Return the space of a storage pool on this member, None where Incus does not tell."""
+        with self._explained(f"look at the space of the storage pool {name}"), suppress(LXDAPIException):
+            found = self._get(self._client.api["storage-pools"][name].resources, **self._here())["space"]
+            return Space(used=found["used"], total=found["total"]) if found.get("total") else None
+        return None
 
     def network(self, name: str) -> Network | None:
         """Return a managed network, None if there is none of that name, or it is not shown to this user."""

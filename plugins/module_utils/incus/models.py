@@ -188,6 +188,14 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Space:
+    """Bytes that are used, of those that there are."""
+
+    used: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Volume:
     """A custom storage volume; ``used_by`` holds API paths of instances and profiles.
 

@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import Any
 
 from ..container.kind import booted_directory, shares_store
 from ..container.notes import carried, remembered
@@ -16,11 +19,12 @@ from ..container.revisions import revisions_of
 from ..errors import FleetError
 from ..gcroots.store import roots_of
 from ..incus.client import Incus
-from ..incus.models import Instance
+from ..incus.models import Instance, Space
 from ..incus.mounted import mounts_of_host, replaced_sources
 from ..names import lxc_name
 from ..nix.command import Nix
 from ..nix.profiles import generation_dates, read_generations
+from ..paths import STORE_DIR
 from ..runlogs.reading import can_read, last_runs
 from .facts import Differences, Seen, neighbours
 
@@ -55,6 +59,28 @@ def compare(nix: Nix, seen: Iterable[Seen]) -> Differences:
     """Return the package changes between neighbouring generations. Equal pairs are compared once."""
     pairs = {pair for one in seen if one.generations is not None for pair in neighbours(one.generations).values()}
     return nix.closure_differences(pairs)
+
+
+def storage(incus: Incus) -> dict[str, Any]:
+    """Return the space of the storage pools, and of the file system with the Nix store; None where it is not told."""
+    pools = incus.pools()
+    spaces = {name: incus.pool_space(name) for name in sorted(pools or ())}
+    return {
+        "pools": None if pools is None else [{"name": name, **_space(space)} for name, space in spaces.items()],
+        "store": _space(_store_space()),
+    }
+
+
+def _store_space() -> Space | None:
+    with suppress(OSError):
+        found = shutil.disk_usage(STORE_DIR)
+        # As df says it: what is kept for root counts as used.
+        return Space(used=found.total - found.free, total=found.total)
+    return None
+
+
+def _space(space: Space | None) -> dict[str, int | None]:
+    return {"used": None, "total": None} if space is None else asdict(space)
 
 
 class _Looker:

@@ -88,3 +88,10 @@ def test_what_is_wrong_is_refused_before_the_look(
 def test_an_incus_that_does_not_answer_fails_it(run: Run, look: Call) -> None:
     look.answer = FleetError("Incus is away.", "Start it.")
     assert run(inx_container_info)["msg"] == "Incus is away. Start it."
+
+
+def test_storage_is_looked_at_only_if_asked_for(run: Run, look: Call) -> None:
+    storage = run.replace(inx_container_info, "storage", {"pools": None, "store": {"used": 1, "total": 2}})
+    assert "storage" not in run(inx_container_info)
+    assert storage.count == 0
+    assert run(inx_container_info, storage=True)["storage"] == storage.answer

@@ -19,7 +19,8 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.difference import differ
         ({"size": "1GiB"}, {"size": "2GiB"}, ["-size: 1GiB", "+size: 2GiB"]),
         ({}, {"size": "1GiB"}, ["+size: 1GiB"]),
         ({"config": {"a": "1", "b": None}}, {"config": {"a": "1", "b": "x"}}, [" config:", "   a: 1", "+  b: x"]),
-        ({"file": "a\nb\nc\nd\n"}, {"file": "a\nb\nc\ne\n"}, ["   b", "   c", "-  d", "+  e"]),
+        ({"file": "a\nb\nc\nd\n"}, {"file": "a\nb\nc\ne\n"}, [" file: |", "   …", "   b", "   c", "-  d", "+  e"]),
+        ({"b": "1", "c": "1"}, {"c": "2", "b": "2"}, ["-b: 1", "+b: 2", "-c: 1", "+c: 2"]),
         ({"list": ["a"]}, {"list": ["a", {"b": True}]}, [" list:", "   - a", "+  -", "+    b: yes"]),
         ({"list": ["a"]}, {"list": []}, ["-list:", "-  - a", "+list: []"]),
         ({"same": 1}, {"same": 1}, []),
@@ -30,9 +31,14 @@ def test_what_differs_is_shown_line_by_line(before: Any, after: Any, lines: list
 
 
 def test_between_two_places_is_a_gap() -> None:
-    before = {str(number): number for number in range(20)}
-    texts = [f"{line.sign}{line.text}" for line in difference(before, {**before, "0": "a", "19": "b"})]
-    assert texts == ["-0: 0", "+0: a", " 1: 1", " 2: 2", " …", " 17: 17", " 18: 18", "-19: 19", "+19: b"]
+    before = {str(number): "old" for number in range(10, 30)}
+    texts = [f"{line.sign}{line.text}" for line in difference(before, {**before, "10": "new", "29": "new"})]
+    assert texts[:4] == ["-10: old", "+10: new", " 11: old", " 12: old"]
+    assert texts[4:] == [" …", " 27: old", " 28: old", "-29: old", "+29: new"]
+
+
+def test_the_order_of_keys_is_no_difference() -> None:
+    assert difference({"a": 1, "b": {"c": 1, "d": 2}}, {"b": {"d": 2, "c": 1}, "a": 1}) == []
 
 
 def test_a_long_side_is_cut_and_says_so() -> None:
@@ -48,9 +54,13 @@ VALUES = st.recursive(
 )
 
 
-@given(VALUES, VALUES)
-def test_any_two_values_can_be_compared(before: Any, after: Any) -> None:
+SIDES = st.dictionaries(st.text(max_size=5), VALUES, max_size=4)
+
+
+@given(SIDES, SIDES)
+def test_any_two_sides_can_be_compared(before: Any, after: Any) -> None:
     assert difference(before, before) == []
-    for line in difference(before, after):
+    lines = difference(before, after)
+    for line in lines:
         assert line.sign in "+- "
         assert "\n" not in line.text

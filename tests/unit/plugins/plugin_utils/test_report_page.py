@@ -68,7 +68,7 @@ def parsed() -> Parsed:
 @pytest.mark.parametrize(
     "text",
     [
-        "5 of 9 hosts and containers are not as declared, 1 container not healthy",
+        "5 of 9 hosts and containers are not as declared",
         "Made 2026-11-30 06:00 UTC",
         "Containers 6 on 3 hosts",
         "web-1 on metal1 would change: update config limits.memory, generation 4 → 5",
@@ -81,7 +81,12 @@ def parsed() -> Parsed:
         "nginx: 1.28.0 → 1.29.3",
         "Restart pending since 2026-11-28 17:05 UTC",
         "- max-jobs = 2 + max-jobs = 8",
-        "Disk 203.0 MiB GC roots 3 Last change 2026-11-23 10:15 UTC",
+        "Disk 203.0 MiB GC roots 3 Last change 2026-11-23",
+        "4 2026-11-23 10:15 UTC /nix/store/",
+        "Units that would change restarted: nginx.service",
+        "GC roots 12 Nix store 36.0 GiB of 100.0 GiB 36 % Pool default 36.0 GiB of 100.0 GiB 36 %",
+        "Nix store 206.0 GiB of 224.0 GiB 92 % Pool default unknown",
+        "Found on the host it does not report which system it runs",
         "Disk unknown",
         "Health stopped",
     ],
@@ -90,10 +95,17 @@ def test_it_shows(parsed: Parsed, text: str) -> None:
     assert text in parsed.text
 
 
+def test_what_could_not_be_looked_at_says_so() -> None:
+    hosts = {"metal1": {"__inx_run": {"containers": [fleet.container("web")]}, "__inx_seen": {"msg": "No Incus."}}}
+    page = Parsed(report_page(drift(["metal1"], hosts)))
+    assert "Health, disk, GC roots not looked at: No Incus." in page.text
+    assert "Health unknown Disk unknown GC roots unknown Last change unknown" in page.text
+
+
 def test_nothing_is_left_to_see_of_a_fleet_as_declared() -> None:
     hosts = {"metal1": {"inx_host_run": {"steps": []}, "__inx_run": {"containers": [fleet.container("web")]}}}
     page = Parsed(report_page(drift(["metal1"], hosts)))
-    assert "All is as declared" in page.text
+    assert page.text.count("All is as declared") == 2
     assert "Problems" not in page.text
     assert not [one for one in page.contents("details") if "open" in one]
 
