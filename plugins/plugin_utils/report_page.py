@@ -22,6 +22,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ansible_collections.inx.fleet.plugins.module_utils.container.units import VERBS
 from ansible_collections.inx.fleet.plugins.module_utils.text import message
 from ansible_collections.inx.fleet.plugins.module_utils.values import combined
 from ansible_collections.inx.fleet.plugins.plugin_utils.difference import Line, difference
@@ -405,7 +406,7 @@ def _texts(found: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(title="Packages that would change", value="\n".join(map(str, found["packages"])))
     units = found.get("units") or {}
     if units:
-        lists = [f"{done}: {', '.join(map(str, names))}" for done, names in units.items()]
+        lists = [f"{VERBS.get(done, done)}: {', '.join(map(str, names))}" for done, names in units.items()]
         yield Text(title="Units that would change", value="\n".join(lists))
     elif found.get("units_unknown"):
         yield Text(title="Units that would change", value=f"{_UNKNOWN}: {found['units_unknown']}")

@@ -134,7 +134,7 @@ class Incus(Everywhere):
     def pool_space(self, name: str) -> Space | None:
         """Return the space of a storage pool on this member, None where Incus does not tell."""
         with self._explained(f"look at the space of the storage pool {name}"), suppress(LXDAPIException):
-            found = self._get(self._client.api["storage-pools"][name].resources, **self._here())["space"]
+            found = self._get(self._client.api["storage-pools"][name].resources, **self._here)["space"]
             return Space(used=found["used"], total=found["total"]) if found.get("total") else None
         return None
 
