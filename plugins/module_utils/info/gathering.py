@@ -74,8 +74,7 @@ def storage(incus: Incus) -> dict[str, Any]:
 def _store_space() -> Space | None:
     with suppress(OSError):
         found = shutil.disk_usage(STORE_DIR)
-        # As df says it: what is kept for root counts as used.
-        return Space(used=found.total - found.free, total=found.total)
+        return Space(used=found.used, total=found.total)
     return None
 
 
