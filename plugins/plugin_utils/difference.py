@@ -38,7 +38,7 @@ def _walk(before: Mapping[str, Any], after: Mapping[str, Any], depth: int) -> It
     """Yield all lines of both sides, key by key. The order of keys is no difference."""
     for key in sorted({**before, **after}, key=str):
         old, new = before.get(key), after.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping) and old and new:
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from _signed(" ", depth, [f"{_indent(depth)}{key}:"])
             yield from _walk(old, new, depth + 1)
         else:

@@ -34,6 +34,7 @@ _NAME = "report_page"
 _MOST_OPEN = 12
 _MOST_GENERATIONS = 5
 _UNKNOWN = "unknown"
+_ABSENT = "Absent"
 _MARKS = {"clean": "✓", "drifted": "≠", "failed": "✕", "unreachable": "⊘", "waiting": "↻", "unhealthy": "✚"}
 _BAD_HEALTH = frozenset(("unhealthy", "unfinished"))
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -329,6 +330,8 @@ def _space_fact(label: str, space: Mapping[str, Any]) -> Fact:
 def _facts(one: Mapping[str, Any]) -> Iterator[Fact]:
     """Yield what is seen of a container at a glance."""
     yield _fact("Status", one.get("status"))
+    if one.get("status") == _ABSENT:
+        return
     yield _fact("Generation", one.get("generation"))
     health = _health_of(one)
     yield _fact("Health", health, kind="bad" if health in _BAD_HEALTH else "")
@@ -379,8 +382,9 @@ def _more(one: Mapping[str, Any]) -> Iterator[Fact]:
     if runs and runs == boots == declared:
         yield Fact(label="Runs, as declared", value=str(runs), kind="path")
     else:
-        yield _fact("Runs", runs, kind="path")
-        if boots != runs:
+        is_off = one.get("status") in (_ABSENT, "Stopped")
+        yield _fact("Runs", "nothing" if is_off else runs, kind="path")
+        if boots != runs and boots is not None:
             yield _fact("Boots next", boots, kind="path")
         yield _fact("Declared", declared, kind="path")
     pending = one.get("restart_required_since")

@@ -22,6 +22,7 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.difference import differ
         ({"file": "a\nb\nc\nd\n"}, {"file": "a\nb\nc\ne\n"}, [" file: |", "   …", "   b", "   c", "-  d", "+  e"]),
         ({"b": "1", "c": "1"}, {"c": "2", "b": "2"}, ["-b: 1", "+b: 2", "-c: 1", "+c: 2"]),
         ({"list": ["a"]}, {"list": ["a", {"b": True}]}, [" list:", "   - a", "+  -", "+    b: yes"]),
+        ({"config": {"a": None}}, {"config": {"a": "1"}}, [" config:", "+  a: 1"]),
         ({"list": ["a"]}, {"list": []}, ["-list:", "-  - a", "+list: []"]),
         ({"same": 1}, {"same": 1}, []),
     ],

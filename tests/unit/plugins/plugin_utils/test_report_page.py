@@ -89,6 +89,7 @@ def parsed() -> Parsed:
         "Found on the host it does not report which system it runs",
         "Disk unknown",
         "Health stopped",
+        "Runs nothing Boots next /nix/store/",
     ],
 )
 def test_it_shows(parsed: Parsed, text: str) -> None:
@@ -100,6 +101,15 @@ def test_what_could_not_be_looked_at_says_so() -> None:
     page = Parsed(report_page(drift(["metal1"], hosts)))
     assert "Health, disk, GC roots not looked at: No Incus." in page.text
     assert "Health unknown Disk unknown GC roots unknown Last change unknown" in page.text
+
+
+def test_a_container_that_is_not_there_has_nothing_unknown() -> None:
+    create = fleet.step("create", "web: create the instance", {}, {"name": "web"})
+    record = fleet.step("record", "web: record it", {}, {"generation": 1, "system": fleet.NEW})
+    absent = fleet.container("web", create, record, status="Absent", system=None, running_system=None, generation=None)
+    page = Parsed(report_page(drift(["metal1"], {"metal1": {"__inx_run": {"containers": [absent]}}})))
+    assert "unknown" not in page.text
+    assert f"Runs nothing Declared {fleet.NEW}" in page.text
 
 
 def test_nothing_is_left_to_see_of_a_fleet_as_declared() -> None:
