@@ -93,7 +93,7 @@ HOSTS: dict[str, dict[str, Any]] = {
         "__inx_run": {
             "containers": [
                 container(
-                    "web-1", *_UPDATE, packages=["nginx: 1.28.0 → 1.29.3"], units={"restarted": ["nginx.service"]}
+                    "web-1", *_UPDATE, packages=["nginx: 1.28.0 → 1.29.3", "openssl: 3.5.1 → 3.5.4"], units={"restarted": ["nginx.service"]}
                 ),
                 container("web-2"),
                 container("cache", restart_required=True),
