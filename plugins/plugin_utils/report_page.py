@@ -311,6 +311,8 @@ def _facts_of_host(host: Mapping[str, Any]) -> Iterator[Fact]:
     roots = [one["roots"]["number"] for one in host["containers"] if one.get("roots")]
     if roots:
         yield Fact(label="GC roots", value=str(sum(roots)))
+    if host.get("last_run"):
+        yield Fact(label="Last change", value=str(host["last_run"]["time"]).partition("T")[0])
     storage = host.get("storage")
     if storage is not None:
         yield _space_fact("Nix store", storage["store"])
@@ -367,7 +369,9 @@ def _size(number: float) -> str:
 
 
 def _last_change(one: Mapping[str, Any]) -> str | None:
-    dates = [str(found["date"]) for found in one.get("generations") or () if found["current"] and found["date"]]
+    """Return the day of the last run that changed a container, or else of its generation."""
+    dates = [str(one["last_run"]["time"])] if one.get("last_run") else []
+    dates += [str(found["date"]) for found in one.get("generations") or () if found["current"] and found["date"]]
     return dates[0].partition("T")[0] if dates else None
 
 
@@ -414,14 +418,25 @@ def _texts(found: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(title="Units that would change", value="\n".join(lists))
     elif found.get("units_unknown"):
         yield Text(title="Units that would change", value=f"{_UNKNOWN}: {found['units_unknown']}")
+    if found.get("runs"):
+        yield Text(title="Last runs", value="\n".join(map(_run, found["runs"])))
     if found.get("generations"):
         newest = sorted(found["generations"], key=lambda one: int(one["number"]), reverse=True)[:_MOST_GENERATIONS]
         yield Text(title="Last generations", value="\n".join(map(_generation, newest)))
 
 
+def _run(found: Mapping[str, Any]) -> str:
+    """Return a run in a line: when it ended, how, and what it did."""
+    ended = "" if not found["failed"] else "failed: " if found["finished"] else "interrupted: "
+    said = [*map(str, found["did"]), *([str(found["error"])] if found["error"] else [])]
+    return f"{_date(str(found['time']))}  {ended}{', '.join(said)}"
+
+
 def _generation(found: Mapping[str, Any]) -> str:
     date = _date(str(found["date"])) if found["date"] else f"{_UNKNOWN:20}"
-    return f"{found['number']:>4}  {date}  {found['system']}{'  (current)' if found['current'] else ''}"
+    revision = f"  revision {found['revision']}" if found.get("revision") else ""
+    current = "  (current)" if found["current"] else ""
+    return f"{found['number']:>4}  {date}  {found['system']}{revision}{current}"
 
 
 def _steps(found: Mapping[str, Any]) -> list[Mapping[str, Any]]:

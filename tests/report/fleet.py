@@ -63,6 +63,17 @@ def seen(name: str, **more: Any) -> dict[str, Any]:
         "restart_required_since": None,
         "roots": {"number": 3},
         "problems": [],
+        "runs": [
+            {
+                "time": "2026-11-23T10:15:04.123Z",
+                "module": "inx_containers",
+                "finished": True,
+                "failed": False,
+                "did": ["generation 3 → 4", "restart nginx.service"],
+                "error": None,
+                "log": "/var/log/inx-fleet/4.json",
+            },
+        ],
         "generations": [
             {"number": 3, "system": system.replace("8ka", "1bc"), "date": "2026-11-02T08:30:00Z", "current": False},
             {"number": 4, "system": system, "date": "2026-11-23T10:15:00Z", "current": True},
@@ -93,7 +104,11 @@ HOSTS: dict[str, dict[str, Any]] = {
         "__inx_run": {
             "containers": [
                 container(
-                    "web-1", *_UPDATE, packages=["nginx: 1.28.0 → 1.29.3", "openssl: 3.5.1 → 3.5.4"], units={"restarted": ["nginx.service"]}
+                    "web-1",
+                    *_UPDATE,
+                    packages=["nginx: 1.28.0 → 1.29.3", "openssl: 3.5.1 → 3.5.4"],
+                    units={"restarted": ["nginx.service"]},
+                    last_run={"time": "2026-11-23T10:15:04.123Z", "finished": True, "failed": False},
                 ),
                 container("web-2"),
                 container("cache", restart_required=True),

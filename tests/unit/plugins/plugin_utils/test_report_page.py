@@ -72,6 +72,7 @@ def parsed() -> Parsed:
         "Made 2026-11-30 06:00 UTC",
         "Containers 6 on 3 hosts",
         "web-1 on metal1 would change: update config limits.memory, generation 4 → 5, restart nginx.service",
+        "restart nginx.service (last changed by a run at 2026-11-23T10:15:04.123Z)",
         "cache on metal1 waits for a restart",
         "db-1 on metal2 is unhealthy",
         "db-2 on metal2 failed: db-2: The storage pool 'fast' does not exist.",
@@ -83,6 +84,7 @@ def parsed() -> Parsed:
         "- max-jobs = 2 + max-jobs = 8",
         "Disk 203.0 MiB GC roots 3 Last change 2026-11-23",
         "4 2026-11-23 10:15 UTC /nix/store/",
+        "Last runs 2026-11-23 10:15 UTC generation 3 → 4, restart nginx.service Last generations",
         "Units that would change restart: nginx.service",
         "GC roots 12 Nix store 36.0 GiB of 100.0 GiB 36 % Pool default 36.0 GiB of 100.0 GiB 36 %",
         "Nix store 206.0 GiB of 224.0 GiB 92 % Pool default unknown",
@@ -101,6 +103,28 @@ def test_what_could_not_be_looked_at_says_so() -> None:
     page = Parsed(report_page(drift(["metal1"], hosts)))
     assert "Health, disk, GC roots not looked at: No Incus." in page.text
     assert "Health unknown Disk unknown GC roots unknown Last change unknown" in page.text
+
+
+@pytest.mark.parametrize(
+    ("ended", "line"),
+    [
+        ({"finished": True, "error": "No room."}, "2026-11-29 09:00 UTC failed: start, No room."),
+        ({"finished": False, "error": None}, "2026-11-29 09:00 UTC interrupted: start"),
+    ],
+)
+def test_a_run_that_failed_says_so(ended: dict[str, Any], line: str) -> None:
+    run = {"time": "2026-11-29T09:00:00.000Z", "failed": True, "did": ["start"], **ended}
+    hosts = {
+        "metal1": {
+            "inx_host_run": {"last_run": {**run, "time": "2026-11-30T01:00:00.000Z"}},
+            "__inx_run": {"containers": [fleet.container("web", last_run=run)]},
+            "__inx_seen": {"containers": [fleet.seen("web", runs=[run])]},
+        }
+    }
+    page = Parsed(report_page(drift(["metal1"], hosts)))
+    assert f"Last runs {line}" in page.text
+    assert "Last change 2026-11-29" in page.text
+    assert "Last change 2026-11-30 web" in page.text
 
 
 def test_a_container_that_is_not_there_has_nothing_unknown() -> None:
@@ -161,7 +185,7 @@ def test_all_that_a_link_leads_to_is_there(parsed: Parsed) -> None:
 def replaced(value: Any, text: str) -> Any:
     """Return a value with a text in the place of all its texts that are free, but for keys that have a meaning."""
     if isinstance(value, dict):
-        meant = ("state", "date", "restart_required_since")
+        meant = ("state", "date", "time", "restart_required_since")
         return {key: entry if key in meant else replaced(entry, text) for key, entry in value.items()}
     if isinstance(value, list):
         return [replaced(entry, text) for entry in value]
