@@ -111,4 +111,4 @@ def test_no_file_names_a_path_of_one_machine() -> None:
 
 def _texts() -> list[str]:
     found = [name for name in sources("**/*", ".ci/*", ".github/**/*") if (COLLECTION / name).is_file()]
-    return [name for name in found if not re.search(r"(^|/)(__pycache__|\.[a-z_]+cache|tests/output)/", name)]
+    return [name for name in found if not re.search(r"(^|/)(__pycache__|\.[a-z_]+cache|tests/output)/|\.png$", name)]
