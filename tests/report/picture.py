@@ -14,7 +14,7 @@ from pathlib import Path
 from ansible_collections.inx.fleet.tests.report.browser import NAMES, Browser, browser, find
 from ansible_collections.inx.fleet.tests.report.fleet import page
 
-_SIZE = {"width": 1100, "height": 1360}
+_WIDTH, _HEIGHT = 1100, 1360
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,7 +32,7 @@ def picture(opened: Browser, directory: Path) -> bytes:
     """Return the top of the page in light colours, as PNG."""
     file = directory / "fleet.html"
     file.write_text(page(), encoding="utf-8")
-    return opened.open(file, **_SIZE).picture()
+    return opened.open(file, width=_WIDTH, height=_HEIGHT).picture()
 
 
 if __name__ == "__main__":
