@@ -7,16 +7,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from ..errors import FleetError
-from ..progress.events import Events, Planned
+from ..progress.events import Events, Planned, PlannedSteps
 from .apply import apply_step
 from .declaration import HostDeclaration
 from .nixos import lacking_lines
 from .observation import observe_debian, observe_nixos, read_release
 from .observed import Release
 from .plan import plan_host
-from .steps import NO_PACKAGES, PackageList, Plan, Step
+from .steps import NO_PACKAGES, PackageList, Plan, Step, steps_result
 
 _UNSEEN = "Incus does not run. What it holds can only be compared once it does."
 
@@ -71,6 +72,9 @@ def _predicted(plan: Plan) -> Outcome:
 def _applied(declared: HostDeclaration, plan: Plan, events: Events) -> Outcome:
     """Do the steps until one fails, or needs packages, which are not installed here."""
     events.tell(Planned(steps=len(plan.steps)))
+    own = tuple(takewhile(lambda step: step.action != "packages", plan.steps))
+    if own:
+        events.tell(PlannedSteps(name="", steps=tuple(steps_result(own))))
     for place, step in enumerate(plan.steps):
         if step.action == "packages":
             return replace(_stopped(plan, place), packages=plan.packages)

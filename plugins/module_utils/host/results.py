@@ -17,7 +17,7 @@ from ..values import present
 from .converge import Outcome
 from .declaration import HostDeclaration
 from .managed import gcroots_files
-from .steps import Step
+from .steps import Step, steps_result
 
 # The runs of the module, as the logs know them.
 _RUNS = "/inx_host"
@@ -28,8 +28,8 @@ def host_result(outcome: Outcome) -> dict[str, Any]:
     packages = outcome.packages
     return {
         "changed": bool(outcome.steps),
-        "steps": _told(outcome.steps),
-        "left": _told(outcome.left),
+        "steps": steps_result(outcome.steps),
+        "left": steps_result(outcome.left),
         "packages": {
             "install": list(packages.install),
             "backports": list(packages.backports),
@@ -68,13 +68,6 @@ def host_differences(declared: HostDeclaration, outcome: Outcome) -> list[dict[s
         if step.command:
             shown += command_differences(step.command, gcroots_files(declared))
     return shown
-
-
-def _told(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    return [
-        {"action": step.action, "summary": step.summary, "before": dict(step.before), "after": dict(step.after)}
-        for step in steps
-    ]
 
 
 def _summaries(steps: Sequence[Step]) -> str:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -83,3 +83,11 @@ class Plan:
     continues: bool = False
     pending: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def steps_result(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """Steps as the module returns them."""
+    return [
+        {"action": step.action, "summary": step.summary, "before": dict(step.before), "after": dict(step.after)}
+        for step in steps
+    ]
