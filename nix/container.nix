@@ -69,6 +69,17 @@ in
       '';
     };
 
+    secrets = lib.mkOption {
+      type = lib.types.listOf (lib.types.strMatching "[A-Za-z0-9_][A-Za-z0-9_.-]*");
+      default = [ ];
+      example = [ "db-password" ];
+      description = ''
+        Names of secrets that the container is declared with (`secrets`). A run that would bring this system without one
+        of them fails before it changes anything. Each is the file `/inx/secrets/NAME`, and with `nesting` the credential
+        of its name for services with `LoadCredential=NAME` or `ImportCredential=NAME`.
+      '';
+    };
+
     selfUpdate = lib.mkOption {
       type = lib.types.bool;
       default = false;
@@ -155,6 +166,13 @@ in
             Swap is the host's: swapDevices and zramSwap are ignored in a container. Leave them out.
           '';
       }
+
+      (lib.mkIf (cfg.secrets != [ ]) {
+        # For the run that brings the system.
+        environment.etc."inx/secrets.json".text = builtins.toJSON cfg.secrets;
+        # systemd looks for credentials by their names here.
+        environment.etc."credstore".source = "/inx/secrets";
+      })
 
       # From nixpkgs 26.05 on, a system without an initial file system ignores this. Before, its init would be systemd
       # itself, and nothing would activate the system.

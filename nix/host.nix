@@ -101,6 +101,32 @@ in
         ];
       }
 
+      {
+        # As inx_container installs it on Debian. It does nothing on a host whose containers have no secrets.
+        systemd.services.inx-secrets = {
+          description = "Secrets of containers";
+          documentation = [ "man:systemd-creds(1)" ];
+          before = [
+            "incus.service"
+            "incus-startup.service"
+          ];
+          wantedBy = [
+            "incus.service"
+            "multi-user.target"
+          ];
+          unitConfig.RequiresMountsFor = "/var/lib/inx-fleet/secrets";
+          path = [
+            pkgs.util-linux
+            config.systemd.package
+          ];
+          serviceConfig = {
+            Type = "oneshot";
+            RemainAfterExit = true;
+            ExecStart = "${pkgs.python3}/bin/python ${../plugins/module_utils/container/restore_secrets.py} /run/inx-fleet/secrets /var/lib/inx-fleet/secrets";
+          };
+        };
+      }
+
       (lib.mkIf cfg.gcroots.enable {
         environment.systemPackages = [ gcroots ];
 

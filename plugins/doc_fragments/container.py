@@ -175,6 +175,74 @@ options:
       - Users who may use Incus can see the values, and so can root in the container.
     type: dict
     default: {}
+  secrets:
+    description:
+      - Files with secrets for services in the container, each at C(/inx/secrets/NAME). On the host they are in memory,
+        where only root can read them, and the directory of a container is mounted in no other. See C(docs/secrets.md).
+      - Contents are never shown. Results, check mode and diff mode name the secrets that are added, changed or removed.
+      - A secret that is no longer in the list is removed. If this is not given, existing ones are kept. An empty list
+        removes all.
+      - Ansible hides the contents everywhere in a result, so a short one such as V(1) hides much.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description:
+          - Name of the secret, and of its file.
+        type: str
+        required: true
+      content:
+        description:
+          - Content of the file, as it is. A secret without content is refused, unless it is C(optional).
+        type: str
+      encoding:
+        description:
+          - Encoding of C(content). V(base64) is for binary contents, such as those of M(ansible.builtin.slurp).
+        type: str
+        choices: [text, base64]
+        default: text
+      owner:
+        description:
+          - User that owns the file, by its name in the container's system, or its number.
+        type: str
+        default: root
+      group:
+        description:
+          - Group of the file, by its name in the container's system, or its number.
+        type: str
+        default: root
+      mode:
+        description:
+          - Mode of the file.
+        type: str
+        default: "0400"
+      path:
+        description:
+          - Path in the container at which a link to the file is made, such as V(/etc/credstore/NAME) for
+            C(LoadCredential=NAME). It cannot be in C(/run), the store, or another mount.
+        type: str
+      units:
+        description:
+          - Units of the container to restart when the file has changed, once, and after a switch. A unit that the
+            switch has restarted, or that is stopped, is left alone.
+        type: list
+        elements: str
+      reload:
+        description:
+          - Whether to reload the C(units) instead.
+        type: bool
+        default: false
+      optional:
+        description:
+          - Whether the secret may have no content. It is left out then.
+        type: bool
+        default: false
+  secrets_at_rest:
+    description:
+      - Whether the host keeps the O(secrets) encrypted with C(systemd-creds), by its own key and its TPM if it has one,
+        so that services start after a reboot. If not, the next run brings them, and restarts their units.
+    type: bool
+    default: true
   devices:
     description:
       - Devices of the instance, as a dictionary of names and keys. Only the keys that are named are compared. A key

@@ -22,6 +22,7 @@ from .container.declaration import Container, container_from
 from .container.notes import Notes
 from .container.precedence import laid_over, without_nulls
 from .container.rollback import Host
+from .container.secrets import SECRET_OPTIONS
 from .container.set_declaration import ContainerSet, container_set_from
 from .errors import FleetError
 from .incus.client import Incus
@@ -83,6 +84,8 @@ CONTAINER_OPTIONS: dict[str, Any] = {
     "activation": {"type": "str", "choices": ["switch", "boot", "test"], "default": "switch"},
     "config": {"type": "dict", "default": {}},
     "secret_config": {"type": "dict", "default": {}, "no_log": True},
+    "secrets": {"type": "list", "elements": "dict", "options": SECRET_OPTIONS, "no_log": False},
+    "secrets_at_rest": {"type": "bool", "default": True, "no_log": False},
     "devices": {"type": "dict", "default": {}},
     "publish": {"type": "list", "elements": "str"},
     "bind_mounts": {
@@ -171,6 +174,25 @@ MEMBER_OPTIONS: dict[str, Any] = {
 }
 
 
+def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an argument spec without defaults, so that the defaults of a set can fill in what is not given."""
+    return {
+        name: {
+            key: without_defaults(value) if key == "options" else value
+            for key, value in option.items()
+            if key != "default"
+        }
+        for name, option in options.items()
+    }
+
+
+#: What all containers of a set share, and is not among the defaults.
+SHARED_SECRETS: dict[str, Any] = {
+    "secret_config": CONTAINER_OPTIONS["secret_config"],
+    "secrets": without_defaults({"secrets": CONTAINER_OPTIONS["secrets"]})["secrets"],
+}
+
+
 class FleetModule(AnsibleModule):
     """A module that hides the credentials in its parameters, and names the container that has a wrong one.
 
@@ -250,18 +272,6 @@ class FleetModule(AnsibleModule):
         self.no_log_values.update(values)
 
 
-def without_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an argument spec without defaults, so that the defaults of a set can fill in what is not given."""
-    return {
-        name: {
-            key: without_defaults(value) if key == "options" else value
-            for key, value in option.items()
-            if key != "default"
-        }
-        for name, option in options.items()
-    }
-
-
 #: The containers of a set, and which of them a run is about.
 SET_OPTIONS: dict[str, Any] = {
     "containers": {
@@ -289,12 +299,14 @@ def declared_containers(params: Mapping[str, Any]) -> list[Container]:
 
 
 def _member(params: Mapping[str, Any], entry: Mapping[str, Any]) -> Container:
-    if "secret_config" in params["defaults"]:
-        raise FleetError(
-            "'secret_config' is among the defaults, whose values Ansible does not hide.",
-            "Give it beside them, as an option of the module.",
-        )
-    defaults = {**without_nulls(params["defaults"]), "secret_config": params.get("secret_config") or {}}
+    for option in SHARED_SECRETS:
+        if option in params["defaults"]:
+            raise FleetError(
+                f"{option!r} is among the defaults, whose values Ansible does not hide.",
+                "Give it beside them, as an option of the module.",
+            )
+    shared = {option: value for option in SHARED_SECRETS if (value := params.get(option)) is not None}
+    defaults = {**without_nulls(params["defaults"]), "secret_config": {}, **shared}
     declared = without_nulls(laid_over(defaults, entry))
     validated = {**_validated(entry["name"], declared, MEMBER_OPTIONS, **CONTAINER_RULES), "project": params["project"]}
     if not validated["wait"] and "health" not in entry:

@@ -25,6 +25,11 @@ STORE_DIR = "/nix/store"
 DAEMON_SOCKET_DIR = "/nix/var/nix/daemon-socket"
 DB_DIR = "/nix/var/nix/db"
 LOCALTIME = "/etc/localtime"
+#: Where a host has the secrets of its containers: in memory, and beside it what outlasts a reboot, encrypted.
+SECRETS_DIR = "/run/inx-fleet/secrets"
+SECRETS_AT_REST = "/var/lib/inx-fleet/secrets"
+#: Where a container has its own. Not in /run, which NixOS mounts at each start.
+SECRETS_TARGET = "/inx/secrets"
 # Nix: src/libstore/path.cc, checkName: at most 211 characters of this alphabet.
 STORE_PATH = re.compile(r"/nix/store/[0-9abcdfghijklmnpqrsvwxyz]{32}-[A-Za-z0-9+\-_?=][A-Za-z0-9+\-._?=]{0,210}\Z")
 _STORE_OBJECT = re.compile(STORE_PATH.pattern.removesuffix(r"\Z") + r"(?=/|\Z)")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
@@ -139,12 +140,31 @@ def _credentials(value: Any) -> Iterator[str]:
     elif isinstance(value, Mapping):
         for name, entry in value.items():
             yield from _credentials(entry)
+            if name == "secrets" and isinstance(entry, (list, tuple)):
+                yield from _contents(entry)
             if name in ("nix_options", "nix_settings") and isinstance(entry, Mapping):
                 for setting, given in entry.items():
                     yield from _credentials_of_setting(str(setting).removeprefix("extra-"), given)
     elif isinstance(value, (list, tuple)):
         for entry in value:
             yield from _credentials(entry)
+
+
+def _contents(secrets: Iterable[Any]) -> Iterator[str]:
+    """Yield what a service may print of its secrets: their texts as they are decoded, and the lines of each.
+
+    Ansible hides a content as it was given, with its last newline.
+    """
+    for entry in secrets:
+        text = str(entry.get("content") or "") if isinstance(entry, Mapping) else ""
+        if text and entry.get("encoding") == "base64":
+            try:
+                text = b64decode(text).decode()
+            except ValueError:
+                continue
+        yield text.strip()
+        lines = text.splitlines()
+        yield from (line.strip() for line in lines if len(line.strip()) >= _SHORTEST_STORED and len(lines) > 1)
 
 
 def _credentials_of_urls(text: str) -> Iterator[str]:

@@ -89,6 +89,16 @@ EXAMPLES = r"""
     secret_config:
       environment.DB_PASSWORD: "{{ vault_db_password }}"
 
+- name: Give a service a secret file, and restart the service when it changes
+  inx.fleet.inx_container:
+    name: shop-1
+    flake: github:example/systems#shop
+    secrets:
+      - name: db-password
+        content: "{{ vault_db_password }}"
+        owner: shop
+        units: [shop.service]
+
 - name: Use a Nix expression instead of a flake
   inx.fleet.inx_container:
     name: db
@@ -208,8 +218,9 @@ steps:
   contains:
     action:
       description: >-
-        One of V(build), V(copy), V(volume), V(create), V(update), V(record), V(move), V(unfreeze), V(rebuild),
-        V(start), V(restart), V(activate), V(rollback), V(prune), V(stop), V(forget), V(delete).
+        One of V(build), V(copy), V(volume), V(secrets), V(create), V(update), V(record), V(move), V(unfreeze),
+        V(rebuild), V(start), V(restart), V(activate), V(restart_units), V(rollback), V(prune), V(stop), V(forget),
+        V(delete).
       type: str
       sample: activate
     summary:
@@ -225,6 +236,7 @@ units:
   description:
     - Units that a switch has changed, as switch-to-configuration names them. The keys are V(restarted), V(reloaded),
       V(started), V(stopped), and V(not_restarted) for units that have changed and run on as they are.
+    - Units that were restarted or reloaded because their O(secrets) changed are among them.
     - Units that failed are left out. Empty if the container booted the system or the switch failed.
     - In check mode with diff mode, units that the switch would change. Empty in check mode without it.
   returned: always, unless validation fails

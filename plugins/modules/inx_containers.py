@@ -68,6 +68,13 @@ options:
         show it there.
     type: dict
     default: {}
+  secrets:
+    description:
+      - Secrets of all containers, as O(containers[].secrets), with the same keys. A container's own secrets are merged
+        with them by name, and an empty list or V(null) removes them. O(defaults) cannot have them, because Ansible
+        would show them there.
+    type: list
+    elements: dict
   set:
     description:
       - Name of the set, for hosts with more than one.
@@ -284,6 +291,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
     LOCK_OPTIONS,
     NIX_OPTIONS,
     SET_OPTIONS,
+    SHARED_SECRETS,
     FleetModule,
     container_set,
     open_host,
@@ -308,7 +316,7 @@ def main() -> None:
         **NIX_OPTIONS,
         **SET_OPTIONS,
         **LOCK_OPTIONS,
-        "secret_config": {"type": "dict", "default": {}, "no_log": True},
+        **SHARED_SECRETS,
         "set": {"type": "str", "default": "main"},
         "purge": {"type": "bool", "default": False},
         "purge_limit": {"type": "int", "default": 3},

@@ -143,9 +143,9 @@ build_failures:
   sample: {}
 containers:
   description:
-    - O(containers) with C(system) instead of its sources, and without O(containers[].secret_config). Containers that
-      failed, are absent or are not selected have neither sources nor C(system). Ansible hides passwords and tokens in
-      them, such as those in C(nix_options).
+    - O(containers) with C(system) instead of its sources, and without O(containers[].secret_config) and
+      O(containers[].secrets). Containers that failed, are absent or are not selected have neither sources nor
+      C(system). Ansible hides passwords and tokens in them, such as those in C(nix_options).
   returned: always
   type: list
   elements: dict
@@ -177,7 +177,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.nix.systems import Built
 
 _SOURCE = ("flake", "file", "attribute")
 # What Ansible would return as stars.
-_SECRET = ("secret_config",)
+_SECRET = ("secret_config", "secrets")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from ..errors import ConflictError, FleetError, LateError, NotTriedError, cleaning_up
 from ..incus.hints import naming_config
 from ..incus.host_mounts import check_volumes, host_mount_points
-from ..nix.bootable import can_switch, cannot_switch, check_boots_here, machine_warnings
+from ..nix.bootable import can_switch, cannot_switch, check_boots_here, expected_secrets, machine_warnings
 from ..nix.profiles import (
     Generation,
     add_generation,
@@ -39,18 +39,21 @@ from .rollback import (
     check_root_now,
     empty_root,
     is_running,
+    link_secrets,
     proven,
     reboot,
     return_to,
     start_instance,
     stop_instance,
 )
+from .secret_apply import Owners, apply_secrets, forget_due, restart_due
+from .secrets import missing_secrets
 from .steps import PROVING, Action, Plan, Step, Told
 from .switching import switch_and_verify
 
 # Steps that end with a container that does not run, and those that may follow them before its start.
 _ENDING = ("stop", "move")
-_BETWEEN = ("update", "record", "rebuild")
+_BETWEEN = ("update", "secrets", "record", "rebuild")
 
 
 def apply_step(host: Host, plan: Plan, step: Step) -> Told:
@@ -89,6 +92,9 @@ def _build(host: Host, plan: Plan, step: Step) -> list[str]:
     if any(one.action == "activate" for one in plan.steps) and not can_switch(path):
         # Before it is recorded, which a later boot would bring.
         raise cannot_switch(plan.container.name, path)
+    missing = missing_secrets(plan.container.name, expected_secrets(path), plan.container.secret_files)
+    if missing is not None:
+        raise missing
     return list(machine_warnings(plan.container.name, path))
 
 
@@ -245,10 +251,14 @@ def _start(host: Host, plan: Plan, step: Step) -> list[str]:
     emptied = is_new or "rebuild" in before
 
     def boot() -> list[str]:
+        # Again: a run that was killed may have left a new root without them.
+        link_secrets(host, plan.container)
         if not start_instance(host, plan.container, emptied=emptied):
             _catch_up(host, plan.container, system)
         if "moving" in step.before or "move" in before:
             host.incus.note(plan.container.name, {MOVING: ""})
+        Owners(host, plan.container, system).after_start()
+        forget_due(host, plan.container)
         return verify(host.incus, plan.container, system)
 
     return proven(host, plan, system, boot)
@@ -261,6 +271,8 @@ def _restart(host: Host, plan: Plan, step: Step) -> list[str]:
         reboot(host, plan.container, force=plan.container.force)
         if "activating" in step.before and plan.container.health is None:
             host.notes.change(plan.container, {ACTIVATING: ""})
+        Owners(host, plan.container, system).after_start()
+        forget_due(host, plan.container)
         return verify(host.incus, plan.container, system)
 
     return proven(host, plan, system, boot)
@@ -293,8 +305,13 @@ def _activate(host: Host, plan: Plan, step: Step) -> Told:
     host.notes.change(container, {ACTIVATING: system})
     if action == "test":
         link_test(container.profile_dir, system)
+
+    def bring_up() -> Told:
+        with Owners(host, container, system).meanwhile() as settle:
+            return switch_and_verify(host.incus, container, system, action, settle)
+
     try:
-        told = proven(host, plan, system, lambda: switch_and_verify(host.incus, container, system, action))
+        told = proven(host, plan, system, bring_up)
     except NotTriedError as error:
         # One that goes on may make it the current one yet, and the next run is to know that it is not proven then.
         if not error.goes_on:
@@ -314,6 +331,26 @@ def _await_commands(host: Host, container: Container) -> None:
     if ACTIVATING in host.notes.of(container) and host.incus.runs_commands(container.name):
         with suppress(LateError):
             host.incus.await_commands(container.name, container.wait.timeout)
+
+
+def _secrets(host: Host, plan: Plan, step: Step) -> None:
+    apply_secrets(host, plan.container, removed=_is_removal(plan))
+
+
+def _is_removal(plan: Plan) -> bool:
+    """Return whether a container goes, or has gone to another member."""
+    return plan.container.state == "absent" or any(step.action == "forget" for step in plan.steps)
+
+
+def _restart_units(host: Host, plan: Plan, step: Step) -> Told:
+    container, instance = plan.container, host.incus.instance(plan.container.name)
+    system = None if instance is None else host.incus.running_system(instance)
+    if system is None:
+        raise FleetError(f"{container.name} does not run, or does not say what.", "Run again.")
+    told = restart_due(host, container, system)
+    if container.health is None or not told.units:
+        return told
+    return Told(warnings=(*told.warnings, *verify(host.incus, container, system)), units=told.units)
 
 
 def _rollback(host: Host, plan: Plan, step: Step) -> list[str]:
@@ -346,6 +383,7 @@ _APPLY: Mapping[Action, Callable[[Host, Plan, Step], Told | list[str] | None]] =
     "build": _build,
     "copy": _build,
     "volume": _volume,
+    "secrets": _secrets,
     "create": _create,
     "update": _update,
     "record": _record,
@@ -355,6 +393,7 @@ _APPLY: Mapping[Action, Callable[[Host, Plan, Step], Told | list[str] | None]] =
     "start": _start,
     "restart": _restart,
     "activate": _activate,
+    "restart_units": _restart_units,
     "rollback": _rollback,
     "prune": _prune,
     "stop": _stop,

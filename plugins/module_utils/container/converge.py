@@ -38,7 +38,7 @@ from .steps import BUILDING, DISRUPTIVE, PROVING, Plan, Step
 from .systems import Systems, is_recorded, recorded, sources, systems_by_name, with_builds, with_validity
 from .telling import tell_end, tell_plans
 from .unit_plan import with_units
-from .units import Units
+from .units import Units, merged_units
 
 
 def converge(
@@ -202,7 +202,7 @@ def _unseen(host: Host, declared: ContainerSet, before: Mapping[str, Observed]) 
 
 
 def _has_left(container: Container, seen: Observed) -> bool:
-    return seen.generations.directory or container.volatile.delete_volumes
+    return seen.generations.directory or container.volatile.delete_volumes or seen.secrets.is_kept
 
 
 # Observing
@@ -304,7 +304,7 @@ class _Work:
                 available = available and step.action not in DISRUPTIVE
                 told = apply_step(self._host, plan, step)
                 warnings += told.warnings
-                units = {**units, **told.units}
+                units = merged_units(units, told.units)
                 done.append(step)
             if plan.error is None:
                 warnings += self._prove(plan)

@@ -23,6 +23,7 @@ from ..text import UNPRINTABLE, incus_command
 from ..values import Value, base_60, byte_count, same_value, value_text
 from .attached import BIND_DEVICE, PUBLISH_DEVICE, BindMount, Published, bind_mounts_from, published_from
 from .commands import command_from
+from .secrets import SECRETS_DEVICE, Secret, secrets_from
 from .selection import words
 from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, Mounted, Volatile, check_distinct, volatile_from
 
@@ -40,6 +41,7 @@ _OWN_DEVICES = {
     PERSIST_DEVICE: "persist",
     PUBLISH_DEVICE: "publish",
     BIND_DEVICE: "bind_mounts",
+    SECRETS_DEVICE: "secrets",
 }
 
 
@@ -87,6 +89,8 @@ class Container:
     #: With the secret ones among it, which ``secrets`` names.
     config: Mapping[str, Value] = field(default_factory=dict)
     secrets: frozenset[str] = frozenset()
+    secret_files: tuple[Secret, ...] | None = None
+    secrets_at_rest: bool = True
     devices: Mapping[str, Device | None] = field(default_factory=dict)
     publish: tuple[Published, ...] | None = None
     bind_mounts: tuple[BindMount, ...] | None = None
@@ -158,6 +162,8 @@ def container_from(params: Mapping[str, Any]) -> Container:
         activation=params["activation"],
         config=_config_from(params, name),
         secrets=frozenset(params["secret_config"]),
+        secret_files=secrets_from(params, name),
+        secrets_at_rest=params["secrets_at_rest"],
         devices=_devices_from(params, name),
         publish=published_from(params, name),
         bind_mounts=bind_mounts_from(params, name),

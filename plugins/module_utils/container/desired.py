@@ -46,6 +46,7 @@ from .kind import PROFILES_DEVICE, PROFILES_TARGET
 from .mounts import Volumes, check_mounts, check_pool, late_changes, mount_devices, volumes_change
 from .observed import Observed
 from .raw_lxc import lines_of, raw_lxc, without_ours
+from .secrets import directory_of, secrets_device
 
 # Free text: two spellings of a size or a truth are two texts there.
 _FREE_TEXT = ("user.", "environment.", "cloud-init.", "raw.")
@@ -218,6 +219,7 @@ def _wanted_devices(declared: Container, instance: Instance | None, observed: Ob
     return {
         **wanted,
         **attached_devices(declared.publish, declared.bind_mounts, stored),
+        **secrets_device(declared.secret_files, directory_of(declared.project, declared.name), stored),
         **mount_devices(declared, instance, root_pool, observed),
     }
 

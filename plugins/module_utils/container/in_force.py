@@ -19,6 +19,7 @@ from ..values import same_value
 from .declaration import Container
 from .expanded import Expanded
 from .observed import Observed
+from .secrets import SECRETS_DEVICE
 
 _RAW_LXC = "raw.lxc"
 _PRIVILEGED = "security.privileged"
@@ -150,7 +151,7 @@ def mounted_anew(declared: Container, observed: Observed) -> frozenset[str]:
     instance = observed.instance
     if instance is None or instance.status != "Running":
         return frozenset()
-    names = {*declared.devices, *(entry.device for entry in declared.bind_mounts or ())}
+    names = {*declared.devices, *(entry.device for entry in declared.bind_mounts or ()), SECRETS_DEVICE}
     own = {name: keys for name, keys in instance.devices.items() if name in names}
     free = observed.replaced.disks - observed.replaced.under
     return frozenset(name for name, keys in own.items() if name in free and not f"{keys['path']}/".startswith(_NIX))

@@ -34,6 +34,7 @@ from .mount_tree import (
     remounted,
 )
 from .observed import Observed
+from .secrets import SECRETS_DEVICE, check_paths
 from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, TMPFS_ENTRY, Persist
 
 # Incus adds and removes these only while the instance is stopped.
@@ -108,6 +109,8 @@ def check_mounts(declared: Container, observed: Observed, now: Expanded | None, 
     for problem in found:
         if problem not in there or problem.devices & own:
             raise FleetError(f"{declared.name}: {problem.text}", problem.advice)
+    mounts = [mount.path for mount in _tree(wanted, observed) if mount.device != SECRETS_DEVICE]
+    check_paths(declared.name, declared.secret_files or (), mounts, observed.secrets)
     return tuple(f"{declared.name}: {problem.text} {problem.advice}" for problem in found)
 
 
@@ -134,6 +137,8 @@ def _tree(found: Expanded, observed: Observed) -> list[Mount]:
 
 def _label(name: str, keys: Mapping[str, str], found: Expanded) -> str:
     path = keys.get("path", "")
+    if name == SECRETS_DEVICE:
+        return f"the directory of secrets at {path}"
     kinds = {TMPFS_DEVICE: "tmpfs", PERSIST_DEVICE: "volume", BIND_DEVICE: "bind mount"}
     for prefix, kind in kinds.items():
         if name.startswith(prefix):

@@ -38,6 +38,8 @@ from .mounts import attached_volumes, is_in_memory
 from .observed import Observed
 from .rebuilds import is_rebuilt
 from .rollback import Host
+from .secret_inside import is_mounted, look_at_links, read_ids
+from .secrets import SecretsSeen, named_accounts, wanted_links
 from .set_declaration import ContainerSet
 
 #: Returns the instances of all projects, and whether none is hidden.
@@ -91,6 +93,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
     }
     found |= {name: _with_instance(found[name], one, mounted) for name, one in seen.items()}
     found = {name: _with_users(look, declared, name, one) for name, one in found.items()}
+    found |= _with_secrets(host, declared, found)
     looked = [container for container in declared.containers if container.name in found]
     shifted = (shifted_sources(container, found[container.name].instance).values() for container in looked)
     refused = unshiftable(chain.from_iterable(shifted))
@@ -113,6 +116,26 @@ def _with_instance(seen: Observed, instance: Instance, host_mounts: Sequence[Mou
         replaced=replaced_sources(instance, host_mounts) if is_here else Replaced(),
         lost_proxies=lost_proxies(lxc, instance.expanded_devices) if is_up else frozenset(),
     )
+
+
+def _with_secrets(host: Host, declared: ContainerSet, found: Mapping[str, Observed]) -> dict[str, Observed]:
+    """Return what was seen of containers that have secrets, or are to have some, with what the host has of them."""
+    kept, by_name = host.secrets.kept(), {container.name: container for container in declared.containers}
+
+    def look(name: str, seen: Observed) -> SecretsSeen:
+        secrets = host.secrets.look(lxc_name(declared.project, name))
+        instance, wanted = seen.instance, by_name.get(name, Container(name=name)).secret_files or ()
+        if instance is None or instance.status != "Running" or instance.location != seen.member:
+            return secrets
+        lost, blocked = look_at_links(host.incus, name, wanted_links(wanted))
+        ids = read_ids(host.incus, name) if named_accounts(wanted) else None
+        return replace(secrets, ids=ids, is_mounted=is_mounted(instance), lost_links=lost, blocked_links=blocked)
+
+    return {
+        name: replace(seen, secrets=look(name, seen))
+        for name, seen in found.items()
+        if lxc_name(declared.project, name) in kept or (name in by_name and by_name[name].secret_files)
+    }
 
 
 def _missing_sources(declared: Container) -> frozenset[str]:

@@ -14,6 +14,7 @@ from ..incus.models import Instance, Profile, Volume
 from ..incus.mounted import Replaced
 from ..incus.start_config import StartConfig
 from ..nix.profiles import Generations
+from .secrets import SecretsSeen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,8 @@ class Observed:
     #: The proxies that a running container has in its configuration only.
     lost_proxies: frozenset[str] = frozenset()
     config_keys: ConfigKeys = field(default_factory=ConfigKeys)
+    #: What the host has of its secrets. Looked at where some are declared, or it has any.
+    secrets: SecretsSeen = field(default_factory=SecretsSeen)
     #: The cluster member that this host is; None without a cluster.
     member: str | None = None
 

@@ -43,6 +43,7 @@ from .observed import Observed
 from .plan_warnings import id_warnings, plan_warnings
 from .prune_steps import left_by, with_prune
 from .rebuilds import check_rebuild, is_started, keeps_running, rebuilds
+from .secret_steps import check_secrets, removal_step, secrets_step, units_step
 from .steps import Plan, Step, changed_names, new_step, numbered
 from .survival import around_stop, saving
 
@@ -69,6 +70,7 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
         raise FleetError(
             f"{declared.name} has no system yet, and none is declared.", "Give 'flake', 'file' or 'system'."
         )
+    check_secrets(declared, wanted, observed)
     if wanted is None and (instance is None or is_started(declared, instance)):
         _check_store(declared, observed.generations)
     if instance is None:
@@ -114,7 +116,8 @@ def _plan_as_declared(
     warnings = tuple(plan_warnings(declared, instance, observed, differs if restart_required else None))
     if restart_required:
         differs = differs.without_late()
-    changing = _steps_for_existing(declared, wanted, observed, instance, differs)
+    changing = tuple(_steps_for_existing(declared, wanted, observed, instance, differs))
+    changing = (*changing, *units_step(declared, observed, changing))
     steps = with_prune(declared, system, observed, changing)
     warnings = (*differs.warnings, *warnings, *check_sources(declared, observed, steps, changed))
     return Plan(
@@ -150,6 +153,7 @@ def _absent_steps(declared: Container, observed: Observed) -> Iterator[Step]:
         yield new_step("stop", name, "stop", {"status": instance.status}, {"status": "Stopped"})
     if generations.directory and not observed.users:
         yield _forget_step(declared, generations)
+    yield from removal_step(declared, observed)
     if instance is not None:
         yield new_step("delete", name, "delete the instance and its root disk", {"instance": "present"}, {})
     if volumes:
@@ -163,6 +167,7 @@ def _steps_for_new(declared: Container, wanted: System | None, system: str, obse
     if wanted is not None:
         yield from _build_step(name, wanted)
     yield from _volume_step(declared, None, observed)
+    yield from secrets_step(declared, observed)
     yield new_step("create", name, "create the instance", {}, body)
     if wanted is not None:
         yield from _record_step(declared, wanted, observed)
@@ -177,6 +182,7 @@ def _steps_for_existing(
     if wanted is not None:
         yield from _build_step(name, wanted)
     yield from _volume_step(declared, instance, observed)
+    yield from secrets_step(declared, observed)
     # What lets it survive the stop, and what Incus may refuse, comes before the stop. What ends it with one, after.
     first, last = around_stop(differs, late=bool(differs.late))
     stops = _stops_first(declared, instance, bool(last.after))
@@ -241,6 +247,7 @@ def _steps_for_move(
     check_volumes_come(declared, instance, observed)
     yield from _build_step(name, wanted)
     yield from _volume_step(declared, instance, observed)
+    yield from secrets_step(declared, observed)
     yield from _record_step(declared, wanted, observed)
     # The rest of what changes may only be right where it comes to, such as a path of the host.
     first, last = saving(differs)
@@ -261,6 +268,7 @@ def _stale_steps(declared: Container, observed: Observed) -> Iterator[Step]:
     is_used = instance is None or not instance.is_running or bool(observed.users)
     if observed.is_elsewhere and found.directory and not is_used:
         yield _forget_step(declared, found)
+        yield from removal_step(declared, observed)
 
 
 def _stops_first(declared: Container, instance: Instance, late: bool) -> bool:

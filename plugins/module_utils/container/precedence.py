@@ -9,7 +9,7 @@ The table for users is in roles/containers/README.md.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..values import combined
@@ -46,6 +46,8 @@ def laid_over(shared: Declaration, own: Declaration) -> dict[str, Any]:
     result = combined(left, own)
     if isinstance(shared.get("devices"), Mapping) and isinstance(own.get("devices"), Mapping):
         result["devices"] = {**shared["devices"], **_devices(shared["devices"], own["devices"])}
+    if isinstance(shared.get("secrets"), Sequence) and isinstance(own.get("secrets"), Sequence) and own["secrets"]:
+        result["secrets"] = _secrets(shared["secrets"], own["secrets"])
     return result
 
 
@@ -127,6 +129,22 @@ def _device_below(shared: Declaration, own: Declaration) -> Declaration:
     if any(own.get(key) is not None for key in _UNMANAGED):
         return _without(shared, _MANAGED)
     return shared
+
+
+def _secrets(shared: Sequence[Any], own: Sequence[Any]) -> list[Any]:
+    """Return the secrets of both by name, each own one with the shared keys below it."""
+    names = [entry.get("name") if isinstance(entry, Mapping) else None for entry in shared]
+    result = list(shared)
+    for entry in own:
+        name = entry.get("name") if isinstance(entry, Mapping) else None
+        if name is None or name not in names:
+            result.append(entry)
+            continue
+        below = result[names.index(name)]
+        # How a content is encoded belongs to it.
+        replaced = {"encoding"} if entry.get("content") is not None else set[str]()
+        result[names.index(name)] = combined(_without(below, replaced), entry)
+    return result
 
 
 def _without(declaration: Declaration, keys: Collection[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ..incus.models import Instance
@@ -18,7 +18,7 @@ from .observed import Observed
 from .steps import PROVING, Step, new_step, numbered
 
 
-def with_prune(declared: Container, system: str, observed: Observed, planned: Iterator[Step]) -> tuple[Step, ...]:
+def with_prune(declared: Container, system: str, observed: Observed, planned: Iterable[Step]) -> tuple[Step, ...]:
     """Return the planned steps, and after them the removal of old generations."""
     steps = tuple(planned)
     return (*steps, *_prune_step(declared, system, observed, steps))

@@ -35,6 +35,8 @@ from .declaration import Container
 from .fallback import failed_in, notes_of_health, rollback_step
 from .health import journal, quoted_journal, verify
 from .notes import Notes
+from .secret_files import SecretFiles
+from .secret_inside import make_links
 from .steps import Plan, Step
 from .switching import switch
 
@@ -54,6 +56,7 @@ class Host:
     nix: Nix
     notes: Notes
     events: Events = field(default_factory=Events)
+    secrets: SecretFiles = field(default_factory=SecretFiles)
 
 
 class RolledBackError(FleetError):
@@ -90,6 +93,14 @@ def _is_emptied(host: Host, container: Container) -> bool:
 def empty_root(host: Host, container: Container) -> None:
     check_root_now(host, container)
     host.incus.rebuild_instance(container.name)
+    link_secrets(host, container)
+
+
+def link_secrets(host: Host, container: Container) -> None:
+    """Make the links to the secrets of a container in a root that is new or was emptied."""
+    lxc = lxc_name(container.project, container.name)
+    if lxc in host.secrets.kept():
+        make_links(host.incus, container.name, host.secrets.look(lxc).notes.links, {})
 
 
 def check_root_now(host: Host, container: Container) -> None:

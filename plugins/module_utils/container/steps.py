@@ -20,6 +20,7 @@ Action: TypeAlias = Literal[
     "build",
     "copy",
     "volume",
+    "secrets",
     "create",
     "update",
     "record",
@@ -29,6 +30,7 @@ Action: TypeAlias = Literal[
     "start",
     "restart",
     "activate",
+    "restart_units",
     "rollback",
     "prune",
     "stop",
@@ -38,7 +40,7 @@ Action: TypeAlias = Literal[
 #: Steps that put a system into the store; they are done for the whole set before any other.
 BUILDING = frozenset(("build", "copy"))
 #: Steps during which a container that ran does not do its work.
-DISRUPTIVE = frozenset(("restart", "activate", "rollback", "stop", "move"))
+DISRUPTIVE = frozenset(("restart", "activate", "restart_units", "rollback", "stop", "move"))
 #: Steps that end with a system that was seen to be healthy.
 PROVING = frozenset(("start", "restart", "activate"))
 

@@ -79,13 +79,18 @@ class Switched:
         return error
 
 
-def switch_and_verify(incus: Incus, container: Container, system: str, action: str) -> Told:
+def switch_and_verify(
+    incus: Incus, container: Container, system: str, action: str, settle: Callable[[], None] | None = None
+) -> Told:
     """Switch to ``system``, and return what there is to tell once it is up and does what ``health`` asks for.
 
+    ``settle`` is called between the two.
     Raises NotTriedError when it did not become the current one, UnhealthyError when it did and is not well, and
     NoWorseError when that is for what had failed before.
     """
     switched = switch(incus, container, system, action, container.wait.timeout)
+    if settle is not None:
+        settle()
     return Told(warnings=tuple(_verified(incus, container, system, action, switched)), units=switched.units)
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from ..errors import FleetError
-from ..nix.bootable import can_switch, check_boots_here, machine_warnings
+from ..nix.bootable import can_switch, check_boots_here, expected_secrets, machine_warnings
 from ..nix.profiles import Generations, read_generations
 from ..nix.sources import Declared, System
 from .rollback import Host
@@ -70,7 +70,8 @@ def with_validity(host: Host, evaluated: Systems, unrecorded: Sequence[System]) 
         except FleetError as error:
             return error
         built = system.path not in missing
-        return replace(system, built=built, switches=not built or can_switch(system.path), warnings=warnings)
+        switches, expects = not built or can_switch(system.path), expected_secrets(system.path)
+        return replace(system, built=built, switches=switches, warnings=warnings, expects=expects)
 
     return {name: look(name, system) for name, system in evaluated.items()}
 

@@ -52,6 +52,11 @@ def changed_units(said: str) -> Units:
     )
 
 
+def merged_units(some: Units, others: Units) -> Units:
+    """Return the units that two steps have changed, by what became of them."""
+    return {done: tuple(dict.fromkeys((*some.get(done, ()), *others.get(done, ())))) for done in {**some, **others}}
+
+
 def planned_units(said: str, new: Collection[str] = ()) -> Units:
     """Return the units that a switch would change or leave alone, from what dry-activate says.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from ..errors import FleetError
+from ..paths import SECRETS_TARGET
 from ..values import Value, byte_count
 from .mount_tree import is_below, normalised
 
@@ -35,6 +36,7 @@ _TAKEN = (
     "/nix/var/nix/daemon-socket",
     "/nix/var/nix/db",
     "/nix/var/nix/profiles",
+    SECRETS_TARGET,
 )
 #: What no path that is declared may hold.
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")

@@ -29,10 +29,19 @@ class Ended:
     stderr: str
 
 
-def run(command: Sequence[str], action: str, variables: Mapping[str, str] | None = None, advice: str = "") -> str:
-    """Run a program and return what it printed. Raise FleetError that ``action`` could not be done."""
+def run(
+    command: Sequence[str],
+    action: str,
+    variables: Mapping[str, str] | None = None,
+    advice: str = "",
+    given: str | None = None,
+) -> str:
+    """Run a program, which is ``given`` a text, and return what it printed.
+
+    Raise FleetError that ``action`` could not be done.
+    """
     try:
-        done = _run(command, action, variables)
+        done = _run(command, action, variables, given)
     except FileNotFoundError as error:
         raise FleetError(f"Could not {action}: this host has no {command[0]}.", advice or "Install it.") from error
     if done.code != 0:
@@ -50,12 +59,12 @@ def ask(command: Sequence[str], action: str) -> tuple[int, str]:
     return done.code, done.stdout
 
 
-def _run(command: Sequence[str], action: str, variables: Mapping[str, str] | None) -> Ended:
+def _run(command: Sequence[str], action: str, variables: Mapping[str, str] | None, given: str | None = None) -> Ended:
     path = os.pathsep.join((os.environ.get("PATH", ""), *NIX_DIRECTORIES, *_SBIN))
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "PATH": path, **(variables or {})}
     with subprocess.Popen(
         command,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -63,7 +72,7 @@ def _run(command: Sequence[str], action: str, variables: Mapping[str, str] | Non
         env=environment,
     ) as process:
         try:
-            stdout, stderr = process.communicate(timeout=_TIMEOUT)
+            stdout, stderr = process.communicate(given, timeout=_TIMEOUT)
         except subprocess.TimeoutExpired as error:
             process.kill()
             problem = f"Could not {action}: {command[0]} was not done after {_TIMEOUT} s."

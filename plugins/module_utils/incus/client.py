@@ -24,7 +24,8 @@ from ..paths import store_object
 from .config_keys import ConfigKeys, config_keys_from
 from .connection import OUTPUT_LIMIT, STREAMS, first_bytes
 from .ending import is_refused_as_running, until_settled
-from .everywhere import Everywhere, link_by_api
+from .everywhere import link_by_api
+from .inside import Inside
 from .models import (
     Cluster,
     Instance,
@@ -60,7 +61,7 @@ class Execution:
     stderr: str
 
 
-class Incus(Everywhere):
+class Incus(Inside):
     """One project of one Incus server, or with None all of them: its instances, profiles, pools and volumes.
 
     Every method raises FleetError with Incus's own words when it refuses.

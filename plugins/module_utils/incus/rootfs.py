@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,8 @@ _RETRIES = 32
 # What Nix and the kernel bound as well: links in a row, and the length of a path.
 _MAX_HOPS = 16
 _PATH_MAX = 4096
+# Of /etc/passwd and the like.
+_LONGEST_FILE = 1 << 20
 # Errors that mean: the link does not exist. Any other says nothing about the link.
 _GONE = frozenset((errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL))
 _MONITOR = "[lxc monitor] "
@@ -50,6 +53,7 @@ def _how(flags: int) -> _OpenHow:
 _LINK = _how(os.O_PATH | os.O_NOFOLLOW)
 _DIRECTORY = _how(os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 _DIRECTORY_BEHIND = _how(os.O_RDONLY | os.O_DIRECTORY)
+_FILE_BEHIND = _how(os.O_PATH)
 _HOW_SIZE = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
 _OPENAT2 = ctypes.c_long(_SYS_OPENAT2)
 
@@ -125,6 +129,34 @@ def read_link(root: int, path: str) -> str | None:
         return None
     finally:
         os.close(descriptor)
+
+
+def read_file(root: int, path: str) -> bytes | None:
+    """Return the beginning of the file ``path`` inside ``root``, None when it is not a regular file.
+
+    Nothing else is opened, so that nothing blocks. Raises OSError when it cannot be read.
+    """
+    try:
+        descriptor = _open(root, path, _FILE_BEHIND)
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        with open(f"/proc/self/fd/{descriptor}", "rb") as file:
+            return file.read(_LONGEST_FILE)
+    finally:
+        os.close(descriptor)
+
+
+def exists(root: int, path: str) -> bool:
+    """Return whether anything is at ``path`` inside ``root``, its last link not followed."""
+    with suppress(OSError):
+        os.close(open_in_root(root, path))
+        return True
+    return False
 
 
 def target_in_store(read: Callable[[str], str | None], path: str) -> str | None:

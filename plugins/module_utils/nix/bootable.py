@@ -6,11 +6,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 from ..errors import FleetError, NotTriedError
 
 _SWITCH = "bin/switch-to-configuration"
+# Written by nix/container.nix, as inx.container.secrets has it.
+_EXPECTED = "etc/inx/secrets.json"
 
 _MODULE = "import the NixOS module of this collection for containers."
 _TOPLEVEL = "Name the toplevel: config.system.build.toplevel."
@@ -35,6 +38,15 @@ def check_system(path: str) -> None:
             f"Set {'boot.isContainer to true and ' if _is_for_a_machine(path) else ''}"
             f"boot.initrd.systemd.enable to false, or {_MODULE}",
         )
+
+
+def expected_secrets(path: str) -> tuple[str, ...]:
+    """Return the names of the secrets that a system in the store expects, by nix/container.nix."""
+    try:
+        with open(f"{path}/{_EXPECTED}", encoding="utf-8") as file:
+            return tuple(str(name) for name in json.load(file))
+    except (OSError, ValueError, TypeError):
+        return ()
 
 
 def machine_warnings(name: str, path: str) -> tuple[str, ...]:

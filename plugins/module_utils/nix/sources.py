@@ -179,7 +179,8 @@ class System:
     given. ``built`` says whether ``path`` is valid in the store now, and ``switches`` whether it can be switched to,
     which is not known before. ``generation`` is its number when it was chosen as a generation that the profile has.
     ``warnings`` are about it and its sources, ``locked_inputs`` are those of its flake that the lock file holds where
-    they are, and ``revision`` is the one of its flake.
+    they are, and ``revision`` is the one of its flake. ``expects`` are the secrets that its container is to declare, as
+    far as it is in the store.
     """
 
     path: str
@@ -191,3 +192,4 @@ class System:
     warnings: tuple[str, ...] = field(default=(), compare=False)
     locked_inputs: tuple[str, ...] = field(default=(), compare=False)
     revision: str | None = field(default=None, compare=False)
+    expects: tuple[str, ...] = field(default=(), compare=False)

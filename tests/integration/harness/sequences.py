@@ -169,6 +169,16 @@ FAMILIES: Mapping[str, Family] = {
             {"secret_config": {"user.token": f"{HUSH}-3", "environment.TOKEN": None}},
         ),
     ),
+    "secrets": Family(
+        share=0.2,
+        alternatives=_same(
+            {"secrets": []},
+            {"secrets": [{"name": "token", "content": f"{HUSH}-5"}], "secrets_at_rest": True},
+            {"secrets": [{"name": "token", "content": f"{HUSH}-6", "owner": "7"}], "secrets_at_rest": False},
+            {"secrets": [{"name": "key", "content": f"{HUSH}-7", "path": "/etc/inx-key", "mode": "0440"}]},
+        ),
+        wrong=({"secrets": [{"name": "token", "content": ""}]},),
+    ),
     "devices": Family(share=0.3, alternatives=_devices),
     "nic": Family(
         share=0.1,

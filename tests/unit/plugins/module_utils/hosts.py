@@ -19,8 +19,15 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.apply import p
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, container_from
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
+from ansible_collections.inx.fleet.plugins.module_utils.container.secrets import (
+    SecretsSeen,
+    file_of,
+    seal_mark,
+    wanted_links,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Profile, Volume
+from ansible_collections.inx.fleet.plugins.module_utils.names import lxc_name
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, HEALTHY
@@ -145,6 +152,20 @@ def _with_volumes(container: Container, step: Step, observed: Observed) -> Obser
     return replace(observed, volumes=volumes)
 
 
+def _with_secrets(container: Container, step: Step, observed: Observed) -> Observed:
+    seen, secrets = observed.secrets, container.secret_files or ()
+    if container.state == "absent" or not secrets:
+        return replace(observed, secrets=SecretsSeen(key=seen.key))
+    files = {one.name: file_of(one, lxc_name(container.project, container.name), seen) for one in secrets}
+    sealed = seal_mark(seen.key, files) if container.secrets_at_rest else ""
+    notes = replace(seen.notes, links=wanted_links(secrets), sealed=sealed)
+    return replace(observed, secrets=replace(seen, files=files, notes=notes, is_kept=True, lost_links=frozenset()))
+
+
+def _units_restarted(container: Container, step: Step, observed: Observed) -> Observed:
+    return replace(observed, secrets=replace(observed.secrets, notes=replace(observed.secrets.notes, due={})))
+
+
 def _created(container: Container, step: Step, observed: Observed) -> Observed:
     body = step.after
     instance = Instance(
@@ -230,6 +251,8 @@ def _instance(observed: Observed) -> Instance:
 
 _AFTER = {
     "volume": _with_volumes,
+    "secrets": _with_secrets,
+    "restart_units": _units_restarted,
     "create": _created,
     "update": _updated,
     "record": _recorded,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from itertools import count
@@ -193,3 +194,17 @@ def test_a_long_text_is_searched_in_its_time(part: str) -> None:
     redacted(part * 50_000)
     credentials({"flake": f"https://{part * 50_000}"})
     assert time.monotonic() - started < 30
+
+
+def test_what_a_service_may_print_of_a_secret_is_hidden() -> None:
+    encoded = base64.b64encode(b"decoded-token").decode()
+    secrets = [
+        {"name": "a", "content": "with-newline\n"},
+        {"name": "b", "content": encoded, "encoding": "base64"},
+        {"name": "c", "content": "first-line-of-a-key\nshort\n"},
+        {"name": "d", "content": "!", "encoding": "base64"},
+        {"name": "e"},
+    ]
+    found = credentials({"containers": [{"name": "web", "secrets": secrets}]})
+    assert {"with-newline", "decoded-token", "first-line-of-a-key"} <= found
+    assert "short" not in found

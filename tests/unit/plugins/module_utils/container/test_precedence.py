@@ -20,7 +20,8 @@ SYSTEM = {"system": PATH, "copy_from": "ssh-ng://a"}
 
 
 def declared(defaults: dict[str, Any], **own: Any) -> Container:
-    params = {"containers": [{"name": "web", **own}], "defaults": defaults, "project": "default", "secret_config": {}}
+    secrets = own.pop("shared_secrets", None)
+    params = {"containers": [{"name": "web", **own}], "defaults": defaults, "project": "default", "secrets": secrets}
     return declared_containers(params)[0]
 
 
@@ -110,11 +111,23 @@ SHARED: dict[str, Any] = {
     "health": {"degraded": True},
     "stop_timeout": 5,
     "force": True,
+    "secrets_at_rest": False,
     "restart_if_required": True,
     "after": ["db"],
     "tags": ["a"],
 }
-OF_THE_SYSTEM = {"name", "flake", "file", "attribute", "system", "copy_from", "generation", "secret_config", "wait"}
+OF_THE_SYSTEM = {
+    "name",
+    "flake",
+    "file",
+    "attribute",
+    "system",
+    "copy_from",
+    "generation",
+    "secret_config",
+    "secrets",
+    "wait",
+}
 
 
 def test_every_option_is_tried() -> None:
@@ -190,3 +203,17 @@ def test_lists_of_hosts_and_groups_are_merged_the_same_way() -> None:
     assert merged == [{"name": "web", "generation": 3, "health": None}]
     container = declared({"health": {}, **FLAKE}, **merged[0] | {"generation": "3"})
     assert (container.health, container.source, container.generation) == (None, None, 3)
+
+
+def test_secrets_are_merged_by_name() -> None:
+    shared = [{"name": "a", "content": "YQ==", "encoding": "base64", "owner": "app"}, {"name": "b", "content": "b"}]
+    own = [{"name": "c", "content": "c"}, {"name": "a", "content": "own"}]
+    secrets = declared({}, secrets=own, shared_secrets=shared).secret_files or ()
+    assert {one.name: (one.content, one.owner) for one in secrets} == {
+        "a": (b"own", "app"),
+        "b": (b"b", "root"),
+        "c": (b"c", "root"),
+    }
+    assert declared({}, secrets=[], shared_secrets=shared).secret_files == ()
+    assert declared({}, secrets=None, shared_secrets=shared).secret_files is None
+    assert len(declared({}, shared_secrets=shared).secret_files or ()) == 2

@@ -1,0 +1,267 @@
+# Copyright (c) 2026, inx.fleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bring secrets into a container: their files, links and owners, and a restart of the units that use them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Event, Thread
+from typing import Any
+
+from ..errors import FleetError, NotTriedError
+from ..incus.models import Instance
+from ..names import lxc_name
+from ..text import incus_command, tail
+from .declaration import Container
+from .health import asks_systemd, await_boot
+from .rollback import Host
+from .secret_inside import accounts_known, is_mounted, make_links, read_ids
+from .secrets import (
+    SECRETS_DEVICE,
+    Account,
+    Due,
+    Secret,
+    SecretsSeen,
+    file_of,
+    named_accounts,
+    unknown_account,
+    wanted_links,
+)
+from .steps import Told
+
+# NixOS has made its users some 100 ms before it starts the first service.
+_OWNER_POLL = 0.02
+_PROPERTIES = "Id,LoadState,ActiveState,InactiveExitTimestampMonotonic"
+# Of a unit that has no reason to be started: nobody wants it, or somebody has stopped it.
+_RESTING = ("inactive", "deactivating")
+_LOOK_TIMEOUT = 20
+_RESTART_TIMEOUT = 300
+
+
+def apply_secrets(host: Host, container: Container, *, removed: bool) -> None:
+    """Bring the files and links of a container to what is declared, or remove them all."""
+    lxc = lxc_name(container.project, container.name)
+    seen = host.secrets.look(lxc)
+    instance = host.incus.instance(container.name)
+    is_here = instance is not None and instance.location == host.incus.server.member
+    secrets = () if removed else container.secret_files or ()
+    if is_here and not removed:
+        make_links(host.incus, container.name, wanted_links(secrets), seen.notes.links)
+    if not secrets:
+        host.secrets.remove(lxc)
+        return
+    runs = is_here and instance is not None and instance.status == "Running"
+    _write(host, container, seen, (read_ids(host.incus, container.name) if runs else None) or {}, runs=runs)
+    if instance is not None and runs and is_mounted(instance) is False:
+        _mount_again(host, container, instance)
+
+
+def _mount_again(host: Host, container: Container, instance: Instance) -> None:
+    """Take the directory off a container and add it again: Incus mounts it only then, or at a start."""
+    device = instance.devices.get(SECRETS_DEVICE)
+    if device is not None:
+        for keys in (None, dict(device)):
+            host.incus.update_instance(container.name, partial(_with_device, keys))
+
+
+def _with_device(keys: dict[str, str] | None, body: dict[str, Any]) -> dict[str, Any]:
+    others = {name: found for name, found in body["devices"].items() if name != SECRETS_DEVICE}
+    return {**body, "devices": others if keys is None else {**others, SECRETS_DEVICE: keys}}
+
+
+def _write(host: Host, container: Container, seen: SecretsSeen, ids: Mapping[Account, int], *, runs: bool) -> list[str]:
+    """Write the files with the ids that are known. Return the units that are due then, if the container runs."""
+    lxc, secrets = lxc_name(container.project, container.name), container.secret_files or ()
+    named = named_accounts(secrets)
+    known = {account: number for account, number in {**seen.notes.ids, **ids}.items() if account in named}
+    now = replace(seen, ids=known)
+    changed = [one for one in secrets if seen.files.get(one.name) != file_of(one, lxc, now)]
+    due = dict(seen.notes.due)
+    late = due_of(changed, _uptime()) if runs else {}
+    for unit, one in late.items():
+        due[unit] = replace(one, reload=one.reload and due.get(unit, one).reload)
+    notes = replace(seen.notes, ids=known, links=wanted_links(secrets), due=due)
+    host.secrets.write(lxc, secrets, now, notes, at_rest=container.secrets_at_rest)
+    return list(late)
+
+
+def due_of(changed: Sequence[Secret], now: int) -> dict[str, Due]:
+    """Return the units of changed secrets. One that is restarted for any of them is not reloaded."""
+    due: dict[str, Due] = {}
+    for secret in changed:
+        for unit in secret.units:
+            due[unit] = Due(since=now, reload=secret.reload and due.get(unit, Due(since=0, reload=True)).reload)
+    return due
+
+
+def _uptime() -> int:
+    """Return the microseconds of uptime, as systemd in a container counts them as well."""
+    return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+# Owners
+
+
+class Owners:
+    """The owners of a container's secrets while a system comes up, which may have other users than the one before."""
+
+    def __init__(self, host: Host, container: Container, system: str) -> None:
+        self._host, self._container, self._system = host, container, system
+        self._accounts = named_accounts(container.secret_files or ())
+        self._late: list[str] = []
+
+    def after_start(self) -> None:
+        """Give the files of a container that has just started their owners, as soon as its system has its users."""
+        if self._accounts:
+            # Its init is another one than before.
+            self._host.incus.instance(self._container.name)
+            deadline = time.monotonic() + self._container.wait.timeout
+            self._watch(lambda: time.monotonic() > deadline)
+        self._settle()
+
+    @contextmanager
+    def meanwhile(self) -> Iterator[Callable[[], None]]:
+        """Give files their owners beside a switch. Yield a function to call after it, before its units are judged."""
+        if not self._accounts:
+            yield lambda: None
+            return
+        over = Event()
+        thread = Thread(target=self._watch_quietly, args=(over.is_set,), daemon=True)
+        thread.start()
+
+        def settle() -> None:
+            over.set()
+            thread.join()
+            self._settle()
+
+        try:
+            yield settle
+        finally:
+            over.set()
+            thread.join()
+
+    def _watch_quietly(self, is_over: Callable[[], bool]) -> None:
+        # What fails here fails again afterwards, where it is reported.
+        with suppress(FleetError, OSError):
+            self._watch(is_over)
+
+    def _watch(self, is_over: Callable[[], bool]) -> None:
+        """Wait until the system is the current one, and write the files when their owners are known."""
+        name = self._container.name
+        known: Mapping[Account, int] = {}
+        while True:
+            is_current = self._host.incus.current_system(name) == self._system
+            ids = read_ids(self._host.incus, name) or {}
+            found = {account: number for account, number in ids.items() if account in self._accounts}
+            if found != known and accounts_known(self._accounts, found):
+                known = found
+                self._give(found)
+            if is_current or is_over():
+                return
+            time.sleep(_OWNER_POLL)
+
+    def _give(self, ids: Mapping[Account, int]) -> None:
+        lxc = lxc_name(self._container.project, self._container.name)
+        seen = self._host.secrets.look(lxc)
+        if seen.files:
+            self._late += _write(self._host, self._container, seen, ids, runs=True)
+
+    def _settle(self) -> None:
+        """Restart units that were faster than the owners. Raise FleetError for one that the system does not have."""
+        container = self._container
+        if not self._accounts:
+            return
+        ids = read_ids(self._host.incus, container.name)
+        if ids is not None:
+            self._give(ids)
+            error = unknown_account(container.secret_files or (), ids)
+            if error is not None:
+                raise FleetError(f"{container.name}: {error.problem}", error.advice)
+        if self._late:
+            with suppress(NotTriedError):
+                await_boot(self._host.incus, container, self._system)
+            restart_due(self._host, container, self._system, self._late)
+
+
+def forget_due(host: Host, container: Container) -> None:
+    """Forget which units are due: all of the container was started since."""
+    lxc = lxc_name(container.project, container.name)
+    if container.secret_files is not None:
+        notes = host.secrets.look(lxc).notes
+        if notes.due:
+            host.secrets.note(lxc, replace(notes, due={}))
+
+
+# Units
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """What systemd says of a unit; ``started`` is when it was started last, in microseconds of uptime."""
+
+    name: str
+    is_known: bool
+    state: str
+    started: int
+
+
+def units_from(text: str, asked: Sequence[str]) -> list[Unit]:
+    """Return the units in an answer of "systemctl show", which has them in the order in which they were asked for."""
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
+    return [
+        Unit(
+            name=name,
+            is_known=block.get("LoadState", "not-found") not in ("not-found", "bad-setting", "error"),
+            state=block.get("ActiveState", ""),
+            started=int(block.get("InactiveExitTimestampMonotonic") or 0),
+        )
+        for name, block in zip(asked, blocks, strict=False)
+    ]
+
+
+def chosen(units: Sequence[Unit], due: Mapping[str, Due]) -> tuple[list[str], list[str]]:
+    """Return the units to restart, and those to reload: none that rests, or that was started since it is due."""
+    late = [unit for unit in units if unit.state not in _RESTING and unit.started < due[unit.name].since]
+    reloads = [unit.name for unit in late if due[unit.name].reload and unit.state == "active"]
+    return [unit.name for unit in late if unit.name not in reloads], reloads
+
+
+def restart_due(host: Host, container: Container, system: str, only: Sequence[str] | None = None) -> Told:
+    """Restart or reload the units that are due, each once. Raise FleetError for those that are not there, or fail."""
+    name, lxc = container.name, lxc_name(container.project, container.name)
+    notes = host.secrets.look(lxc).notes
+    due = {unit: one for unit, one in notes.due.items() if only is None or unit in only}
+    if not due:
+        return Told()
+    if not asks_systemd(system):
+        host.secrets.note(lxc, replace(notes, due={}))
+        units = ", ".join(sorted(due))
+        return Told(warnings=(f"{name} has no systemd to restart {units}, whose secrets have changed.",))
+    systemctl, asked = f"{system}/sw/bin/systemctl", sorted(due)
+    show = [systemctl, "show", f"--property={_PROPERTIES}", "--", *asked]
+    found = units_from(host.incus.execute(name, show, _LOOK_TIMEOUT).stdout, asked)
+    restarts, reloads = chosen(found, due)
+    for command, names in (("restart", restarts), ("reload-or-restart", reloads)):
+        if names:
+            done = host.incus.execute(name, [systemctl, command, "--", *names], _RESTART_TIMEOUT)
+            if done.code != 0:
+                look = incus_command(container.project, "exec", name, "--", systemctl, "status", *names)
+                raise FleetError(
+                    f"{name}: {', '.join(names)} did not {command} with the changed secrets: {tail(done.stderr, 1)}",
+                    f"See '{look}', and run again.",
+                )
+    unknown = [unit.name for unit in found if not unit.is_known]
+    left = {unit: one for unit, one in notes.due.items() if unit not in due or unit in unknown}
+    host.secrets.note(lxc, replace(notes, due=left))
+    if unknown:
+        raise FleetError(
+            f"{name}: its system has no unit {', '.join(unknown)}, which 'secrets' name.", "Correct 'units'."
+        )
+    done_units = {"restarted": tuple(restarts), "reloaded": tuple(reloads)}
+    return Told(units={done: names for done, names in done_units.items() if names})
