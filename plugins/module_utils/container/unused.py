@@ -18,6 +18,7 @@ from .kind import users_of
 from .notes import Notes
 from .pruning import profile_directories
 from .run_locks import Locks
+from .secret_files import SecretFiles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +69,7 @@ def remove_unused(incus: Incus, project: str | None, *, check: bool) -> tuple[li
         return [], ["Profile directories that no instance uses stay: not all instances, or directories, can be seen."]
     if check:
         return found, []
+    secrets = SecretFiles()
     removed: list[Unused] = []
     warnings: list[str] = []
     with Locks("inx_generations", 0) as locks:
@@ -80,6 +82,8 @@ def remove_unused(incus: Incus, project: str | None, *, check: bool) -> tuple[li
                 if not incus.is_gone(lxc):
                     raise FleetError(f"Incus has {lxc} by now.", "Run again.")
                 Notes(incus).forget(Container(name=one.container, project=one.project))
+                if lxc in secrets.kept():
+                    secrets.remove(lxc)
                 remove_profile(one.path)
             except FleetError as error:
                 warnings.append(f"{one.path} stays. {error}")

@@ -67,6 +67,15 @@ def update_unproven(version: str) -> Start:
     return Start(arguments=web(health=None, persist=_KEPT, devices=devices), names=names)
 
 
+def secrets(version: str) -> Start:
+    """One changes, one goes with its link, and one comes with a link of its own; the system changes as well."""
+    gone = {"name": "gone", "content": "gone", "path": "/etc/gone"}
+    with_web(secrets=[{"name": "token", "content": "old"}, gone])
+    names = fresh(version)
+    new = {"name": "new", "content": "new", "path": "/etc/app/new", "owner": "7", "mode": "0440"}
+    return Start(arguments=web(secrets=[{"name": "token", "content": "changed"}, new]), names=names)
+
+
 def test_only(version: str) -> Start:
     with_web()
     return Start(arguments=web(activation="test"), names=fresh(version))
@@ -251,6 +260,12 @@ def _running(system: str, number: int, **more: Any) -> Callable[[dict[str, Any]]
     return lambda found: expect(found, **wanted)
 
 
+def _has_secrets(found: dict[str, Any]) -> list[str]:
+    in_memory = [line for line in found["secrets"] if not line.startswith("at rest ")]
+    wrong = in_memory != ["web/new 7:0 100440 new", "web/token 0:0 100400 changed"] or len(found["secrets"]) != 4
+    return [*_running("new", 3)(found), *([f"its secrets are {found['secrets']}"] if wrong else [])]
+
+
 def _migrated(found: dict[str, Any]) -> list[str]:
     """Nothing that was remembered is lost, and it is in one place."""
     on_it = {key for key in found["instances"]["web"]["config"] if key.startswith("user.inx.")}
@@ -261,7 +276,7 @@ def _migrated(found: dict[str, Any]) -> list[str]:
 
 
 def _gone(found: dict[str, Any]) -> list[str]:
-    left = {key: found[key] for key in ("instances", "volumes", "generations", "notes", "roots")}
+    left = {key: found[key] for key in ("instances", "volumes", "secrets", "generations", "notes", "roots")}
     return [f"{key} has {value}" for key, value in left.items() if value]
 
 
@@ -295,6 +310,7 @@ SCENARIOS = (
     Scenario(name="create a set", module="inx_containers", prepare=create_set, right=_all_run("web", "db", "extra")),
     Scenario(name="update", module="inx_container", prepare=update, right=_running("new", 3)),
     Scenario(name="update without health", module="inx_container", prepare=update_unproven, right=_running("new", 3)),
+    Scenario(name="bring secrets", module="inx_container", prepare=secrets, right=_has_secrets),
     Scenario(name="test a system", module="inx_container", prepare=test_only, right=_running("new", 2)),
     Scenario(
         name="roll back a switch", module="inx_container", prepare=rollback, right=_running(OLD, 2), fails=_WENT_BACK

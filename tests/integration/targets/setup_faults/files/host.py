@@ -29,6 +29,7 @@ FIXTURE = "/srv/fixtures/small"
 PROFILES = "/nix/var/nix/profiles/inx-container"
 ROOTS = "/nix/var/nix/gcroots/inx-fleet"
 SYSTEMS = "/nix/var/nix/gcroots/inx-systems"
+SECRETS, SECRETS_AT_REST = "/run/inx-fleet/secrets", "/var/lib/inx-fleet/secrets"
 AUTO = "/nix/var/nix/gcroots/auto"
 NOTES = ".notes"
 _FEATURES = ("--extra-experimental-features", "nix-command flakes")
@@ -137,6 +138,7 @@ def census(names: Mapping[str, str]) -> dict[str, Any]:
     found = {
         "instances": _instances(),
         "volumes": _volumes(),
+        "secrets": _secrets(),
         "profiles": {entry["name"]: _plain(entry) for entry in rest.query("/1.0/profiles?recursion=1")},
         "generations": [line for line in tree(PROFILES) if not line.startswith(f"/{NOTES}")],
         "notes": notes(),
@@ -219,6 +221,23 @@ def remove_instances(prefix: str) -> None:
         shutil.rmtree(directory)
     for file in Path(PROFILES, NOTES).glob(f"{prefix}*"):
         file.unlink()
+
+
+def _secrets() -> list[str]:
+    """The files of secrets, and what is encrypted and noted of them, without what differs from run to run."""
+    found = []
+    for path in sorted(Path(SECRETS).glob("*/*")):
+        seen = path.stat()
+        found.append(f"{path.relative_to(SECRETS)} {seen.st_uid}:{seen.st_gid} {seen.st_mode:o} {path.read_text()}")
+    for path in sorted(Path(SECRETS_AT_REST).glob("*/*")):
+        lxc = path.parent.name
+        if path.name == "sealed":
+            text = ask("systemd-creds", "decrypt", f"--name=inx-secrets-{lxc}", str(path), "-")
+        else:
+            notes = json.loads(path.read_text()) if path.name == "notes.json" else {"unknown": path.name}
+            text = json.dumps({key: one for key, one in notes.items() if key in ("ids", "links", "due", "unknown")})
+        found.append(f"at rest {lxc}: {text}")
+    return found
 
 
 def _volumes() -> dict[str, Any]:

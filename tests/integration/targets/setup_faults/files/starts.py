@@ -27,7 +27,7 @@ def wipe() -> None:
         host.ask("incus", "storage", "volume", "delete", "default", volume.rpartition("/")[2])
     subprocess.run(["incus", "profile", "delete", "killed"], capture_output=True, check=False)
     # What they are in stays, with its owner and mode: the role host made it, and others use it after us.
-    for place in (host.PROFILES, host.ROOTS, host.SYSTEMS):
+    for place in (host.PROFILES, host.ROOTS, host.SYSTEMS, host.SECRETS, host.SECRETS_AT_REST):
         if os.path.isdir(place):
             host.ask("find", place, "-mindepth", "1", "-delete")
     for link in Path(host.AUTO).iterdir():
