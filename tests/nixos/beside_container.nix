@@ -232,6 +232,14 @@ import ./beside_both.nix
       serviceConfig.LoadCredential = "key:/var/lib/key";
     };
   };
+  secrets.module = {
+    inx.container.nesting = true;
+    inx.container.secrets = [ "db-password" ];
+    systemd.services.shop = {
+      script = "true";
+      serviceConfig.LoadCredential = [ "db-password" ];
+    };
+  };
   journald.module.services.journald.extraConfig = "SystemMaxUse=200M";
 
   # What would be ignored, or could not boot, is told

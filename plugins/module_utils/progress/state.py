@@ -17,6 +17,7 @@ from .events import Ended, Evaluated, Evaluating, Event, Healthy, NixWorks, Plan
 _WORDS: Mapping[str, str] = {
     "volume": "getting its volumes",
     "create": "being created",
+    "secrets": "getting its secrets",
     "update": "being updated",
     "record": "being recorded",
     "move": "moving",
@@ -25,6 +26,7 @@ _WORDS: Mapping[str, str] = {
     "start": "starting",
     "restart": "restarting",
     "activate": "switching",
+    "restart_units": "restarting units",
     "rollback": "rolling back",
     "prune": "being pruned",
     "stop": "stopping",
