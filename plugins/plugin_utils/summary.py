@@ -114,7 +114,8 @@ def changes_of(result: Mapping[str, Any]) -> Iterator[str]:
             yield f"{generation}{_revisions(step)}"
         elif step["action"] == "rollback":
             yield f"go back to generation {after}{_revisions(step)}"
-        else:
+        # Those that were restarted are named below.
+        elif step["action"] != "restart_units" or not result.get("units"):
             yield str(step["summary"]).removeprefix(f"{result['name']}: ")
     for done, units in result.get("units", {}).items():
         more = f" and {len(units) - _MOST_UNITS} more units" if len(units) > _MOST_UNITS else ""

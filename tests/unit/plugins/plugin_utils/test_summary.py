@@ -94,6 +94,13 @@ def test_a_container_that_failed() -> None:
     assert lines(failed) == ["web failed after: generation 4 → 5, went back to generation 4"]
 
 
+def test_units_of_secrets_are_named_once() -> None:
+    steps = (step("secrets", "secret token changed"), step("restart_units", "restart app.service"))
+    done = container(*steps, units={"restarted": ["app.service"]})
+    assert lines(done) == ["web: secret token changed, restarted app.service"]
+    assert lines(container(*steps), check=True) == ["web would change: secret token changed, restart app.service"]
+
+
 def test_units_that_a_switch_changed() -> None:
     units = {"restarted": ["nginx.service"], "stopped": [f"u{number}.service" for number in range(7)]}
     assert lines(container(recorded(4, 5), SWITCH, units=units)) == [
