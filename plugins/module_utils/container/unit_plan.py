@@ -24,7 +24,7 @@ from .packages import system_before
 from .schedule import run_jobs
 from .steps import Plan
 from .switching import advice_on_untried
-from .units import Units, planned_units
+from .units import Units, merged_units, planned_units
 
 # The one in Perl waits for another switch.
 _PATIENCE = 60
@@ -41,13 +41,27 @@ class UnitPlan:
 def with_units(
     incus: Incus, outcomes: Sequence[Outcome], before: Mapping[str, Observed], workers: int
 ) -> list[Outcome]:
-    """Return the outcomes of check mode with the units that switches would change."""
+    """Return the outcomes of check mode with the units that switches and secrets would change."""
     planned, nothing = plan_units(incus, outcomes, before, workers), UnitPlan()
     seen = [planned.get(outcome.name, nothing) for outcome in outcomes]
     return [
-        replace(outcome, units=plan.units, units_unknown=plan.unknown)
+        replace(
+            outcome, units=plan.units if plan.unknown else _with_secret_units(outcome, plan), units_unknown=plan.unknown
+        )
         for outcome, plan in zip(outcomes, seen, strict=True)
     ]
+
+
+def _with_secret_units(outcome: Outcome, plan: UnitPlan) -> Units:
+    """Return the units of a plan with those of changed secrets, without those that the switch starts anew."""
+    started = {unit for done in ("restarted", "started") for unit in plan.units.get(done, ())}
+    wanted = {unit: what for step in outcome.steps for unit, what in step.after.get("secret_units", {}).items()}
+    done = {"restarted": "restart", "reloaded": "reload"}
+    units = {
+        name: tuple(unit for unit, what in wanted.items() if what == word and unit not in started)
+        for name, word in done.items()
+    }
+    return merged_units(plan.units, {name: found for name, found in units.items() if found})
 
 
 def plan_units(
