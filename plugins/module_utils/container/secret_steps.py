@@ -78,13 +78,13 @@ def units_step(declared: Container, observed: Observed, steps: Sequence[Step]) -
 
 
 def _runs_on(declared: Container, instance: Instance, steps: Sequence[Step]) -> bool:
-    if observed_elsewhere(declared, instance) or declared.state not in ("started", "present"):
+    if _is_elsewhere(declared, instance) or declared.state not in ("started", "present"):
         return False
     thaws = any(step.action == "unfreeze" for step in steps)
     return (instance.status == "Running" or thaws) and not any(step.action in _BOOTING for step in steps)
 
 
-def observed_elsewhere(declared: Container, instance: Instance) -> bool:
+def _is_elsewhere(declared: Container, instance: Instance) -> bool:
     """Return whether an instance is on another member than the one that is to have it."""
     return instance.location != declared.target
 

@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias
 
 from ..errors import FleetError
 from ..names import lxc_name
-from ..paths import SECRETS_DIR, SECRETS_TARGET, STORE_DIR
+from ..paths import SECRETS_DIR, SECRETS_TARGET
 from ..text import UNPRINTABLE
 from ..values import Value, same_value
 from .mount_tree import is_below, normalised
@@ -52,7 +52,8 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}\$?\Z")
 _LARGEST_ID = 2**31
 # In each of them the container has a file system of its own that it mounts itself, or nothing that lasts.
 _VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run")  # noqa: S108 - to refuse them
-_ADDED, _CHANGED, _KEPT = "(new secret)", "(new secret)", "(secret)"
+# In the place of a content in a difference, as for secret_config.
+_OLD, _NEW = "(secret)", "(new secret)"
 
 Account: TypeAlias = tuple[Literal["user", "group"], str]
 
@@ -380,9 +381,9 @@ def secrets_change(
     wanted = {secret.name: file_of(secret, lxc, seen) for secret in secrets}
     changed = [secret for secret in secrets if seen.files.get(secret.name) != wanted[secret.name]]
     gone = sorted(seen.files.keys() - wanted.keys())
-    before: dict[str, str | None] = {one.name: _KEPT if one.name in seen.files else None for one in changed}
-    after: dict[str, str | None] = {one.name: _CHANGED if one.name in seen.files else _ADDED for one in changed}
-    before.update(dict.fromkeys(gone, _KEPT))
+    before: dict[str, str | None] = {one.name: _OLD if one.name in seen.files else None for one in changed}
+    after: dict[str, str | None] = {one.name: _NEW for one in changed}
+    before.update(dict.fromkeys(gone, _OLD))
     after.update(dict.fromkeys(gone))
     units: dict[str, bool] = {}
     for secret in changed:
@@ -422,8 +423,3 @@ def missing_secrets(container: str, expected: Iterable[str], secrets: tuple[Secr
         f"{container}: its system expects secrets that have no content: {', '.join(missing)}.",
         "Declare them in 'secrets', or remove them from inx.container.secrets of the system.",
     )
-
-
-def is_in_store(path: str) -> bool:
-    """Return whether a path is in the store, which everybody can read."""
-    return is_below(path, STORE_DIR)
