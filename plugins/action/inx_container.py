@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import copy
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action.normal import ActionModule as Normal
 from ansible.utils.display import Display
 
 from ansible_collections.inx.fleet.plugins.module_utils.progress.file import RUN_VARIABLE
-from ansible_collections.inx.fleet.plugins.plugin_utils.interpreters import with_fallbacks
+from ansible_collections.inx.fleet.plugins.plugin_utils.built_modules import kept_between_runs
+from ansible_collections.inx.fleet.plugins.plugin_utils.interpreters import facts_about, with_interpreters
 from ansible_collections.inx.fleet.plugins.plugin_utils.progress import (
     command,
     followed,
@@ -24,8 +26,10 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.progress import (
     second,
     writes_to_terminal,
 )
+from ansible_collections.inx.fleet.plugins.plugin_utils.variables import misspelled, refusal
 
 _DELEGATED = "ansible_delegated_vars"
+_OUR_ROLES = "inx.fleet."
 #: The modules that may work for long.
 _LONG = frozenset(("inx_container", "inx_containers", "inx_generations", "inx_host", "inx_system"))
 
@@ -37,10 +41,11 @@ class ActionModule(Normal):
     _run_name = ""
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
-        variables = with_fallbacks(task_vars or {})
+        self._refuse_misspelled(task_vars or {})
+        variables = with_interpreters(task_vars or {})
         if _DELEGATED in variables:
             delegated = variables[_DELEGATED]
-            variables[_DELEGATED] = {host: with_fallbacks(theirs) for host, theirs in delegated.items()}
+            variables[_DELEGATED] = {host: with_interpreters(theirs) for host, theirs in delegated.items()}
         if not self._is_followed(variables):
             return self._run_module(tmp, variables)
         self._run_name = secrets.token_hex(8)
@@ -48,14 +53,25 @@ class ActionModule(Normal):
         with followed(self._look(), self._show(variables), speed):
             return self._run_module(tmp, variables)
 
+    def _refuse_misspelled(self, variables: Iterable[str]) -> None:
+        """Refuse misspelled variables in the roles: Ansible ignores a variable that nothing reads."""
+        role = self._task._role
+        if role is not None and role.get_name().startswith(_OUR_ROLES) and (found := misspelled(variables)):
+            raise AnsibleActionFail(refusal(found))
+
     def _run_module(self, tmp: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, variables)
-        return result
+        with kept_between_runs(self._module):
+            result: dict[str, Any] = super().run(tmp, variables)
+        facts = {} if self._task.delegate_to else facts_about(result)
+        return {**result, "ansible_facts": {**result.get("ansible_facts", {}), **facts}} if facts else result
+
+    @property
+    def _module(self) -> str:
+        return str(self._task.action.rpartition(".")[2])
 
     def _is_followed(self, variables: Mapping[str, Any]) -> bool:
         """Return whether to show the progress. A task with ``async`` is looked at by Ansible, in pauses."""
-        task = self._task
-        if task.action.rpartition(".")[2] not in _LONG or task.async_val or task.no_log:
+        if self._module not in _LONG or self._task.async_val or self._task.no_log:
             return False
         return bool(boolean(self._templar.template(variables.get("inx_progress", True))))
 

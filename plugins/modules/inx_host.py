@@ -230,6 +230,14 @@ pending:
   type: list
   elements: str
   sample: []
+python:
+  description:
+    - Path of the Python interpreter on the host that has the libraries of the modules. V(null) if it does not have
+      them yet, and on NixOS. Later tasks of the play run the modules of this collection with it, if
+      C(ansible_python_interpreter) is not set.
+  returned: always, unless validation fails
+  type: str
+  sample: /opt/inx-fleet/bin/python
 lacking:
   description: Lines that C(configuration.nix) of a NixOS host lacks.
   returned: always, unless validation fails

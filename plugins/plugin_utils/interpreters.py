@@ -13,21 +13,35 @@ from ansible import constants
 from ansible_collections.inx.fleet.plugins.module_utils.paths import INTERPRETER, SYSTEM_INTERPRETERS
 
 _FALLBACK = "ansible_interpreter_python_fallback"
+_INTERPRETER = "ansible_python_interpreter"
+_FACT = "inx_fleet_python"
 #: Where Ansible does not look by itself: a NixOS host may have no python3 in PATH, and nothing in /usr/bin.
 ELSEWHERE = (INTERPRETER, *SYSTEM_INTERPRETERS)
 
 
-def with_fallbacks(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a task's variables with more interpreters for Ansible to look for, if it is to look for any."""
+def with_interpreters(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a host's variables with the interpreter that is known to have the libraries, or more for Ansible to find.
+
+    One that is set stays.
+    """
     known = constants.config.get_config_value("INTERPRETER_PYTHON_FALLBACK", variables=variables)
-    return {**variables, _FALLBACK: [*known, *(path for path in ELSEWHERE if path not in known)]}
+    given = {**variables, _FALLBACK: [*known, *(path for path in ELSEWHERE if path not in known)]}
+    own = (variables.get("ansible_facts") or {}).get(_FACT)
+    return {**given, _INTERPRETER: own} if own and _is_chosen_by_ansible(variables.get(_INTERPRETER, "")) else given
+
+
+def facts_about(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts for later tasks that a result of inx_host has: without them, a module would start twice."""
+    return {f"ansible_{_FACT}": result["python"]} if result.get("python") else {}
+
+
+def _is_chosen_by_ansible(named: Any) -> bool:
+    return not named or str(named).startswith("auto")
 
 
 def candidates(variables: Mapping[str, Any], templar: Any) -> list[str]:
     """Return the interpreters of a host, the best first: the one that its variables name, or that was discovered."""
-    named = (
-        templar.template(variables["ansible_python_interpreter"]) if "ansible_python_interpreter" in variables else ""
-    )
+    named = templar.template(variables[_INTERPRETER]) if _INTERPRETER in variables else ""
     discovered = (variables.get("ansible_facts") or {}).get("discovered_interpreter_python")
-    chosen = [] if not named or str(named).startswith("auto") else [str(named)]
+    chosen = [] if _is_chosen_by_ansible(named) else [str(named)]
     return list(dict.fromkeys([*chosen, *([str(discovered)] if discovered else []), "python3", *ELSEWHERE]))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from ..errors import FleetError
+from ..paths import INTERPRETER
 from ..progress.events import Events, Planned, PlannedSteps
 from .apply import apply_step
 from .declaration import HostDeclaration
@@ -36,6 +37,8 @@ class Outcome:
     pending: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     lacking: str = ""
+    #: The interpreter that has the libraries of the modules, once it is known to have them.
+    python: str | None = None
     error: FleetError | None = None
 
 
@@ -65,8 +68,13 @@ def _converge_debian(declared: HostDeclaration, release: Release, events: Events
 
 
 def _predicted(plan: Plan) -> Outcome:
-    unseen = (_UNSEEN,) if plan.continues else ()
-    return Outcome(steps=plan.steps, packages=plan.packages, pending=plan.pending, warnings=(*plan.warnings, *unseen))
+    return Outcome(
+        steps=plan.steps,
+        packages=plan.packages,
+        pending=plan.pending,
+        warnings=(*plan.warnings, *((_UNSEEN,) if plan.continues else ())),
+        python=None if "Python" in plan.pending else INTERPRETER,
+    )
 
 
 def _applied(declared: HostDeclaration, plan: Plan, events: Events) -> Outcome:
@@ -83,7 +91,7 @@ def _applied(declared: HostDeclaration, plan: Plan, events: Events) -> Outcome:
                 apply_step(declared, step)
         except FleetError as error:
             return replace(_stopped(plan, place), error=error)
-    return Outcome(steps=plan.steps, warnings=plan.warnings)
+    return Outcome(steps=plan.steps, warnings=plan.warnings, python=INTERPRETER)
 
 
 def _stopped(plan: Plan, place: int) -> Outcome:

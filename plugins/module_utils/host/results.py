@@ -37,6 +37,7 @@ def host_result(outcome: Outcome) -> dict[str, Any]:
         },
         "pending": list(outcome.pending),
         "lacking": outcome.lacking.splitlines(),
+        "python": outcome.python,
     }
 
 

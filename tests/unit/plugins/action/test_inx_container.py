@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleActionFail
 from ansible.plugins.action.normal import ActionModule as Normal
 from ansible.plugins.shell.sh import ShellModule
 
@@ -45,6 +46,11 @@ def followed(monkeypatch: pytest.MonkeyPatch) -> Followed:
     return stands
 
 
+@pytest.fixture(autouse=True)
+def no_kept_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inx_container, "kept_between_runs", lambda _module: nullcontext())
+
+
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the environments that modules were run with."""
@@ -60,7 +66,15 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def action(name: str = "inx.fleet.inx_containers", **keys: Any) -> ActionModule:
     task = SimpleNamespace(
-        **{"action": name, "async_val": 0, "delegate_to": None, "environment": None, "no_log": False, **keys}
+        **{
+            "action": name,
+            "async_val": 0,
+            "delegate_to": None,
+            "environment": None,
+            "no_log": False,
+            "_role": None,
+            **keys,
+        }
     )
     return ActionModule(
         task=task,
@@ -118,3 +132,24 @@ def test_line_says_which_host(
     followed.shows("1 of 2 done")
     said = capsys.readouterr()
     assert (said.out, said.err) == ("", f"{label} 1 of 2 done\n")
+
+
+@pytest.mark.parametrize("role", ["inx.fleet.host", "inx.fleet.containers", "other.fleet.host", None])
+def test_misspelled_variables_are_refused_in_our_roles(role: str | None, environment: list[str]) -> None:
+    task = action(_role=None if role is None else SimpleNamespace(get_name=lambda: role))
+    variables = {**VARIABLES, "inx_progress": False, "inx_container": []}
+    if role is None or not role.startswith("inx."):
+        assert task.run(None, variables) == {"changed": False}
+        return
+    with pytest.raises(AnsibleActionFail, match=r"Unknown variable inx_container. Did you mean inx_containers\?"):
+        task.run(None, variables)
+    assert environment == []
+
+
+@pytest.mark.parametrize(("delegate_to", "facts"), [(None, {"ansible_inx_fleet_python": "/p"}), ("other", None)])
+def test_interpreter_with_the_libraries_is_noted_of_the_host(
+    delegate_to: Any, facts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Normal, "run", lambda *_arguments: {"python": "/p"})
+    found = action("inx.fleet.inx_host", delegate_to=delegate_to).run(None, {**VARIABLES, "inx_progress": False})
+    assert found.get("ansible_facts") == facts

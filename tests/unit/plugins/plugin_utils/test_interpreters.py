@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.plugin_utils.interpreters import ELSEWHERE, candidates, with_fallbacks
+from ansible_collections.inx.fleet.plugins.plugin_utils.interpreters import (
+    ELSEWHERE,
+    candidates,
+    facts_about,
+    with_interpreters,
+)
 
 
 class Templar:
@@ -35,7 +40,21 @@ def test_the_interpreter_of_a_host_comes_before_what_may_be_there(variables: dic
 
 
 def test_ansible_looks_for_more_interpreters_after_those_that_it_is_told_to() -> None:
-    own = with_fallbacks({"ansible_interpreter_python_fallback": ["/usr/bin/python3"], "other": 1})
+    own = with_interpreters({"ansible_interpreter_python_fallback": ["/usr/bin/python3"], "other": 1})
     assert own.pop("ansible_interpreter_python_fallback")[:2] == ["/usr/bin/python3", ELSEWHERE[0]]
     assert own == {"other": 1}
-    assert set(ELSEWHERE) < set(with_fallbacks({})["ansible_interpreter_python_fallback"])
+    assert set(ELSEWHERE) < set(with_interpreters({})["ansible_interpreter_python_fallback"])
+
+
+def test_the_interpreter_that_has_the_libraries_is_taken_unless_one_is_set() -> None:
+    facts = {"inx_fleet_python": "/opt/inx-fleet/bin/python"}
+    assert facts_about({"python": "/opt/inx-fleet/bin/python"}) == {
+        "ansible_inx_fleet_python": facts["inx_fleet_python"]
+    }
+    assert facts_about({"python": None}) == facts_about({"failed": True}) == {}
+    for named in ({}, {"ansible_python_interpreter": "auto"}):
+        found = with_interpreters({"ansible_facts": facts, **named})
+        assert found["ansible_python_interpreter"] == own
+    given = {"ansible_facts": facts, "ansible_python_interpreter": "/usr/bin/python3"}
+    assert with_interpreters(given)["ansible_python_interpreter"] == "/usr/bin/python3"
+    assert "ansible_python_interpreter" not in with_interpreters({"ansible_facts": {}})

@@ -8,11 +8,13 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.inx.fleet.plugins.plugin_utils.variables import (
     OF_MODULES,
     OF_PLAYBOOKS,
     OF_PLUGINS,
+    ROLES,
     misspelled,
     of_roles,
 )
@@ -48,6 +50,9 @@ def test_other_variables_are_left_alone(name: str) -> None:
 
 def test_those_of_the_collection_are_known() -> None:
     assert misspelled([*of_roles(), *OF_PLAYBOOKS, *OF_MODULES, *OF_PLUGINS]) == {}
+    specs = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in ROLES.glob("*/meta/argument_specs.yml")]
+    entries = [entry for spec in specs for entry in spec["argument_specs"].values()]
+    assert of_roles() == {name for entry in entries for name in entry["options"]}
     assert "inx_containers_only" in of_roles()
 
 
