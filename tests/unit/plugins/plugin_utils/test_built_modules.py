@@ -28,10 +28,11 @@ class Controller:
         """Run some tasks, and return the module that they used."""
         self._runs += 1
         here = self._directory / f"run-{self._runs}" / "ansiballz_cache"
+        here.parent.mkdir()
         self._monkeypatch.setattr(constants, "DEFAULT_LOCAL_TMP", str(here.parent))
         for _number in range(tasks):
             with kept_between_runs("inx_host"):
-                here.mkdir(parents=True, exist_ok=True)
+                here.mkdir(exist_ok=True)
                 (here / f"{FILE}.lock").touch()
                 if not (here / FILE).exists():
                     self.packed += 1

@@ -47,10 +47,9 @@ def test_ansible_looks_for_more_interpreters_after_those_that_it_is_told_to() ->
 
 
 def test_the_interpreter_that_has_the_libraries_is_taken_unless_one_is_set() -> None:
-    facts = {"inx_fleet_python": "/opt/inx-fleet/bin/python"}
-    assert facts_about({"python": "/opt/inx-fleet/bin/python"}) == {
-        "ansible_inx_fleet_python": facts["inx_fleet_python"]
-    }
+    own = "/opt/inx-fleet/bin/python"
+    facts = {"inx_fleet_python": own}
+    assert facts_about({"python": own}) == {"ansible_inx_fleet_python": own}
     assert facts_about({"python": None}) == facts_about({"failed": True}) == {}
     for named in ({}, {"ansible_python_interpreter": "auto"}):
         found = with_interpreters({"ansible_facts": facts, **named})
