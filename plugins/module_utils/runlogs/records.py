@@ -131,7 +131,8 @@ def _did(result: Mapping[str, Any]) -> list[str]:
     """Return what a module did that manages no containers."""
     did = [str(step["summary"]) for step in result.get("steps", ())]
     did += [f"build {path} for {name}" for name, path in (result.get("systems") or {}).items()]
-    did += [f"remove {one['path']}" for one in result.get("removed", ())]
+    # inx_generations returns more than the path of what it has removed, inx_gcroots_command that alone.
+    did += [f"remove {one if isinstance(one, str) else one['path']}" for one in result.get("removed", ())]
     for one in result.get("pruned", ()):
         numbers = ", ".join(map(str, one["generations"]))
         did.append(f"remove generations {numbers} of {one['project']}/{one['container']}")

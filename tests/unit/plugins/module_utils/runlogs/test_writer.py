@@ -141,6 +141,28 @@ def test_runs_are_known_by_project_and_container_and_others_by_their_module(tmp_
     assert last_runs(["web"], directory=str(tmp_path / "logs"), but=first.path) == {}
 
 
+@pytest.mark.parametrize(
+    ("module", "result", "did"),
+    [
+        ("inx_generations", {"removed": [{"path": "/a"}], "pruned": []}, "remove /a"),
+        ("inx_gcroots_command", {"removed": ["/a"], "written": []}, "remove /a"),
+        (
+            "inx_system",
+            {"systems": {"web": "/nix/store/a"}, "containers": [{"name": "web"}]},
+            "build /nix/store/a for web",
+        ),
+        (
+            "inx_gcroot",
+            {"changes": [{"action": "add", "container": "web", "path": "/r"}], "containers": 1},
+            "add web:/r",
+        ),
+    ],
+)
+def test_what_each_module_did_is_told(module: str, result: Any, did: str, tmp_path: Path) -> None:
+    run_log(tmp_path, module).end({"changed": True, **result}, "", failed=False)
+    assert [run.did for run in last(tmp_path, f"/{module}")] == [(did,)]
+
+
 def test_the_newest_logs_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "MOST_FILES", 3)
     going_on = run_log(tmp_path)
