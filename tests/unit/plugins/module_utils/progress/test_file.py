@@ -96,10 +96,12 @@ def test_files_of_killed_runs_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([new, "kept", "kept.txt"])
 
 
+# Under nohup a signal is ignored from the start, and stays so.
 ENDLESS = """
-import sys, time
+import signal, sys, time
 from {module} import ProgressFile
 from {events} import Planned
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 shown = ProgressFile("test", sys.argv[1], first=0)
 shown(Planned(names=("web",)))
 time.sleep({patience})
