@@ -43,6 +43,13 @@ def _of_entries(documentation: str) -> str:
     return "options:\n  containers:\n    suboptions:\n" + textwrap.indent(options + _IN_A_SET, "      ")
 
 
+def _shared_secrets(documentation: str) -> str:
+    """Suboptions of the option "secrets" of a whole set, which are those of an entry, without defaults."""
+    secrets = documentation.partition("\n  secrets:\n")[2].partition("\n  secrets_at_rest:\n")[0]
+    suboptions = "".join(secrets.partition("    suboptions:\n")[1:])
+    return "options:\n  secrets:\n" + re.sub(r"\n +default: .*", "", suboptions) + "\n"
+
+
 class ModuleDocFragment:
     """One container: as the options of a module, and as an entry of a list of them."""
 
@@ -538,5 +545,6 @@ options:
     default: 300
 """
 
-    # Annotated, or ansible-test takes it for a text of its own.
+    # Annotated, or ansible-test takes them for texts of their own.
+    SHARED_SECRETS: str = _shared_secrets(DOCUMENTATION)
     SET: str = _of_entries(DOCUMENTATION) + _BESIDE_THE_SET

@@ -8,7 +8,7 @@ from __future__ import annotations
 class ModuleDocFragment:
     """What every module has that calls nix."""
 
-    # As NIX_OPTIONS of module_utils/arguments.py.
+    # As NIX_OPTIONS of module_utils/arguments/options.py.
     DOCUMENTATION = r"""
 options:
   build_in_check_mode:

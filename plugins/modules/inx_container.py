@@ -315,14 +315,14 @@ log:
 
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.module import FleetModule
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import (
     ADDRESS_OPTIONS,
     CONTAINER_OPTIONS,
     CONTAINER_RULES,
     INCUS_OPTIONS,
     LOCK_OPTIONS,
     NIX_OPTIONS,
-    FleetModule,
     open_host,
     require_pylxd,
 )

@@ -364,10 +364,10 @@ result:
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.module import FleetModule
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import (
     ADDRESS_OPTIONS,
     INCUS_OPTIONS,
-    FleetModule,
     connect,
     find_nix,
     require_jmespath,

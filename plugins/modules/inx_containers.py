@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - inx.fleet.incus
   - inx.fleet.nix
   - inx.fleet.container.set
+  - inx.fleet.container.shared_secrets
   - inx.fleet.container.lock
 attributes:
   check_mode:
@@ -286,13 +287,13 @@ log:
 
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import (
     INCUS_OPTIONS,
     LOCK_OPTIONS,
     NIX_OPTIONS,
     SET_OPTIONS,
     SHARED_SECRETS,
-    FleetModule,
+    SetModule,
     container_set,
     open_host,
     require_pylxd,
@@ -325,7 +326,7 @@ def main() -> None:
         "rollback_limit": {"type": "int", "default": 3},
         "build_failures": {"type": "dict", "default": {}},
     }
-    module = FleetModule(argument_spec=options, supports_check_mode=True)
+    module = SetModule(argument_spec=options, supports_check_mode=True)
     require_pylxd(module)
     try:
         declared = container_set(module.params)
@@ -343,7 +344,7 @@ def main() -> None:
     _end_with(module, outcomes)
 
 
-def _end_with(module: FleetModule, outcomes: list[Outcome]) -> None:
+def _end_with(module: SetModule, outcomes: list[Outcome]) -> None:
     module.hide(secrets_met(outcomes))
     result: dict[str, Any] = {
         "changed": any(outcome.changed for outcome in outcomes),

@@ -89,7 +89,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import FleetModule
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.module import FleetModule
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.gcroots.files import File
 from ansible_collections.inx.fleet.plugins.module_utils.gcroots.package import (

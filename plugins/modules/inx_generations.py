@@ -142,9 +142,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.module import FleetModule
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import (
     INCUS_OPTIONS,
-    FleetModule,
     connect,
     find_nix,
     require_pylxd,

@@ -288,7 +288,7 @@ log:
 
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import FleetModule
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.module import FleetModule
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.host.converge import converge
 from ansible_collections.inx.fleet.plugins.module_utils.host.declaration import host_from

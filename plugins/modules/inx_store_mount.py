@@ -122,12 +122,8 @@ import os
 import stat
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
-    INCUS_OPTIONS,
-    FleetModule,
-    connect,
-    require_pylxd,
-)
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.module import FleetModule
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import INCUS_OPTIONS, connect, require_pylxd
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.store_profile import (
     check_host,

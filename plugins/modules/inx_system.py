@@ -161,10 +161,10 @@ log:
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import (
     NIX_OPTIONS,
     SET_OPTIONS,
-    FleetModule,
+    SetModule,
     declared_containers,
     open_nix,
 )
@@ -191,7 +191,7 @@ def main() -> None:
         "copy_to": {"type": "str"},
         "signing_key": {"type": "path"},
     }
-    module = FleetModule(argument_spec=options, required_by={"signing_key": ("copy_to",)}, supports_check_mode=True)
+    module = SetModule(argument_spec=options, required_by={"signing_key": ("copy_to",)}, supports_check_mode=True)
     try:
         directory = roots_directory(module.params["name"], module.params["set"], module.params["project"])
         containers = declared_containers(module.params)
@@ -213,7 +213,7 @@ def main() -> None:
     _end_with(module, built)
 
 
-def _end_with(module: FleetModule, built: Built) -> None:
+def _end_with(module: SetModule, built: Built) -> None:
     result: dict[str, Any] = {
         "changed": built.before != built.after or bool(built.copied),
         "systems": dict(built.systems),

@@ -80,10 +80,9 @@ def test_only_the_top_knows_ansible() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ansible"
     ]
-    assert set(knows) == {"arguments"}
+    assert {name.partition(".")[0] for name in knows} == {"arguments"}
 
 
 def test_the_command_on_a_host_comes_without_what_containers_are_declared_with() -> None:
     packages = {path.split("/")[0] for path in command_sources() if "/" in path}
     assert packages == {"gcroots", "incus", "nix"}
-    assert "arguments.py" not in command_sources()

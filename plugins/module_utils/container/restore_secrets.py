@@ -63,7 +63,7 @@ def _restored(name: str, memory: str, at_rest: str) -> bool:
     except (ValueError, OSError, KeyError, TypeError):
         files = None
     if files is None:
-        print(f"The secrets of {name} cannot be decrypted. The next run of Ansible brings them.", file=sys.stderr)
+        sys.stderr.write(f"The secrets of {name} cannot be decrypted. The next run of Ansible brings them.\n")
     return files is not None
 
 
@@ -85,4 +85,4 @@ def _run(command: list[str]) -> tuple[int, bytes]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))

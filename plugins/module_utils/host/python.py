@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from .commands import ask, run
 
@@ -46,6 +49,8 @@ except InvalidRequirement:
     sys.exit(3)
 """
 _UNSURE = 3
+#: A file of the environment.
+_NOTE = "installed.json"
 _PYTHON = "/usr/bin/python3"
 _IMPORTS = "import jmespath, pylxd"
 
@@ -54,6 +59,8 @@ def has_packages(python: str, requirements: Sequence[str]) -> bool:
     """Return whether an environment meets the requirements. No network is asked."""
     if not os.path.exists(python):
         return False
+    if _noted(python) == _as_noted(python, requirements):
+        return True
     action = "look at the libraries of Python"
     code, _text = ask([python, "-I", "-c", _PROBE, *requirements], action)
     if code == _UNSURE:
@@ -77,3 +84,19 @@ def install_packages(venv: str, requirements: Sequence[str], variables: Mapping[
         variables,
         "Set inx_host_pip_environment (PIP_INDEX_URL, PIP_CERT) if pip reaches no index.",
     )
+    python = f"{venv}/bin/python"
+    Path(venv, _NOTE).write_text(_as_noted(python, requirements), encoding="utf-8")
+
+
+def _noted(python: str) -> str | None:
+    """Return what was noted when the libraries were installed; to look at them takes longer than all else."""
+    with suppress(OSError):
+        return Path(python).parent.with_name(_NOTE).read_text(encoding="utf-8")
+    return None
+
+
+def _as_noted(python: str, requirements: Sequence[str]) -> str:
+    """Return what the libraries depend on: the interpreter, and the directories that pip changes."""
+    directories = Path(python).parent.parent.glob("lib/python*/site-packages")
+    changes = {str(path): path.stat().st_mtime_ns for path in sorted(directories)}
+    return json.dumps([os.path.realpath(python), changes, list(requirements)])

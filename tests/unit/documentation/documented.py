@@ -15,7 +15,7 @@ from unittest.mock import patch
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import MEMBER_OPTIONS, without_defaults
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import MEMBER_OPTIONS, without_defaults
 
 COLLECTION = Path(__file__).resolve().parents[3]
 NAMESPACE = "inx.fleet."
@@ -43,13 +43,14 @@ def argument_spec(module: str) -> dict[str, Any]:
 def _spec_and_rules(module: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a module's argument spec, and which options exclude or require each other."""
     code = importlib.import_module(f"ansible_collections.inx.fleet.plugins.modules.{module}")
-    with patch.object(code, "FleetModule", _find_spec):
+    base = next(name for name in ("SetModule", "FleetModule") if hasattr(code, name))
+    with patch.object(code, base, _find_spec):
         try:
             code.main()
         except _SpecFoundError as found:
             spec, rules = found.args
             return spec, rules
-    raise AssertionError(f"{module} makes no FleetModule")
+    raise AssertionError(f"{module} makes no such module")
 
 
 def role_options(role: str) -> dict[str, Any]:

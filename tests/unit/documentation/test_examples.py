@@ -11,7 +11,7 @@ import importlib
 import pytest
 import yaml
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import INCUS_OPTIONS
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import INCUS_OPTIONS
 from ansible_collections.inx.fleet.tests.unit.documentation.documented import (
     COLLECTION,
     MODULES,

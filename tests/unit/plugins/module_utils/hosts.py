@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import CONTAINER_OPTIONS
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import CONTAINER_OPTIONS
 from ansible_collections.inx.fleet.plugins.module_utils.container.apply import patched
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, container_from
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.module import FleetModule
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import (
     CONTAINER_OPTIONS,
     CONTAINER_RULES,
     SET_OPTIONS,
-    FleetModule,
+    SetModule,
     declared_containers,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
@@ -34,6 +35,8 @@ class Given:
 
     def __call__(self, options: dict[str, Any], **parameters: Any) -> FleetModule:
         self._give(**parameters)
+        if "containers" in options:
+            return SetModule(argument_spec=options)
         return FleetModule(argument_spec=options, **(CONTAINER_RULES if options is CONTAINER_OPTIONS else {}))
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import (
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import (
     CONTAINER_OPTIONS,
     MEMBER_OPTIONS,
     declared_containers,

@@ -60,7 +60,7 @@ def test_what_is_refused_is_not_tried(run: Run, converge: Call) -> None:
 
 
 def test_without_pylxd_it_says_how_to_get_it(run: Run, converge: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = "ansible_collections.inx.fleet.plugins.module_utils.arguments"
+    arguments = "ansible_collections.inx.fleet.plugins.module_utils.arguments.options"
     monkeypatch.setattr(f"{arguments}.PYLXD_IMPORT_ERROR", ImportError("no pylxd"))
     monkeypatch.setattr(f"{arguments}.INTERPRETER", "/nowhere/bin/python")
     result = run(inx_container, name="web")

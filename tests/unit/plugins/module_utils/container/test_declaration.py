@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import declared_containers
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import declared_containers
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Health
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import File, Flake, StorePath

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.inx.fleet.plugins.filter.merge_containers import merge_containers
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import CONTAINER_OPTIONS, declared_containers
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import CONTAINER_OPTIONS, declared_containers
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import File, Flake, StorePath
 

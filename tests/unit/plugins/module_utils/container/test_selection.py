@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.filter.choose_containers import choose_containers
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import declared_containers
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import declared_containers
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import chosen_containers
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 

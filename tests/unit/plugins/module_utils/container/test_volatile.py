@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.inx.fleet.plugins.module_utils.arguments import container_set
+from ansible_collections.inx.fleet.plugins.module_utils.arguments.options import container_set
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.mounts import is_in_memory
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed

@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import traceback
-from collections.abc import Collection, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, _load_params, missing_required_lib
@@ -18,25 +16,22 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.respawn import has_respawned, probe_interpreters_for_module, respawn_module
 from ansible.module_utils.errors import UnsupportedError
 
-from .container.declaration import Container, container_from
-from .container.notes import Notes
-from .container.precedence import laid_over, without_nulls
-from .container.rollback import Host
-from .container.secrets import SECRET_OPTIONS
-from .container.set_declaration import ContainerSet, container_set_from
-from .errors import FleetError
-from .incus.client import Incus
-from .incus.connection import PYLXD_IMPORT_ERROR
-from .incus.endpoint import DEFAULT_URL, endpoint_from
-from .info.query import JMESPATH_IMPORT_ERROR
-from .nix.command import Nix
-from .nix.process import NIX_DIRECTORIES
-from .paths import INTERPRETER, STORE_PROFILE, SYSTEM_INTERPRETERS
-from .progress.events import Events
-from .progress.file import ProgressFile
-from .redaction import credentials
-from .runlogs.writer import RunLog
-from .values import byte_count
+from ..container.declaration import Container, container_from
+from ..container.notes import Notes
+from ..container.precedence import laid_over, without_nulls
+from ..container.rollback import Host
+from ..container.secrets import SECRET_OPTIONS
+from ..container.set_declaration import ContainerSet, container_set_from
+from ..errors import FleetError
+from ..incus.client import Incus
+from ..incus.connection import PYLXD_IMPORT_ERROR
+from ..incus.endpoint import DEFAULT_URL, endpoint_from
+from ..info.query import JMESPATH_IMPORT_ERROR
+from ..nix.command import Nix
+from ..nix.process import NIX_DIRECTORIES
+from ..paths import INTERPRETER, STORE_PROFILE, SYSTEM_INTERPRETERS
+from ..values import byte_count
+from .module import FleetModule, given
 
 #: The options of the doc fragment inx.fleet.incus.
 INCUS_OPTIONS: dict[str, Any] = {
@@ -193,83 +188,17 @@ SHARED_SECRETS: dict[str, Any] = {
 }
 
 
-class FleetModule(AnsibleModule):
-    """A module that hides the credentials in its parameters, and names the container that has a wrong one.
-
-    Ansible hides what an argument spec marks as a whole, and that only.
-    """
-
-    params: dict[str, Any]
-    _is_valid = False
-    _progress: ProgressFile | None = None
+class SetModule(FleetModule):
+    """A module with a list of containers. It names the container that has a wrong parameter."""
 
     def __init__(self, argument_spec: dict[str, Any], **options: Any) -> None:
         super().__init__(argument_spec, **options)
-        if "containers" in argument_spec:
-            entries = self.params["containers"]
-            self.params["containers"] = _as_given(entries, _load_params().get("containers"), MEMBER_OPTIONS)
-        self._is_valid = True
+        entries = self.params["containers"]
+        self.params["containers"] = _as_given(entries, _load_params().get("containers"), MEMBER_OPTIONS)
 
-    def _load_params(self) -> None:
-        """Take null for an option that is not given."""
-        super()._load_params()
-        self.params = _given(self.params, self.argument_spec)
-
-    def _log_invocation(self) -> None:
-        """Find the credentials before anything is written to the journal."""
-        self.no_log_values.update(credentials(self.params))
-        super()._log_invocation()
-
-    def fail_json(self, msg: str, **results: Any) -> Any:
-        """Find them also when Ansible refuses the parameters, before it logs them."""
-        self._close_progress()
-        self.no_log_values.update(credentials(self.params))
-        refused = [] if self._is_valid else _refused_entries(_load_params())
-        text = "\n".join(refused) or msg
-        path = self._end_log(results, text, failed=True)
-        if path is not None:
-            text = f"{text}\nThe log of the run: {path}"
-        super().fail_json(text, **results, **({} if path is None else {"log": path}))
-
-    def exit_json(self, **results: Any) -> Any:
-        """Remove what shows the progress first: the result says it all."""
-        self._close_progress()
-        path = self._end_log(results, "", failed=False)
-        super().exit_json(**results, **({} if path is None else {"log": path}))
-
-    @cached_property
-    def events(self) -> Events:
-        """Where the run tells what it does. A file shows its progress until the module ends, however it ends."""
-        self._progress = ProgressFile(self._name)
-        atexit.register(self._progress.close)
-        return Events(self._progress, *([] if self.run_log is None else [self.run_log]))
-
-    @cached_property
-    def run_log(self) -> RunLog | None:
-        """The log of the run, None in check mode. It is a file as soon as anything changes."""
-        if self.check_mode:
-            return None
-        name = str(self._name).rpartition(".")[2]
-        return RunLog(name, self.params.get("project") or "default", lambda: self.no_log_values)
-
-    def _end_log(self, results: Mapping[str, Any], message: str, *, failed: bool) -> str | None:
-        """Write the end of the log, and return its path, None without one."""
-        if not self._is_valid or self.run_log is None:
-            return None
-        path = self.run_log.end(results, message, failed=failed)
-        if self.run_log.problem is not None and os.geteuid() == 0:
-            self.warn(self.run_log.problem)
-        return path
-
-    def _close_progress(self) -> None:
-        if self._progress is not None:
-            self._progress.close()
-            atexit.unregister(self._progress.close)
-            self._progress = None
-
-    def hide(self, values: Collection[str]) -> None:
-        """Hide values wherever they appear in the result."""
-        self.no_log_values.update(values)
+    def refused_entries(self) -> list[str]:
+        """Return the errors of those entries that Ansible refuses, each with the container's name."""
+        return _refused_entries(_load_params())
 
 
 #: The containers of a set, and which of them a run is about.
@@ -342,7 +271,7 @@ def _refused_entries(raw: Mapping[str, Any]) -> list[str]:
     for number, entry in enumerate(entries if isinstance(entries, list) else [], 1):
         if isinstance(entry, Mapping):
             try:
-                _validated(str(entry.get("name") or f"entry {number}"), _given(entry, options), options)
+                _validated(str(entry.get("name") or f"entry {number}"), given(entry, options), options)
             except FleetError as error:
                 errors.append(str(error))
     return errors
@@ -363,19 +292,6 @@ def _as_given(value: Any, raw: Any, options: Mapping[str, Any]) -> Any:
         key: _as_given(entry, given.get(key), options[key]["options"]) if "options" in options.get(key, {}) else entry
         for key, entry in value.items()
         if entry is not None or key in given
-    }
-
-
-def _given(value: Any, options: Mapping[str, Any]) -> Any:
-    """Return parameters without the options that are null, which Ansible's checks would take for given ones."""
-    if isinstance(value, list):
-        return [_given(entry, options) for entry in value]
-    if not isinstance(value, Mapping):
-        return value
-    return {
-        key: _given(entry, options[key]["options"]) if "options" in options.get(key, {}) else entry
-        for key, entry in value.items()
-        if entry is not None or key not in options
     }
 
 
