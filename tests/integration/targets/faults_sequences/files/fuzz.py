@@ -239,7 +239,7 @@ def _run(step: sequences.Step, state: State) -> judge.Run:
     declared = [_with_store_path(entry, by_name) for entry in step["containers"]]
     effective = {seen.key_of(step["project"], entry["name"]): _effective(step, entry) for entry in declared}
     module, arguments = _module_call(step, declared)
-    before = state.now or seen.look()
+    before = state.now or _booted()
     with_diff = {**arguments, "_ansible_diff": True}
     predicted = modules.run(module, {**with_diff, "_ansible_check_mode": True}, patience=_PATIENCE)
     after_check = seen.look()
