@@ -232,9 +232,9 @@ pending:
   sample: []
 python:
   description:
-    - Path of the Python interpreter on the host that has the libraries of the modules. V(null) if it does not have
-      them yet, and on NixOS. Later tasks of the play run the modules of this collection with it, if
-      C(ansible_python_interpreter) is not set.
+    - Path of the Python interpreter on the host that has the libraries of the modules, if that of this task does not
+      have them. V(null) if none has them yet, and on NixOS. Later tasks of the play run the modules of this collection
+      with it at once, which would start again with it otherwise.
   returned: always, unless validation fails
   type: str
   sample: /opt/inx-fleet/bin/python

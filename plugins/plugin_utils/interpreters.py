@@ -22,12 +22,12 @@ ELSEWHERE = (INTERPRETER, *SYSTEM_INTERPRETERS)
 def with_interpreters(variables: Mapping[str, Any]) -> dict[str, Any]:
     """Return a host's variables with the interpreter that is known to have the libraries, or more for Ansible to find.
 
-    One that is set stays.
+    It is known if the one that is set, or that Ansible found, does not have them.
     """
     known = constants.config.get_config_value("INTERPRETER_PYTHON_FALLBACK", variables=variables)
     given = {**variables, _FALLBACK: [*known, *(path for path in ELSEWHERE if path not in known)]}
     own = (variables.get("ansible_facts") or {}).get(_FACT)
-    return {**given, _INTERPRETER: own} if own and _is_chosen_by_ansible(variables.get(_INTERPRETER, "")) else given
+    return {**given, _INTERPRETER: own} if own else given
 
 
 def facts_about(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,13 +35,9 @@ def facts_about(result: Mapping[str, Any]) -> dict[str, Any]:
     return {f"ansible_{_FACT}": result["python"]} if result.get("python") else {}
 
 
-def _is_chosen_by_ansible(named: Any) -> bool:
-    return not named or str(named).startswith("auto")
-
-
 def candidates(variables: Mapping[str, Any], templar: Any) -> list[str]:
     """Return the interpreters of a host, the best first: the one that its variables name, or that was discovered."""
     named = templar.template(variables[_INTERPRETER]) if _INTERPRETER in variables else ""
     discovered = (variables.get("ansible_facts") or {}).get("discovered_interpreter_python")
-    chosen = [] if _is_chosen_by_ansible(named) else [str(named)]
+    chosen = [] if not named or str(named).startswith("auto") else [str(named)]
     return list(dict.fromkeys([*chosen, *([str(discovered)] if discovered else []), "python3", *ELSEWHERE]))

@@ -18,6 +18,7 @@ from .nixos import lacking_lines
 from .observation import observe_debian, observe_nixos, read_release
 from .observed import Release
 from .plan import plan_host
+from .python import has_libraries_here
 from .steps import NO_PACKAGES, PackageList, Plan, Step, steps_result
 
 _UNSEEN = "Incus does not run. What it holds can only be compared once it does."
@@ -37,7 +38,7 @@ class Outcome:
     pending: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     lacking: str = ""
-    #: The interpreter that has the libraries of the modules, once it is known to have them.
+    #: The interpreter that has the libraries of the modules, once it has them and if this one does not.
     python: str | None = None
     error: FleetError | None = None
 
@@ -73,7 +74,7 @@ def _predicted(plan: Plan) -> Outcome:
         packages=plan.packages,
         pending=plan.pending,
         warnings=(*plan.warnings, *((_UNSEEN,) if plan.continues else ())),
-        python=None if "Python" in plan.pending else INTERPRETER,
+        python=None if "Python" in plan.pending else _better_python(),
     )
 
 
@@ -91,7 +92,11 @@ def _applied(declared: HostDeclaration, plan: Plan, events: Events) -> Outcome:
                 apply_step(declared, step)
         except FleetError as error:
             return replace(_stopped(plan, place), error=error)
-    return Outcome(steps=plan.steps, warnings=plan.warnings, python=INTERPRETER)
+    return Outcome(steps=plan.steps, warnings=plan.warnings, python=_better_python())
+
+
+def _better_python() -> str | None:
+    return None if has_libraries_here() else INTERPRETER
 
 
 def _stopped(plan: Plan, place: int) -> Outcome:

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 from .commands import ask, run
@@ -52,7 +53,8 @@ _UNSURE = 3
 #: A file of the environment.
 _NOTE = "installed.json"
 _PYTHON = "/usr/bin/python3"
-_IMPORTS = "import jmespath, pylxd"
+_LIBRARIES = ("jmespath", "pylxd")
+_IMPORTS = f"import {', '.join(_LIBRARIES)}"
 
 
 def has_packages(python: str, requirements: Sequence[str]) -> bool:
@@ -67,6 +69,11 @@ def has_packages(python: str, requirements: Sequence[str]) -> bool:
         options = ["--disable-pip-version-check", "install", "--dry-run", "--no-index"]
         code, _text = ask([python, "-I", "-m", "pip", "--isolated", *options, *requirements], action)
     return code == 0
+
+
+def has_libraries_here() -> bool:
+    """Return whether this interpreter has what the modules need. Nothing is imported for it."""
+    return all(find_spec(library) is not None for library in _LIBRARIES)
 
 
 def imports_libraries(python: str) -> bool:

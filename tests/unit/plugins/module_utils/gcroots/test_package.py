@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.gcroots import package
 from ansible_collections.inx.fleet.plugins.module_utils.gcroots.files import File
 from ansible_collections.inx.fleet.plugins.module_utils.gcroots.package import (
     Change,
@@ -141,3 +143,16 @@ def test_a_directory_that_cannot_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(FleetError, match=r"file/lib cannot be read: Not a directory\. See what is in its place"):
         plan_command(str(tmp_path / "file" / "lib"), {})
+
+
+def test_the_imports_of_all_files_are_found() -> None:
+    top = Path(package.__file__).parents[1]
+    for path in top.rglob("*.py"):
+        name = path.relative_to(top).as_posix()
+        here = name.split("/")[:-1]
+        found = set()
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                parts = [*here[: len(here) - node.level + 1], *filter(None, (node.module or "").split("."))]
+                found |= {"/".join(parts) + ".py", *("/".join([*parts, alias.name]) + ".py" for alias in node.names)}
+        assert found <= set(package._imported(name, path.read_bytes())), name
