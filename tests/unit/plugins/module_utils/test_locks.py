@@ -35,6 +35,8 @@ def test_what_a_killed_run_kept_is_given_up(
     systems: list[System], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(temporary_roots, "PROFILES_DIR", str(tmp_path))
+    # It makes that of the host, which is not for tests.
+    monkeypatch.setattr(temporary_roots, "make_profiles_dir", lambda: None)
     (tmp_path / ".run-killed").mkdir()
     (tmp_path / ".run-killed" / "a").symlink_to(SYSTEM.path)
     (tmp_path / ".run-goes-on").mkdir()
