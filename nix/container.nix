@@ -74,9 +74,9 @@ in
       default = [ ];
       example = [ "db-password" ];
       description = ''
-        Names of secrets that the container is declared with (`secrets`). A run that would bring this system without one
-        of them fails before it changes anything. Each is the file `/inx/secrets/NAME`, and with `nesting` the credential
-        of its name for services with `LoadCredential=NAME` or `ImportCredential=NAME`.
+        Names of secrets that the container is declared with (`secrets`). A run that would bring this system without
+        one of them fails before it changes anything. Each is the file `/inx/secrets/NAME`, and with `nesting` the
+        credential of its name for services with `LoadCredential=NAME` or `ImportCredential=NAME`.
       '';
     };
 

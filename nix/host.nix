@@ -122,7 +122,12 @@ in
           serviceConfig = {
             Type = "oneshot";
             RemainAfterExit = true;
-            ExecStart = "${pkgs.python3}/bin/python ${../plugins/module_utils/container/restore_secrets.py} /run/inx-fleet/secrets /var/lib/inx-fleet/secrets";
+            ExecStart = lib.concatStringsSep " " [
+              "${pkgs.python3}/bin/python"
+              "${../plugins/module_utils/container/restore_secrets.py}"
+              "/run/inx-fleet/secrets"
+              "/var/lib/inx-fleet/secrets"
+            ];
           };
         };
       }

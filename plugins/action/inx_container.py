@@ -30,6 +30,7 @@ from ansible_collections.inx.fleet.plugins.plugin_utils.variables import misspel
 
 _DELEGATED = "ansible_delegated_vars"
 _OUR_ROLES = "inx.fleet."
+_WITHOUT_LIBRARIES = "inx_host"
 #: The modules that may work for long.
 _LONG = frozenset(("inx_container", "inx_containers", "inx_generations", "inx_host", "inx_system"))
 
@@ -42,10 +43,13 @@ class ActionModule(Normal):
 
     def run(self, tmp: Any = None, task_vars: Any = None) -> dict[str, Any]:
         self._refuse_misspelled(task_vars or {})
-        variables = with_interpreters(task_vars or {})
+        needs_libraries = self._module != _WITHOUT_LIBRARIES
+        variables = with_interpreters(task_vars or {}, needs_libraries=needs_libraries)
         if _DELEGATED in variables:
             delegated = variables[_DELEGATED]
-            variables[_DELEGATED] = {host: with_interpreters(theirs) for host, theirs in delegated.items()}
+            variables[_DELEGATED] = {
+                host: with_interpreters(theirs, needs_libraries=needs_libraries) for host, theirs in delegated.items()
+            }
         if not self._is_followed(variables):
             return self._run_module(tmp, variables)
         self._run_name = secrets.token_hex(8)

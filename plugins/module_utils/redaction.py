@@ -142,6 +142,9 @@ def _credentials(value: Any) -> Iterator[str]:
             yield from _credentials(entry)
             if name == "secrets" and isinstance(entry, (list, tuple)):
                 yield from _contents(entry)
+            elif name == "secrets" and isinstance(entry, Mapping):
+                # It is refused, and the refusal shows it.
+                yield from (text for text in entry.values() if isinstance(text, str))
             if name in ("nix_options", "nix_settings") and isinstance(entry, Mapping):
                 for setting, given in entry.items():
                     yield from _credentials_of_setting(str(setting).removeprefix("extra-"), given)
@@ -156,7 +159,7 @@ def _contents(secrets: Iterable[Any]) -> Iterator[str]:
     Ansible hides a content as it was given, with its last newline.
     """
     for entry in secrets:
-        text = str(entry.get("content") or "") if isinstance(entry, Mapping) else ""
+        text = str(entry.get("content") or entry.get("contents") or "") if isinstance(entry, Mapping) else ""
         if text and entry.get("encoding") == "base64":
             try:
                 text = b64decode(text).decode()

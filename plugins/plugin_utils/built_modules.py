@@ -45,7 +45,13 @@ def kept_between_runs(module: str) -> Iterator[None]:
         kept = _directory() / _key()
         _copy(kept, here, module)
     had = bool(_packed(here, module))
-    yield
+    try:
+        yield
+    except Exception:
+        # Whatever it was, the next run packs it anew.
+        for path in _packed(kept, module) if kept is not None and had else ():
+            path.unlink(missing_ok=True)
+        raise
     if kept is not None and not had:
         with suppress(OSError):
             _copy(here, kept, module)
@@ -71,6 +77,10 @@ def _directory() -> Path:
 def _key() -> str:
     """Return a name for all that a packed module depends on."""
     digest = hashlib.sha256(f"{ansible_version} {ansible_file} {sys.version} {_COLLECTION}".encode())
+    # Packages of distributions change Ansible's code under the same version.
+    for path in sorted(Path(ansible_file).parent.joinpath("module_utils").rglob("*.py")):
+        found = path.stat()
+        digest.update(f"{path} {found.st_size} {found.st_mtime_ns}\0".encode())
     for path in sorted(path for part in _CODE for path in (_COLLECTION / part).rglob("*.py")):
         digest.update(f"\0{path}\0".encode())
         digest.update(path.read_bytes())
@@ -82,8 +92,10 @@ def _copy(source: Path, target: Path, module: str) -> None:
     for path in _packed(source, module):
         target.mkdir(mode=0o700, exist_ok=True)
         descriptor, new = tempfile.mkstemp(prefix=".new-", dir=target)
-        os.close(descriptor)
-        shutil.copyfile(path, new)
+        with open(descriptor, "wb") as file:
+            file.write(path.read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(new, target / path.name)
 
 

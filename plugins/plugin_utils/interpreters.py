@@ -19,20 +19,24 @@ _FACT = "inx_fleet_python"
 ELSEWHERE = (INTERPRETER, *SYSTEM_INTERPRETERS)
 
 
-def with_interpreters(variables: Mapping[str, Any]) -> dict[str, Any]:
+def with_interpreters(variables: Mapping[str, Any], *, needs_libraries: bool) -> dict[str, Any]:
     """Return a host's variables with the interpreter that is known to have the libraries, or more for Ansible to find.
 
-    It is known if the one that is set, or that Ansible found, does not have them.
+    It is known if the one that is set, or that Ansible found, does not have them. A module that needs none does not
+    take it: it may be gone, and be what that module is to repair.
     """
     known = constants.config.get_config_value("INTERPRETER_PYTHON_FALLBACK", variables=variables)
     given = {**variables, _FALLBACK: [*known, *(path for path in ELSEWHERE if path not in known)]}
     own = (variables.get("ansible_facts") or {}).get(_FACT)
-    return {**given, _INTERPRETER: own} if own else given
+    return {**given, _INTERPRETER: own} if own and needs_libraries else given
 
 
 def facts_about(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts for later tasks that a result of inx_host has: without them, a module would start twice."""
-    return {f"ansible_{_FACT}": result["python"]} if result.get("python") else {}
+    """Return the facts for later tasks that a result of inx_host has: without them, a module would start twice.
+
+    A cache of facts keeps them beyond the run, so that there is none of an interpreter is one, too.
+    """
+    return {f"ansible_{_FACT}": result["python"] or ""} if "python" in result else {}
 
 
 def candidates(variables: Mapping[str, Any], templar: Any) -> list[str]:

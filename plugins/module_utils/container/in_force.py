@@ -151,7 +151,8 @@ def mounted_anew(declared: Container, observed: Observed) -> frozenset[str]:
     instance = observed.instance
     if instance is None or instance.status != "Running":
         return frozenset()
-    names = {*declared.devices, *(entry.device for entry in declared.bind_mounts or ()), SECRETS_DEVICE}
+    names = {*declared.devices, *(entry.device for entry in declared.bind_mounts or ())}
+    names |= {SECRETS_DEVICE} if declared.secret_files else set()
     own = {name: keys for name, keys in instance.devices.items() if name in names}
     free = observed.replaced.disks - observed.replaced.under
     return frozenset(name for name, keys in own.items() if name in free and not f"{keys['path']}/".startswith(_NIX))

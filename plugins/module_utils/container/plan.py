@@ -267,8 +267,9 @@ def _stale_steps(declared: Container, observed: Observed) -> Iterator[Step]:
     instance, found = observed.instance, observed.generations
     is_used = instance is None or not instance.is_running or bool(observed.users)
     if observed.is_elsewhere and found.directory and not is_used:
-        yield _forget_step(declared, found)
+        # Before what a later run sees that something is left by.
         yield from removal_step(declared, observed)
+        yield _forget_step(declared, found)
 
 
 def _stops_first(declared: Container, instance: Instance, late: bool) -> bool:

@@ -55,12 +55,12 @@ def _restored(name: str, memory: str, at_rest: str) -> bool:
     os.chmod(directory, 0o755)  # noqa: S103 - for users in the container: what it is in is closed
     if not os.path.exists(sealed):
         return True
-    code, said = _run(["systemd-creds", "decrypt", f"--name=inx-secrets-{name}", sealed, "-"])
     try:
+        code, said = _run(["systemd-creds", "decrypt", f"--name=inx-secrets-{name}", sealed, "-"])
         files = json.loads(said) if code == 0 else None
         for file in files or ():
             _write(f"{directory}/{file['name']}", file)
-    except (ValueError, OSError, KeyError, TypeError):
+    except (ValueError, OSError, KeyError, TypeError, OverflowError):
         files = None
     if files is None:
         sys.stderr.write(f"The secrets of {name} cannot be decrypted. The next run of Ansible brings them.\n")

@@ -14,7 +14,7 @@ from functools import partial
 from threading import Event, Thread
 from typing import Any
 
-from ..errors import FleetError, NotTriedError
+from ..errors import FleetError, NotTriedError, UnhealthyError
 from ..incus.models import Instance
 from ..names import lxc_name
 from ..text import incus_command, tail
@@ -87,7 +87,11 @@ def _write(host: Host, container: Container, seen: SecretsSeen, ids: Mapping[Acc
     for unit, one in late.items():
         due[unit] = replace(one, reload=one.reload and due.get(unit, one).reload)
     notes = replace(seen.notes, ids=known, links=wanted_links(secrets), due=due)
-    host.secrets.write(lxc, secrets, now, notes, at_rest=container.secrets_at_rest)
+    sealed = host.secrets.write(lxc, secrets, now, notes, at_rest=container.secrets_at_rest)
+    if late:
+        # A unit that was started while they were written has read the old ones. Noted before as well, for a kill.
+        written = {unit: replace(due[unit], since=_uptime()) for unit in late}
+        host.secrets.note(lxc, replace(notes, sealed=sealed, due={**due, **written}))
     return list(late)
 
 
@@ -173,10 +177,19 @@ class Owners:
             self._late += _write(self._host, self._container, seen, ids, runs=True)
 
     def _settle(self) -> None:
-        """Restart units that were faster than the owners. Raise FleetError for one that the system does not have."""
+        """Restart units that were faster than the owners.
+
+        Raise UnhealthyError for an owner or unit that the system does not have, or a unit that does not start: another
+        system may be better.
+        """
+        if self._accounts:
+            try:
+                self._give_late()
+            except FleetError as error:
+                raise UnhealthyError(error.problem, error.advice) from error
+
+    def _give_late(self) -> None:
         container = self._container
-        if not self._accounts:
-            return
         ids = read_ids(self._host.incus, container.name)
         if ids is not None:
             self._give(ids)
@@ -245,7 +258,13 @@ def restart_due(host: Host, container: Container, system: str, only: Sequence[st
         return Told(warnings=(f"{name} has no systemd to restart {units}, whose secrets have changed.",))
     systemctl, asked = f"{system}/sw/bin/systemctl", sorted(due)
     show = [systemctl, "show", f"--property={_PROPERTIES}", "--", *asked]
-    found = units_from(host.incus.execute(name, show, _LOOK_TIMEOUT).stdout, asked)
+    shown = host.incus.execute(name, show, _LOOK_TIMEOUT)
+    found = units_from(shown.stdout, asked)
+    if shown.code != 0 or len(found) != len(asked):
+        raise FleetError(
+            f"{name}: systemd does not tell of {', '.join(asked)}, whose secrets have changed: {tail(shown.stderr, 1)}",
+            "Correct 'units', or run again.",
+        )
     restarts, reloads = chosen(found, due)
     for command, names in (("restart", restarts), ("reload-or-restart", reloads)):
         if names:

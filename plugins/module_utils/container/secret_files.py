@@ -23,6 +23,7 @@ from pathlib import Path
 from ..errors import FleetError
 from ..host.commands import ask, run
 from ..incus.idmapped import unshiftable
+from ..locks import locked_directory
 from ..paths import SECRETS_AT_REST, SECRETS_DIR
 from .restore_secrets import SEALED
 from .secrets import Account, Due, Secret, SecretFile, SecretNotes, SecretsSeen, digest, file_of, seal_mark
@@ -88,14 +89,16 @@ class SecretFiles:
         """
         with _explained():
             _make_directory(self._at_rest)
-            if at_rest:
-                make_ready()
-            seen = replace(seen, key=self._made_key())
+            # Several containers and runs may be the first at the same time.
+            with locked_directory(self._at_rest):
+                if at_rest:
+                    make_ready()
+                self._make_memory()
+                seen = replace(seen, key=self._made_key())
             _make_directory(f"{self._at_rest}/{lxc}")
             wanted = {secret.name: file_of(secret, lxc, seen) for secret in secrets}
             sealed = self._seal(lxc, secrets, wanted, seen) if at_rest and secrets else self._unseal(lxc)
             self._note(lxc, replace(notes, sealed=sealed))
-            self._make_memory()
             self._write_files(lxc, secrets, wanted)
             return sealed
 
@@ -126,7 +129,9 @@ class SecretFiles:
     def _seal(self, lxc: str, secrets: Sequence[Secret], wanted: Mapping[str, SecretFile], seen: SecretsSeen) -> str:
         mark = seal_mark(seen.key, wanted)
         path = f"{self._at_rest}/{lxc}/{SEALED}"
-        if mark != seen.notes.sealed or not os.path.exists(path):
+        # What was not restored could not be decrypted, perhaps: the key of the host may be another one now.
+        is_restored = wanted.keys() <= seen.files.keys()
+        if mark != seen.notes.sealed or not is_restored or not os.path.exists(path):
             _replace_file(path, encrypted(seal_name(lxc), sealed_text(secrets, wanted)), lasts=True)
         return mark
 
@@ -250,8 +255,9 @@ def _make_directory(path: str, mode: int = 0o700) -> None:
         return
     if not os.path.isdir(os.path.dirname(path)):
         _make_directory(os.path.dirname(path), 0o755)
-    os.mkdir(path, mode)
-    os.chmod(path, mode)
+    with suppress(FileExistsError):
+        os.mkdir(path, mode)
+        os.chmod(path, mode)
 
 
 def _replace_file(path: str, content: bytes, owned: SecretFile | None = None, *, lasts: bool = False) -> None:

@@ -6,14 +6,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 
 from ..incus.client import Incus
 from ..incus.models import Instance
 from ..incus.mountinfo import mounts_in, read_mountinfo
 from ..paths import SECRETS_TARGET
-from .secrets import Account
+from .secrets import LARGEST_ID, Account
 
+# Root in a container writes what it likes there.
+_ID = re.compile(r"[0-9]{1,10}\Z")
 _DATABASES = {"user": "/etc/passwd", "group": "/etc/group"}
 
 
@@ -34,7 +37,7 @@ def _entries(text: bytes) -> Iterator[tuple[str, int]]:
     seen = set[str]()
     for line in text.decode(errors="replace").splitlines():
         name, *rest = line.split(":")
-        if name and name not in seen and len(rest) > 1 and rest[1].isascii() and rest[1].isdecimal():
+        if name and name not in seen and len(rest) > 1 and _ID.match(rest[1]) and int(rest[1]) < LARGEST_ID:
             seen.add(name)
             yield name, int(rest[1])
 

@@ -49,7 +49,7 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,250}\Z")
 _KIND = re.compile(r"\.(service|socket|target|timer|path|mount|slice)\Z")
 _MODE = re.compile(r"0?[0-7]{3}\Z")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}\$?\Z")
-_LARGEST_ID = 2**31
+LARGEST_ID = 2**31
 # In each of them the container has a file system of its own that it mounts itself, or nothing that lasts.
 _VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run")  # noqa: S108 - to refuse them
 # In the place of a content in a difference, as for secret_config.
@@ -225,7 +225,7 @@ def _content_from(entry: Mapping[str, Any], what: str) -> bytes:
 
 
 def _account_from(text: str, what: str) -> str:
-    if not _ACCOUNT.match(text) or (text.isdecimal() and int(text) >= _LARGEST_ID):
+    if not _ACCOUNT.match(text) or (text.isdecimal() and int(text) >= LARGEST_ID):
         raise FleetError(f"{what}: {text!r} is not a name of the container's system.", "Give a name, or a number.")
     return text
 

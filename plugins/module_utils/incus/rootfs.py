@@ -143,10 +143,12 @@ def read_file(root: int, path: str) -> bytes | None:
             return None
         raise
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        found = os.fstat(descriptor)
+        # Files of the kernel have no size, and reading some of them waits, such as /proc/kmsg.
+        if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
             return None
         with open(f"/proc/self/fd/{descriptor}", "rb") as file:
-            return file.read(_LONGEST_FILE)
+            return file.read(min(found.st_size, _LONGEST_FILE))
     finally:
         os.close(descriptor)
 

@@ -187,7 +187,8 @@ def _kill(group: int) -> None:
 
 def _nameless_file() -> IO[bytes]:
     """Open a file that a killed run does not leave: to choose a directory, Python would try it with a file in there."""
-    return tempfile.TemporaryFile(dir=os.environ.get("TMPDIR") or "/tmp")  # noqa: S108 - as nix chooses it
+    chosen = os.environ.get("TMPDIR", "")
+    return tempfile.TemporaryFile(dir=chosen if os.path.isdir(chosen) else "/tmp")  # noqa: S108 - as nix chooses it
 
 
 def _read(file: IO[bytes]) -> str:

@@ -33,8 +33,12 @@ def configuration_revision(system: str) -> str | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None
-    with open(descriptor, encoding="utf-8", errors="replace") as file:
-        return revision_in(file.read(_LONGEST_PROGRAM)) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        return revision_in(os.read(descriptor, _LONGEST_PROGRAM).decode(errors="replace"))
+    finally:
+        os.close(descriptor)
 
 
 def revision_in(program: str) -> str | None:
@@ -43,7 +47,7 @@ def revision_in(program: str) -> str | None:
         if line.startswith("{") and _KEY in line:
             try:
                 return revision_from(json.loads(line).get(_KEY))
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
     return None
 

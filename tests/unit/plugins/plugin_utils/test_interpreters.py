@@ -40,18 +40,22 @@ def test_the_interpreter_of_a_host_comes_before_what_may_be_there(variables: dic
 
 
 def test_ansible_looks_for_more_interpreters_after_those_that_it_is_told_to() -> None:
-    own = with_interpreters({"ansible_interpreter_python_fallback": ["/usr/bin/python3"], "other": 1})
+    own = with_interpreters(
+        {"ansible_interpreter_python_fallback": ["/usr/bin/python3"], "other": 1}, needs_libraries=True
+    )
     assert own.pop("ansible_interpreter_python_fallback")[:2] == ["/usr/bin/python3", ELSEWHERE[0]]
     assert own == {"other": 1}
-    assert set(ELSEWHERE) < set(with_interpreters({})["ansible_interpreter_python_fallback"])
+    assert set(ELSEWHERE) < set(with_interpreters({}, needs_libraries=True)["ansible_interpreter_python_fallback"])
 
 
 def test_the_interpreter_that_has_the_libraries_is_taken() -> None:
     own = "/opt/inx-fleet/bin/python"
     facts = {"inx_fleet_python": own}
     assert facts_about({"python": own}) == {"ansible_inx_fleet_python": own}
-    assert facts_about({"python": None}) == facts_about({"failed": True}) == {}
+    assert facts_about({"python": None}) == {"ansible_inx_fleet_python": ""}
+    assert facts_about({"failed": True}) == {}
+    assert "ansible_python_interpreter" not in with_interpreters({"ansible_facts": facts}, needs_libraries=False)
     for named in ({}, {"ansible_python_interpreter": "auto"}, {"ansible_python_interpreter": "/usr/bin/python3"}):
-        found = with_interpreters({"ansible_facts": facts, **named})
+        found = with_interpreters({"ansible_facts": facts, **named}, needs_libraries=True)
         assert found["ansible_python_interpreter"] == own
-    assert "ansible_python_interpreter" not in with_interpreters({"ansible_facts": {}})
+    assert "ansible_python_interpreter" not in with_interpreters({"ansible_facts": {}}, needs_libraries=True)

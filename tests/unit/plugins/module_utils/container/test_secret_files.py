@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container import restore_secrets, secret_files
+from ansible_collections.inx.fleet.plugins.module_utils.container.restore_secrets import SEALED
 from ansible_collections.inx.fleet.plugins.module_utils.container.secret_files import (
     SecretFiles,
     notes_from,
@@ -20,6 +22,8 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.secrets import
     Due,
     Secret,
     SecretNotes,
+    file_of,
+    seal_mark,
     secrets_change,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
@@ -82,7 +86,7 @@ def test_nothing_is_written_when_it_cannot_be_encrypted(
     monkeypatch.setattr(secret_files, "encrypted", refuse)
     with pytest.raises(FleetError, match="no key"):
         write(files, TOKEN)
-    assert not (tmp_path / "memory").exists()
+    assert list((tmp_path / "memory").iterdir()) == []
 
 
 def test_what_is_due_is_so_until_the_host_boots() -> None:
@@ -134,3 +138,26 @@ def test_a_boot_says_nothing_of_what_it_cannot_restore(
         )
         assert restore_secrets.main([f"{tmp_path}/memory-2", f"{tmp_path}/at-rest"]) == 1
         assert "told-nobody" not in "".join(capfd.readouterr())
+
+
+def test_several_containers_may_be_the_first(files: SecretFiles) -> None:
+    """Each sees the same key, and none fails because another one has just made a directory."""
+    names = [f"c{number}" for number in range(8)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: files.write(name, [TOKEN], files.look(name), SecretNotes(), at_rest=True), names))
+    assert len({files.look(name).key for name in names}) == 1
+    for name in names:
+        seen = files.look(name)
+        assert seen.notes.sealed == seal_mark(seen.key, {TOKEN.name: file_of(TOKEN, name, seen)})
+
+
+def test_what_was_not_restored_is_encrypted_again(files: SecretFiles, tmp_path: Path) -> None:
+    """The host may have another key since, so that a boot could not decrypt it."""
+    write(files, TOKEN)
+    sealed = next(tmp_path.rglob(SEALED))
+    sealed.write_bytes(b"by another key")
+    for path in (tmp_path / "memory").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    write(files, TOKEN)
+    assert sealed.read_bytes() != b"by another key"

@@ -66,3 +66,15 @@ def test_only_files_of_the_store_are_read(tmp_path: Path, monkeypatch: pytest.Mo
     (programs / "nixos-version").unlink()
     (programs / "nixos-version").symlink_to(store / "there")
     assert configuration_revision(str(store / "system")) == REVISION
+
+
+@pytest.mark.parametrize("made", ["directory", "deep"])
+def test_what_a_container_made_of_it_is_no_revision(made: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revisions, "STORE_DIR", str(tmp_path))
+    program = tmp_path / "system" / "sw" / "bin" / "nixos-version"
+    program.parent.mkdir(parents=True)
+    if made == "directory":
+        program.mkdir()
+    else:
+        program.write_text('{"configurationRevision":' + "[" * 60_000)
+    assert revisions.configuration_revision(str(tmp_path / "system")) is None
