@@ -369,7 +369,7 @@ def tidy(*, all_of_it: bool = False) -> None:
     for volume in rest.query("/1.0/storage-pools/default/volumes/custom?recursion=1&all-projects=true"):
         place = "/1.0/storage-pools/default/volumes/custom"
         rest.change("DELETE", f"{place}/{quote(volume['name'], safe='')}?project={volume['project']}")
-    for place in (host.PROFILES, host.ROOTS):
+    for place in (host.PROFILES, host.ROOTS, host.SECRETS, host.SECRETS_AT_REST):
         if Path(place).is_dir():
             host.ask("find", place, "-mindepth", "1", "-delete")
     for link in Path(host.AUTO).iterdir():
