@@ -21,6 +21,7 @@ let
     evaluate flake.nixosModules.host {
       boot.kernelPackages.kernel.version = kernel;
       nix.enable = true;
+      systemd.package = "systemd";
       programs.nh.clean.enable = false;
       inx.host = {
         enable = true;
@@ -53,6 +54,7 @@ let
         gateway = options.gateway or [ ];
         nesting = false;
         localtime = true;
+        secrets = options.secrets or [ ];
         selfUpdate = false;
       };
     };
@@ -78,6 +80,7 @@ in
     timeZone = container { timeZone = "Europe/Berlin"; };
     withoutNix = container { nix = false; };
     off = container { enable = false; };
+    secrets = container { secrets = [ "db-password" ]; };
   };
   modules = builtins.attrNames flake.nixosModules;
   template = builtins.attrNames (builtins.readDir flake.templates.default.path);
