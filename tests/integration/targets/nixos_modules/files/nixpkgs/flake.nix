@@ -57,6 +57,7 @@
           ints.positive = "positive";
           listOf = type: "list of ${type}";
           str = "str";
+          strMatching = pattern: "text of ${pattern}";
         };
         versionAtLeast = version: least: builtins.compareVersions version least >= 0;
       };
