@@ -83,7 +83,7 @@ ansible-playbook left.yml "$@"
 echo "== On the control node, with a nix of its own"
 on_terminal local local.yml "$@"
 shows local "localhost\] copied 1 of 3 MiB"
-if ls -A /run/inx-fleet/progress 2> /dev/null | grep .; then exit 1; fi
+if [ -n "$(ls -A /run/inx-fleet/progress 2> /dev/null)" ]; then exit 1; fi
 
 echo "== Somebody interrupts the run, and kills another"
 ansible-playbook prepare.yml "$@"
