@@ -22,8 +22,8 @@ from urllib.parse import unquote
 from .stored_keys import HIDDEN_KEYS
 from .text import shown
 
-_OLD = "(secret)"
-_NEW = "(new secret)"
+HIDDEN_OLD = "(secret)"
+HIDDEN_NEW = "(new secret)"
 _STARS = "********"
 # Hiding a shorter one would hide much else: Ansible replaces it wherever it appears in a result.
 _SHORTEST = 4
@@ -70,7 +70,7 @@ def hidden(side: Mapping[str, Any], keys: Collection[str], *, old: bool) -> dict
     config = side.get("config")
     if not config:
         return dict(side)
-    text = _OLD if old else _NEW
+    text = HIDDEN_OLD if old else HIDDEN_NEW
     shown = {key: text if key in keys and value is not None else value for key, value in config.items()}
     return {**side, "config": shown}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from datetime import datetime, timezone
 
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -49,6 +50,12 @@ def _harmless(char: str) -> str:
     if char.isprintable() or char == "\t":
         return char
     return char.encode("unicode_escape", errors="backslashreplace").decode()
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """Return the first names, and how many there are beside them."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def incus_command(project: str | None, *words: str) -> str:

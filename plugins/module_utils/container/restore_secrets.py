@@ -18,10 +18,10 @@ import sys
 from collections.abc import Sequence
 
 SEALED = "sealed"
-_SOURCE = "inx-secrets"
+SOURCE = "inx-secrets"
 _MEMORY = "mode=0700,nosuid,nodev,noexec"
 # Linux 6.4 and newer can keep a tmpfs out of swap.
-_OPTIONS = (f"{_MEMORY},noswap", _MEMORY)
+OPTIONS = (f"{_MEMORY},noswap", _MEMORY)
 _UNFINISHED = " new"
 
 
@@ -42,8 +42,8 @@ def mount(memory: str) -> None:
         return
     os.makedirs(memory, 0o755, exist_ok=True)
     os.chmod(memory, 0o700)
-    for options in _OPTIONS:
-        if _run(["mount", "-t", "tmpfs", "-o", options, _SOURCE, memory])[0] == 0:
+    for options in OPTIONS:
+        if _run(["mount", "-t", "tmpfs", "-o", options, SOURCE, memory])[0] == 0:
             return
     raise SystemExit(f"{memory} cannot be mounted")
 

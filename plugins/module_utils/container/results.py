@@ -14,6 +14,7 @@ from ..errors import FleetError
 from ..incus.addresses import first, ordered
 from ..redaction import hidden, secret_keys, stored_secrets
 from ..runlogs.records import as_data
+from ..text import listed
 from ..values import present
 from .fallback import previous_generation
 from .outcome import Outcome
@@ -77,13 +78,8 @@ def errors_by_name(failed: Mapping[str, FleetError], headline: str) -> str:
     names: dict[str, list[str]] = {}
     for name, error in failed.items():
         names.setdefault(str(error).removeprefix(f"{name}: "), []).append(name)
-    lines = [f"{_listed(those)}: {text}".splitlines() for text, those in names.items()]
+    lines = [f"{listed(those, _MOST_NAMES)}: {text}".splitlines() for text, those in names.items()]
     return "\n".join([headline, *(f"  {first}" + "".join(f"\n    {line}" for line in more) for first, *more in lines)])
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown, left = names[:_MOST_NAMES], len(names) - _MOST_NAMES
-    return f"{', '.join(shown)} and {left} more" if left > 0 else ", ".join(shown)
 
 
 def told_steps(outcome: Outcome) -> list[Step]:

@@ -25,7 +25,7 @@ from ..host.commands import ask, run
 from ..incus.idmapped import unshiftable
 from ..locks import locked_directory
 from ..paths import SECRETS_AT_REST, SECRETS_DIR
-from .restore_secrets import SEALED
+from .restore_secrets import OPTIONS, SEALED, SOURCE
 from .secrets import Account, Due, Secret, SecretFile, SecretNotes, SecretsSeen, digest, file_of, seal_mark
 from .secrets_at_boot import is_ready, make_ready
 
@@ -33,10 +33,6 @@ NOTES = "notes.json"
 #: Not a name of a container.
 _KEY = ".key"
 _KEY_SIZE = 32
-_MEMORY = "mode=0700,nosuid,nodev,noexec"
-# Linux 6.4 and newer.
-_NO_SWAP = "noswap"
-_SOURCE = "inx-secrets"
 
 
 def seal_name(lxc: str) -> str:
@@ -99,7 +95,7 @@ class SecretFiles:
             wanted = {secret.name: file_of(secret, lxc, seen) for secret in secrets}
             sealed = self._seal(lxc, secrets, wanted, seen) if at_rest and secrets else self._unseal(lxc)
             self._note(lxc, replace(notes, sealed=sealed))
-            self._write_files(lxc, secrets, wanted)
+            self._write_files(lxc, secrets, wanted, seen.key)
             return sealed
 
     def note(self, lxc: str, notes: SecretNotes) -> None:
@@ -151,13 +147,12 @@ class SecretFiles:
                 "Secrets need a kernel that mounts a tmpfs with shifted ids.", "Use Linux 6.3 or newer on the host."
             )
 
-    def _write_files(self, lxc: str, secrets: Sequence[Secret], wanted: Mapping[str, SecretFile]) -> None:
+    def _write_files(self, lxc: str, secrets: Sequence[Secret], wanted: Mapping[str, SecretFile], key: bytes) -> None:
         directory = f"{self._memory}/{lxc}"
         # Open to the users in there: the directory above is closed to those of the host.
         _make_directory(directory, 0o755)
         for secret in secrets:
             path, file = f"{directory}/{secret.name}", wanted[secret.name]
-            key = self._key()
             if not os.path.exists(path) or _file_at(path, lxc, secret.name, key) != file:
                 _replace_file(path, secret.content, file)
         for name in set(_names_in(directory, unfinished=True)) - wanted.keys():
@@ -166,9 +161,9 @@ class SecretFiles:
 
 def mount_memory(path: str) -> None:
     """Mount a tmpfs that only root may enter, and that is not swapped out where the kernel can do that."""
-    mount = ["mount", "-t", "tmpfs", "-o"]
-    if ask([*mount, f"{_MEMORY},{_NO_SWAP}", _SOURCE, path], f"mount {path}")[0] != 0:
-        run([*mount, _MEMORY, _SOURCE, path], f"mount {path}", advice="Run this as root of the host.")
+    preferred, plain = (["mount", "-t", "tmpfs", "-o", options, SOURCE, path] for options in OPTIONS)
+    if ask(preferred, f"mount {path}")[0] != 0:
+        run(plain, f"mount {path}", advice="Run this as root of the host.")
 
 
 def encrypted(name: str, content: str) -> bytes:

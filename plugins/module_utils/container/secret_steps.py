@@ -12,6 +12,7 @@ from ..errors import FleetError
 from ..incus.models import Instance
 from ..names import lxc_name
 from ..nix.sources import System
+from ..redaction import HIDDEN_OLD
 from .declaration import Container
 from .observed import Observed
 from .secrets import (
@@ -53,7 +54,7 @@ def removal_step(declared: Container, observed: Observed) -> Iterator[Step]:
     if observed.secrets.is_kept:
         names = sorted(observed.secrets.files)
         summary = f"remove its secrets{': ' if names else ''}{', '.join(names)}"
-        before = {"secrets": dict.fromkeys(names, "(secret)")}
+        before = {"secrets": dict.fromkeys(names, HIDDEN_OLD)}
         yield new_step("secrets", declared.name, summary, before, {"secrets": dict.fromkeys(names)})
 
 

@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeAlias
 from ..errors import FleetError
 from ..names import lxc_name
 from ..paths import SECRETS_DIR, SECRETS_TARGET
+from ..redaction import HIDDEN_NEW, HIDDEN_OLD
 from ..text import UNPRINTABLE
 from ..values import Value, same_value
 from .mount_tree import is_below, normalised
@@ -52,8 +53,6 @@ _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}\$?\Z")
 LARGEST_ID = 2**31
 # In each of them the container has a file system of its own that it mounts itself, or nothing that lasts.
 _VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run")  # noqa: S108 - to refuse them
-# In the place of a content in a difference, as for secret_config.
-_OLD, _NEW = "(secret)", "(new secret)"
 
 Account: TypeAlias = tuple[Literal["user", "group"], str]
 
@@ -381,9 +380,9 @@ def secrets_change(
     wanted = {secret.name: file_of(secret, lxc, seen) for secret in secrets}
     changed = [secret for secret in secrets if seen.files.get(secret.name) != wanted[secret.name]]
     gone = sorted(seen.files.keys() - wanted.keys())
-    before: dict[str, str | None] = {one.name: _OLD if one.name in seen.files else None for one in changed}
-    after: dict[str, str | None] = {one.name: _NEW for one in changed}
-    before.update(dict.fromkeys(gone, _OLD))
+    before: dict[str, str | None] = {one.name: HIDDEN_OLD if one.name in seen.files else None for one in changed}
+    after: dict[str, str | None] = {one.name: HIDDEN_NEW for one in changed}
+    before.update(dict.fromkeys(gone, HIDDEN_OLD))
     after.update(dict.fromkeys(gone))
     units: dict[str, bool] = {}
     for secret in changed:

@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..gcroots.files import File
-from ..redaction import is_secret_setting
+from ..redaction import HIDDEN_NEW, HIDDEN_OLD, is_secret_setting
 from .declaration import HostDeclaration
 from .managed import settings_in, wanted_settings
-
-_OLD = "(secret)"
-_NEW = "(new secret)"
 
 
 def settings_sides(
@@ -24,7 +21,7 @@ def settings_sides(
     before = {} if found is None else settings_in(found.content)
     after = wanted_settings(declared)
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-    return _side(changed, before, _OLD), _side(changed, after, _NEW)
+    return _side(changed, before, HIDDEN_OLD), _side(changed, after, HIDDEN_NEW)
 
 
 def _side(names: list[str], values: Mapping[str, str], secret: str) -> dict[str, str | None]:

@@ -260,11 +260,7 @@ class Incus(Inside):
 
         Incus takes long to describe an instance, and this is asked before and after each switch.
         """
-        pid, link = self._inits.get(name, 0), None
-        if os.geteuid() == 0 and pid > 0:
-            lxc = lxc_name(self._client.project, name)
-            with suppress(OSError, FleetError), container_root(lxc, pid) as root:
-                link = read_link(root, _CURRENT_SYSTEM)
+        link = self._in_root(name, lambda root: read_link(root, _CURRENT_SYSTEM))
         return link if link is not None and store_object(link) == link else None
 
     def read_link(self, instance: Instance, path: str) -> str | None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ConflictError, FleetError
 from ..names import lxc_name
@@ -21,6 +22,9 @@ with suppress(ImportError):
     from pylxd.exceptions import LXDAPIException, NotFound
 
 
+_Found = TypeVar("_Found")
+
+
 class Inside(Everywhere):
     """A connection that reads files and makes links in instances.
 
@@ -29,23 +33,24 @@ class Inside(Everywhere):
 
     def read_files(self, name: str, *paths: str) -> list[bytes | None] | None:
         """Return files of a running instance, None for one that is not there; None if they cannot be read."""
-        pid = self._inits.get(name, 0)
-        if os.geteuid() != 0 or pid <= 0:
-            return None
-        with suppress(OSError, FleetError), container_root(lxc_name(self._client.project, name), pid) as root:
-            return [read_file(root, path) for path in paths]
-        return None
+        return self._in_root(name, lambda root: [read_file(root, path) for path in paths])
 
     def links_of(self, name: str, *paths: str) -> list[str | None] | None:
         """Return the targets of links in a running instance: "" for anything else there, None for nothing.
 
         None if they cannot be read.
         """
+        return self._in_root(
+            name, lambda root: [read_link(root, path) or ("" if exists(root, path) else None) for path in paths]
+        )
+
+    def _in_root(self, name: str, look: Callable[[int], _Found]) -> _Found | None:
+        """Look into the root of an instance by the init that was seen last; None if that cannot be done here."""
         pid = self._inits.get(name, 0)
         if os.geteuid() != 0 or pid <= 0:
             return None
         with suppress(OSError, FleetError), container_root(lxc_name(self._client.project, name), pid) as root:
-            return [read_link(root, path) or ("" if exists(root, path) else None) for path in paths]
+            return look(root)
         return None
 
     def make_link(self, name: str, path: str, target: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..errors import FleetError
+from ..text import listed
 from .advice import CODE
 from .flakes import without_links
 from .process import NixCommand, NixError
@@ -170,12 +171,13 @@ def error_of(source: Flake | File, kind: Mapping[str, Any]) -> FleetError | None
 
 
 def _missing(source: Flake, kind: Mapping[str, Any], place: str, make: str) -> FleetError:
-    elsewhere = f" It has {_listed(kind['elsewhere'])}, which is not a NixOS system." if kind["elsewhere"] else ""
+    names, others = (listed(kind[key], _SHOWN) for key in ("names", "elsewhere"))
+    elsewhere = f" It has {others}, which is not a NixOS system." if kind["elsewhere"] else ""
     if not kind["names"] or kind["name"] == "nixosConfigurations":
-        outputs = f" Its outputs are: {_listed(kind['names'])}." if kind["names"] else ""
+        outputs = f" Its outputs are: {names}." if kind["names"] else ""
         return FleetError(f"{place} has no nixosConfigurations.{outputs}{elsewhere}", make)
     return FleetError(
-        f'{place} has no nixosConfigurations."{source.attribute}". There are: {_listed(kind["names"])}.{elsewhere}',
+        f'{place} has no nixosConfigurations."{source.attribute}". There are: {names}.{elsewhere}',
         f"Name one of them, as in {source.reference}#{kind['names'][0]}, or add it.",
     )
 
@@ -192,7 +194,7 @@ def _error_in_file(source: File, kind: Mapping[str, Any], host: str) -> FleetErr
     place = f"{source.path} on {host}"
     advice = "Name the toplevel of a system, as in 'attribute: web.config.system.build.toplevel'."
     if kind["is"] == "missing":
-        has = f"There are: {_listed(kind['names'])}" if kind["names"] else f"It is {_words({'is': kind['of']})}"
+        has = f"There are: {listed(kind['names'], _SHOWN)}" if kind["names"] else f"It is {_words({'is': kind['of']})}"
         return FleetError(f"{place} has no {source.attribute}. {has}.", advice)
     if kind["is"] == "package":
         return None
@@ -208,13 +210,9 @@ def _words(kind: Mapping[str, Any]) -> str:
     if kind["is"] == "package":
         return f"the package {kind['name']!r}"
     if kind["is"] == "systems":
-        return f"a set with the systems {_listed(kind['names'])}"
+        return f"a set with the systems {listed(kind['names'], _SHOWN)}"
     if kind["is"] == "set":
-        return f"a set with {_listed(kind['names'])}" if kind.get("names") else "an empty set"
+        return f"a set with {listed(kind['names'], _SHOWN)}" if kind.get("names") else "an empty set"
     if kind["is"] == "lambda":
         return _WORDS["function"]
     return _WORDS.get(kind["is"], f"a {kind['is']}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
