@@ -19,10 +19,12 @@ from ansible_collections.inx.fleet.tests.integration.lab_targets import (
     Case,
     RunError,
     bring_up,
+    create_pools,
     install_fixtures,
     provision,
     remove_left_hosts,
     remove_old_logs,
+    shared_pools,
     throw_away,
 )
 
@@ -62,7 +64,7 @@ def shared_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
     def give(case: Case) -> str:
         if case.incus not in hosts:
             hosts[case.incus] = SharedHost(name=f"{RUN}-incus-{case.incus.replace('.', '-')}")
-            _make(hosts[case.incus], case.incus, tmp_path_factory.mktemp("provision"))
+            _make(hosts[case.incus], case, tmp_path_factory.mktemp("provision"))
         host = hosts[case.incus]
         if host.problem is not None:
             raise RunError(f"{host.name} could not be made:\n{host.problem}")
@@ -78,10 +80,12 @@ def shared_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[
             throw_away(*(host.name for host in hosts.values()))
 
 
-def _make(host: SharedHost, incus: str, directory: Path) -> None:
+def _make(host: SharedHost, case: Case, directory: Path) -> None:
+    pools = shared_pools(case.incus)
     try:
-        bring_up(host.name, f"incus-{incus}")
-        provision([host.name], incus, directory)
+        bring_up(host.name, f"incus-{case.incus}", pools)
+        provision([host.name], case.incus, directory)
+        create_pools(host.name, pools)
     except RunError as error:
         host.problem = str(error)
 
@@ -95,10 +99,12 @@ def lab_hosts(case: Case, shared_host: Callable[[Case], str], tmp_path: Path) ->
     names = case.own_hosts
     try:
         for name, image in zip(names, case.own_images, strict=True):
-            bring_up(name, image)
+            bring_up(name, image, case.target.pools)
         if case.target.provision:
             provision(names, case.incus, tmp_path)
         for name in names:
+            if case.target.provision:
+                create_pools(name, case.target.pools)
             install_fixtures(name, case.target.fixtures)
         yield names
     finally:

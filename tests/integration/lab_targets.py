@@ -57,6 +57,8 @@ class Target:
     images: tuple[str, ...] = ()
     hosts: int = 1
     fixtures: tuple[str, ...] = ()
+    #: Storage pools of Incus with btrfs that its hosts have.
+    pools: tuple[str, ...] = ()
     incus: tuple[str, ...] = tuple(INCUS_SOURCES)
     #: By version, the parts of it that run there; all of them if nothing is said.
     parts: Mapping[str, list[str]] = field(default_factory=dict)
@@ -117,6 +119,12 @@ def _cases() -> Iterator[Case]:
                     yield Case(target=target, incus=incus)
 
 
+def shared_pools(incus: str) -> list[str]:
+    """Return the storage pools that any of the chosen targets asks for, of those that share the host of a version."""
+    sharing = [case.target for case in cases() if case.incus == incus and not case.target.has_own_hosts]
+    return sorted({pool for target in sharing for pool in target.pools})
+
+
 def _is_test(path: Path) -> bool:
     """Whether a target runs by itself: those that begin with setup_ only serve others, as ansible-test has it."""
     has_tasks = (path / "tasks" / "main.yml").exists() or (path / "runme.sh").exists()
@@ -127,7 +135,7 @@ def read_target(path: Path, *, short: bool) -> Target:
     """A target with its meta/lab.yml: what a short run of all does of it, or the whole of it on each version."""
     described = path / "meta" / "lab.yml"
     wishes: dict[str, Any] = (yaml.safe_load(described.read_text(encoding="utf-8")) if described.exists() else {}) or {}
-    unknown = set(wishes) - {"images", "hosts", "fixture", "incus", "incus_short", "parts_short", "provision"}
+    unknown = set(wishes) - {"images", "hosts", "fixture", "incus", "incus_short", "parts_short", "pools", "provision"}
     if unknown:
         raise ValueError(f"{described}: nobody knows what {', '.join(sorted(unknown))} means")
     images = _texts(wishes.get("images"))
@@ -136,6 +144,7 @@ def read_target(path: Path, *, short: bool) -> Target:
         images=images,
         hosts=int(wishes.get("hosts", len(images) or 1)),
         fixtures=_texts(wishes.get("fixture", "small")),
+        pools=_texts(wishes.get("pools")),
         incus=(_texts(wishes.get("incus_short")) if short else ())
         or _texts(wishes.get("incus"))
         or tuple(INCUS_SOURCES),
@@ -225,13 +234,22 @@ def remove_left_hosts() -> None:
             throw_away(line.split()[0])
 
 
-def bring_up(name: str, image: str) -> None:
+def bring_up(name: str, image: str, pools: Sequence[str] = ()) -> None:
     """Make a lab host, or boot the one that is there when hosts are kept."""
-    run([*LAB, "up", name, "--image", image], _UP_TIMEOUT, log=f"up-{name}")
+    file_systems = [f"--pool={pool}" for pool in pools]
+    run([*LAB, "up", name, "--image", image, *file_systems], _UP_TIMEOUT, log=f"up-{name}")
     compile_once = Path(__file__).with_name("compile_once.py").read_text(encoding="utf-8")
     install = f"cat > /etc/python3.13/sitecustomize.py <<'END'\n{compile_once}END"
     run([*LAB, "ssh", name, "--", install], _UP_TIMEOUT, log=f"up-{name}")
     install_harness(name)
+
+
+def create_pools(name: str, pools: Sequence[str]) -> None:
+    """Create the storage pools that a lab host was brought up for, once its Incus is set up."""
+    for pool in pools:
+        create = f"incus storage create {pool} btrfs source=/srv/pools/{pool}/incus"
+        missing = f"incus storage show {pool} > /dev/null 2>&1 || {create}"
+        run([*LAB, "ssh", name, "--", missing], _UP_TIMEOUT, log=f"pools-{name}")
 
 
 def install_harness(name: str) -> None:

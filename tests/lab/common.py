@@ -35,6 +35,8 @@ _PACKAGES = {
     "ssh": "openssh-client",
     "ssh-keygen": "openssh-client",
     "unshare": "util-linux",
+    "losetup": "mount",
+    "mkfs.btrfs": "btrfs-progs",
 }
 _FILES = {
     "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",

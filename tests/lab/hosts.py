@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pools
 from common import (
     HOSTS,
     LAB,
@@ -98,17 +99,18 @@ def is_running(host: LabHost) -> bool:
     return bool(_nspawns(host.root))
 
 
-def bring_up(name: str, image_name: str) -> LabHost:
+def bring_up(name: str, image_name: str, pool_names: Sequence[str] = ()) -> LabHost:
     """Make and boot a host, or boot one that is there. What cannot be finished is removed."""
-    if not _NAME.match(name):
-        raise LabError(f"{name!r} is no host name. Use up to 63 small letters, digits and dashes.")
+    for each in (name, *pool_names):
+        if not _NAME.match(each):
+            raise LabError(f"{each!r} is not a valid name. Use up to 63 small letters, digits and dashes.")
     with locked(LAB / "locks" / name):
         directory = HOSTS / name
         if (directory / "host.json").exists():
-            return _boot_again(find(name), image_name)
+            return _boot_again(find(name), image_name, pool_names)
         base = image(image_name)
         try:
-            return _make(name, image_name, base)
+            return _make(name, image_name, base, pool_names)
         except BaseException:
             say(f"{name} could not be finished, removing it")
             _remove(name)
@@ -158,7 +160,7 @@ def inventory(chosen: Sequence[LabHost], python: str) -> str:
 # Making
 
 
-def _make(name: str, image_name: str, base: Path) -> LabHost:
+def _make(name: str, image_name: str, base: Path, pool_names: Sequence[str]) -> LabHost:
     directory = HOSTS / name
     remove_tree(directory)
     # From here on the lab has a host, so that nobody takes its network down.
@@ -169,18 +171,23 @@ def _make(name: str, image_name: str, base: Path) -> LabHost:
     _write(host.root / "etc/machine-id", f"{secrets.token_hex(16)}\n")
     _make_keys(host)
     _configure(host)
+    pools.make_missing(host.directory, pool_names)
     with timed(f"booting {name} at {host.address}"):
         _start(host)
         _wait_until_up(host)
     return host
 
 
-def _boot_again(host: LabHost, image_name: str) -> LabHost:
+def _boot_again(host: LabHost, image_name: str, pool_names: Sequence[str]) -> LabHost:
     if host.image != image_name:
         raise LabError(f"{host.name} is there, made from {host.image}. Throw it away first, or take another name.")
-    if is_running(host):
+    pools.make_missing(host.directory, pool_names)
+    if _nspawns(host.root, *pools.binds(host.directory)):
         say(f"{host.name} is up at {host.address}")
         return host
+    if is_running(host):
+        say(f"{host.name} is rebooted for its pools")
+        _stop(host.root, _STOP_TIMEOUT)
     again = LabHost(name=host.name, image=host.image, address=allocate_address())
     _configure(again)
     with timed(f"booting {again.name} at {again.address}"):
@@ -227,9 +234,12 @@ def _start(host: LabHost) -> None:
         *("systemd-nspawn", f"--directory={host.root}", "--boot", "--register=no", "--capability=all"),
         *(f"--network-bridge={BRIDGE}", f"--machine={host.machine}", f"--hostname={host.name}"),
         *("--bind=/dev/fuse", "--system-call-filter=add_key keyctl bpf", "--resolv-conf=off"),
+        *pools.binds(host.directory),
     ]
-    if not os.path.isdir("/run/systemd/system"):
-        command = ["/bin/sh", "-euc", _ENTER_CGROUPS, "sh", host.machine, *command, "--keep-unit"]
+    keep_unit = [] if os.path.isdir("/run/systemd/system") else ["--keep-unit"]
+    command = [*pools.enter(host.directory), *command, *keep_unit]
+    if keep_unit:
+        command = ["/bin/sh", "-euc", _ENTER_CGROUPS, "sh", host.machine, *command]
     with open(host.directory / "console.log", "ab") as console:
         subprocess.Popen(
             command,
@@ -284,16 +294,16 @@ def _console(host: LabHost) -> str:
     return path.read_text(encoding="utf-8", errors="replace")[-3000:] if path.exists() else "(nothing)"
 
 
-def _nspawns(root: Path) -> list[int]:
-    """The nspawn processes of a root. Its path is in no command line but theirs."""
-    wanted = f"--directory={root}".encode()
+def _nspawns(root: Path, *options: str) -> list[int]:
+    """The nspawn processes of a root that have all these options. Its path is in no command line but theirs."""
+    wanted = {option.encode() for option in (f"--directory={root}", *options)}
     found = []
     for process in _all_processes():
         try:
-            arguments = Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+            arguments = set(Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0"))
         except OSError:
             continue
-        if wanted in arguments:
+        if wanted <= arguments:
             found.append(process)
     return found
 
@@ -327,6 +337,7 @@ def _stop(root: Path, patience: float) -> None:
         _signal(nspawns, signal.SIGTERM)
     if not _gone(root, patience):
         _end(root, patience)
+    pools.wait_until_released(root.parent)
     _clean_up_after(_machine(root))
 
 

@@ -43,7 +43,7 @@ python3 -m venv /opt/inx-fleet
 apt-get -q clean
 rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d /root/.cache
 """
-_INCUS_PACKAGES = "nix-bin nix-setup-systemd dnsmasq-base nftables uidmap python3-venv"
+_INCUS_PACKAGES = "nix-bin nix-setup-systemd dnsmasq-base nftables uidmap python3-venv btrfs-progs"
 
 
 @dataclass(frozen=True)

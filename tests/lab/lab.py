@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="make and boot a host, or boot it again")
     up.add_argument("name")
     up.add_argument("--image", choices=images.HOST_IMAGES, default="bare")
+    up.add_argument(
+        "--pool", action="append", default=[], metavar="POOL", help="a btrfs file system at /srv/pools/POOL of the host"
+    )
     up.set_defaults(run=_up)
 
     ssh = commands.add_parser("ssh", help="log in, or run a command on a host")
@@ -81,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    host = hosts.bring_up(arguments.name, arguments.image)
+    host = hosts.bring_up(arguments.name, arguments.image, arguments.pool)
     print(f"{host.name} {host.address}")
 
 
