@@ -95,6 +95,7 @@ class NixCommand:
         with _nameless_file() as output, _nameless_file() as log:
             with followed(log, self.events) if told else nullcontext() as build_log:
                 code, peak = self._run(command, output, log, _environment(options), problem)
+            _check_space(log, problem)
             said = _read(log) if build_log is None else plain(build_log.text)
             answer = Answer(text=_read(output), said=said, peak=peak, seconds=time.monotonic() - started)
         if code in (-signal.SIGKILL, 128 + signal.SIGKILL) or (code != 0 and is_out_of_memory(said)):
@@ -187,8 +188,23 @@ def _kill(group: int) -> None:
 
 def _nameless_file() -> IO[bytes]:
     """Open a file that a killed run does not leave: to choose a directory, Python would try it with a file in there."""
+    return tempfile.TemporaryFile(dir=_temporary_directory())
+
+
+def _temporary_directory() -> str:
     chosen = os.environ.get("TMPDIR", "")
-    return tempfile.TemporaryFile(dir=chosen if os.path.isdir(chosen) else "/tmp")  # noqa: S108 - as nix chooses it
+    return chosen if os.path.isdir(chosen) else "/tmp"  # noqa: S108 - as nix chooses it
+
+
+def _check_space(file: IO[bytes], problem: str) -> None:
+    """Raise FleetError if nix had no room for its answer: it does not say so, and what it wrote may lack its end."""
+    found = os.fstatvfs(file.fileno())
+    # Some, such as ramfs, have no limit.
+    if found.f_blocks and (found.f_bfree if os.geteuid() == 0 else found.f_bavail) == 0:
+        raise FleetError(
+            f"{problem} on {platform.node()}: No space left on device in {_temporary_directory()}, where nix writes.",
+            "Make room there, or set TMPDIR to another directory.",
+        )
 
 
 def _read(file: IO[bytes]) -> str:

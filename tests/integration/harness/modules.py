@@ -34,7 +34,8 @@ _EVENTS = frozenset(
     )
 )
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-_LABEL = 160
+# As long as the longest command that a fault looks for.
+_LABEL = 400
 
 
 #: Called in the module's process before each thing that it does, with its number and its words.

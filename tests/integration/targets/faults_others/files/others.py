@@ -48,7 +48,7 @@ class Fault:
 
     ``message`` is a pattern. With ``may_succeed`` it need not come to an error, but then all must be done.
     ``stays`` is whether the container that ran still runs under the same init, and ``ends`` whether it surely does not.
-    One that is ``always`` tried is in the shortest run too.
+    One that is ``always`` tried is in the shortest run too: what becomes of builds is no matter of chance.
     """
 
     part: str
@@ -80,7 +80,7 @@ def main() -> int:
     print(f"seed {arguments.seed}", flush=True)
     chance = random.Random(arguments.seed)  # noqa: S311 - it is to be repeated
     every = list(real_faults())
-    chosen = some(every, arguments.real, chance)
+    chosen = some([fault for fault in every if not fault.always], arguments.real, chance)
     real = [fault for fault in every if fault.always or fault in chosen]
     for fault in chain(real, faults_of_requests(arguments.requests, chance)):
         if arguments.only is None or re.search(arguments.only, fault.part):
@@ -108,12 +108,15 @@ def tried(fault: Fault) -> list[str]:
     wipe()
     host.copy_fixture()
     declared = fault.start()
+    host.was_met()
     try:
         with fault.around():
             before = init_of("web")
             ended = modules.run(fault.module, {**declared, **fault.options}, fault=fault.meddle, patience=_PATIENCE)
         print(f"{fault.part}: {ended.message.partition(chr(10))[0][:200] if ended.failed else 'done'}", flush=True)
         problems = said_wrong(fault, ended)
+        if fault.meddle is not None and not host.was_met():
+            problems.append("the fault did not come")
         if fault.stays and before and init_of("web") != before:
             problems.append("the container that ran does not run on")
         if fault.ends and init_of("web") == before:
@@ -339,6 +342,7 @@ def in_a_build(command: str) -> modules.Meddle:
 
     def meddle(number: int, label: str) -> None:
         if label.startswith("subprocess.Popen") and "--no-link" in label:
+            host.note_met()
             later = ["sh", "-c", f"sleep 2; {command}", str(os.getpid())]
             subprocess.Popen(later, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
@@ -352,6 +356,7 @@ def just_ending() -> modules.Meddle:
     def meddle(number: int, label: str) -> None:
         if left and "GET /1.0/instances" in label:
             left.clear()
+            host.note_met()
             os.kill(host.until("it runs", lambda: init_of("web")), signal.SIGKILL)
             time.sleep(0.15)
 
@@ -463,20 +468,29 @@ def real_faults() -> Iterator[Fault]:
         message="build of .* failed",
         around=through_the_daemon,
         meddle=in_a_build("systemctl kill --signal=KILL nix-daemon.service"),
+        always=True,
     )
     yield Fault(
         part="nix killed in a build",
         start=slow,
         message="build of .* failed",
         meddle=in_a_build('pkill --signal KILL --parent "$0" --exact nix'),
+        always=True,
     )
-    yield Fault(part="the store full", start=newer, message="No space left on device", around=full_store)
+    yield Fault(
+        part="the store full",
+        start=newer,
+        message="No space left on device",
+        around=full_store,
+        always=True,
+    )
     yield Fault(
         part="the temporary directory full",
         start=newer,
         message="No space left",
         around=lambda: full("/tmp", "64k"),  # noqa: S108 - the one that is filled
         may_succeed=True,
+        always=True,
     )
     for what, start in (
         ("a creation", new_in_small_pool),
@@ -505,6 +519,7 @@ def real_faults() -> Iterator[Fault]:
         start=slow,
         message="nix was not done after 2 s",
         options={"build_timeout": 2},
+        always=True,
     )
 
 

@@ -37,6 +37,7 @@ _STORE_PATH = re.compile(r"/nix/store/[0-9a-z]{32}-[^\s/\"]+")
 #: Of what the host remembers, the values that are times.
 _TIMES = ("restart_since", "restart_keys", "emptied")
 _SETTLE = 30
+_MET = Path(HERE, "met")
 
 
 def ask(*command: str, timeout: float = 120) -> str:
@@ -57,10 +58,23 @@ def at(patterns: Sequence[str], *command: str) -> modules.Meddle:
         if left and re.search(left[0], label):
             del left[0]
             if not left:
+                note_met()
                 ask(*command)
                 time.sleep(0.2)
 
     return meddle
+
+
+def note_met() -> None:
+    """Note that a fault has come, for who waits for the end of the run: a run that does not meet it proves nothing."""
+    _MET.touch()
+
+
+def was_met() -> bool:
+    """Whether a fault has come since this was asked last."""
+    met = _MET.exists()
+    _MET.unlink(missing_ok=True)
+    return met
 
 
 def auto_name(path: str) -> str:

@@ -111,3 +111,20 @@ def test_no_file_is_tried_that_a_killed_run_would_leave(directory: Path, monkeyp
     monkeypatch.setattr(tempfile, "tempdir", None)
     assert run(directory, "echo done").text == "done\n"
     assert tempfile.tempdir is None, "Python chose the directory, and tried it with a file"
+
+
+def test_an_answer_without_room_is_an_error_that_says_so(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.fstatvfs
+
+    def without_room(descriptor: int) -> os.statvfs_result:
+        found = list(real(descriptor))
+        # f_bfree and f_bavail.
+        found[3] = found[4] = 0
+        return os.statvfs_result(found)
+
+    monkeypatch.delenv("TMPDIR", raising=False)
+    # The target faults_others fills the real one, for which it takes root.
+    monkeypatch.setattr(os, "fstatvfs", without_room)
+    for script in ("echo '{'", "exit 1"):
+        with pytest.raises(FleetError, match="No space left on device in /tmp, where nix writes"):
+            run(directory, script)
