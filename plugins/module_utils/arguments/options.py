@@ -17,9 +17,9 @@ from ansible.module_utils.common.respawn import has_respawned, probe_interpreter
 from ansible.module_utils.errors import UnsupportedError
 
 from ..container.declaration import Container, container_from
+from ..container.ends import Host
 from ..container.notes import Notes
 from ..container.precedence import laid_over, without_nulls
-from ..container.rollback import Host
 from ..container.secrets import SECRET_OPTIONS
 from ..container.set_declaration import ContainerSet, container_set_from
 from ..errors import FleetError

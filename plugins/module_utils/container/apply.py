@@ -31,11 +31,11 @@ from ..nix.set_marks import mark_set
 from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RESTART, STORED_NOTES
 from ..text import utc
 from .declaration import Container
+from .ends import Host
 from .health import await_boot, system_of_start, verify
 from .kind import PROFILES_DEVICE
 from .revisions import noted_revision
 from .rollback import (
-    Host,
     check_root_now,
     empty_root,
     is_running,

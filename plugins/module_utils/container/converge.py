@@ -19,6 +19,7 @@ from ..text import incus_command
 from .apply import apply_step
 from .builds import Builds
 from .declaration import Container
+from .ends import Host
 from .exchange import with_exchange
 from .handover import Handovers, not_released
 from .health import verify
@@ -29,7 +30,7 @@ from .observed import Observed
 from .outcome import Outcome
 from .packages import closure_differences
 from .placement import placed
-from .rollback import Host, RolledBackError
+from .rollback import RolledBackError
 from .run_locks import Locks
 from .schedule import Slots, run_jobs
 from .set_declaration import ContainerSet

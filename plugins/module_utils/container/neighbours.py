@@ -15,10 +15,10 @@ from contextlib import suppress
 from ..errors import FleetError
 from ..incus.models import Devices, Instance, Network
 from .claims import Claim, claims, meeting, network_of
+from .ends import Host
 from .exchange import devices_after, held_after, newly_held
 from .held_back import with_held_back
 from .observed import Observed
-from .rollback import Host
 from .steps import Plan
 
 Networks = Callable[[str], "Network | None"]

@@ -31,13 +31,13 @@ from ..stored_keys import SET, VOLATILE_ROOT
 from ..values import value_text
 from .booting import with_running_systems
 from .declaration import Container
+from .ends import Host
 from .kind import users_of
 from .mount_sources import required_sources, shifted_sources
 from .mount_tree import possible_points
 from .mounts import attached_volumes, is_in_memory
 from .observed import Observed
 from .rebuilds import is_rebuilt
-from .rollback import Host
 from .secret_inside import is_mounted, look_at_links, read_ids
 from .secrets import SecretsSeen, named_accounts, wanted_links
 from .set_declaration import ContainerSet

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ..errors import FleetError
+from .ends import Host
 from .observed import Observed
 from .outcome import Outcome
-from .rollback import Host
 
 
 def closure_differences(

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from ..errors import (
@@ -23,19 +22,17 @@ from ..errors import (
     UnhealthyError,
     cleaning_up,
 )
-from ..incus.client import Incus
 from ..incus.host_mounts import check_root, host_mount_points
 from ..names import lxc_name
-from ..nix.command import Nix
 from ..nix.profiles import Generation, read_generations, select_generation
-from ..progress.events import Events, Healthy
+from ..progress.events import Healthy
 from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT, WAITING
 from ..text import incus_command
 from .declaration import Container
+from .ends import Host
 from .fallback import failed_in, notes_of_health, rollback_step
 from .health import journal, quoted_journal, verify
-from .notes import Notes
-from .secret_files import SecretFiles
+from .secret_apply import Owners
 from .secret_inside import make_links
 from .steps import Plan, Step
 from .switching import switch
@@ -46,17 +43,6 @@ _T = TypeVar("_T")
 _FAILED_KEPT = 8
 #: Seconds after which a container is asked again to stop.
 _ASKED_AGAIN = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Host:
-    """The ends that do I/O on one host."""
-
-    incus: Incus
-    nix: Nix
-    notes: Notes
-    events: Events = field(default_factory=Events)
-    secrets: SecretFiles = field(default_factory=SecretFiles)
 
 
 class RolledBackError(FleetError):
@@ -309,8 +295,10 @@ def return_to(
     Return the units that are failed there as they were before, which does not make it a healthy one.
     """
     select_generation(container.profile_dir, fallback.number)
-    if not _switches_back(host, container, fallback.system, failed_before):
+    owners = Owners(host, container, fallback.system, is_way_back=True)
+    if not _switches_back(host, container, owners, fallback.system, failed_before):
         reboot(host, container, force=True)
+        owners.after_start()
     try:
         verify(host.incus, container, fallback.system)
     except DegradedError as error:
@@ -322,19 +310,21 @@ def return_to(
     return ()
 
 
-def _switches_back(host: Host, container: Container, good: str, failed_before: Collection[str]) -> bool:
+def _switches_back(host: Host, container: Container, owners: Owners, good: str, failed_before: Collection[str]) -> bool:
     """Switch to ``good`` and return whether it is as healthy as before. A half-started system cannot switch."""
     name = container.name
     if running_system(host, name) is None:
         return False
     # A switch that goes on holds the lock, and may take minutes.
     patience = 1 if host.incus.runs_commands(name) else container.wait.timeout
-    try:
-        switch(host.incus, container, good, "switch", patience)
-    except (UnhealthyError, NotTriedError):
-        # If it has never been left it goes on, unless a switch that hangs may leave it yet.
-        if running_system(host, name) != good or host.incus.runs_commands(name):
-            return False
+    with owners.meanwhile() as settle:
+        try:
+            switch(host.incus, container, good, "switch", patience)
+        except (UnhealthyError, NotTriedError):
+            # If it has never been left it goes on, unless a switch that hangs may leave it yet.
+            if running_system(host, name) != good or host.incus.runs_commands(name):
+                return False
+        settle()
     return _is_healthy(host, container, good, failed_before)
 
 

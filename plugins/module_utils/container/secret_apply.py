@@ -19,9 +19,9 @@ from ..incus.models import Instance
 from ..names import lxc_name
 from ..text import incus_command, tail
 from .declaration import Container
+from .ends import Host
 from .health import asks_systemd, await_boot
-from .rollback import Host
-from .secret_inside import accounts_known, is_mounted, make_links, read_ids
+from .secret_inside import is_mounted, make_links, read_ids
 from .secrets import (
     SECRETS_DEVICE,
     Account,
@@ -57,7 +57,8 @@ def apply_secrets(host: Host, container: Container, *, removed: bool) -> None:
         host.secrets.remove(lxc)
         return
     runs = is_here and instance is not None and instance.status == "Running"
-    _write(host, container, seen, (read_ids(host.incus, container.name) if runs else None) or {}, runs=runs)
+    ids = (read_ids(host.incus, container.name) if runs else None) or {}
+    _write(host, container, seen, {**seen.notes.ids, **ids}, runs=runs)
     if instance is not None and runs and is_mounted(instance) is False:
         _mount_again(host, container, instance)
 
@@ -79,8 +80,8 @@ def _write(host: Host, container: Container, seen: SecretsSeen, ids: Mapping[Acc
     """Write the files with the ids that are known. Return the units that are due then, if the container runs."""
     lxc, secrets = lxc_name(container.project, container.name), container.secret_files or ()
     named = named_accounts(secrets)
-    known = {account: number for account, number in {**seen.notes.ids, **ids}.items() if account in named}
-    now = replace(seen, ids=known)
+    known = {account: number for account, number in ids.items() if account in named}
+    now = replace(seen, ids=known, notes=replace(seen.notes, ids=known))
     changed = [one for one in secrets if seen.files.get(one.name) != file_of(one, lxc, now)]
     due = dict(seen.notes.due)
     late = due_of(changed, _uptime()) if runs else {}
@@ -113,10 +114,14 @@ def _uptime() -> int:
 
 
 class Owners:
-    """The owners of a container's secrets while a system comes up, which may have other users than the one before."""
+    """The owners of a container's secrets while a system comes up, which may have other users than the one before.
 
-    def __init__(self, host: Host, container: Container, system: str) -> None:
+    On the way back, a user or unit that the earlier system does not have is not its fault: the secret is root's there.
+    """
+
+    def __init__(self, host: Host, container: Container, system: str, *, is_way_back: bool = False) -> None:
         self._host, self._container, self._system = host, container, system
+        self._is_way_back = is_way_back
         self._accounts = named_accounts(container.secret_files or ())
         self._late: list[str] = []
 
@@ -126,8 +131,15 @@ class Owners:
             # Its init is another one than before.
             self._host.incus.instance(self._container.name)
             deadline = time.monotonic() + self._container.wait.timeout
-            self._watch(lambda: time.monotonic() > deadline)
+            if not self._watch(lambda is_current: is_current or time.monotonic() > deadline):
+                self._await_users()
         self._settle()
+
+    def _await_users(self) -> None:
+        """Wait for users that a service of the system makes, as with userborn, until its boot is over."""
+        if asks_systemd(self._system):
+            with self._beside(), suppress(FleetError):
+                await_boot(self._host.incus, self._container, self._system)
 
     @contextmanager
     def meanwhile(self) -> Iterator[Callable[[], None]]:
@@ -135,46 +147,62 @@ class Owners:
         if not self._accounts:
             yield lambda: None
             return
+        with self._beside() as end:
+
+            def settle() -> None:
+                end()
+                self._settle()
+
+            yield settle
+
+    @contextmanager
+    def _beside(self) -> Iterator[Callable[[], None]]:
+        """Watch for users in a thread. Yield a function that ends it."""
         over = Event()
-        thread = Thread(target=self._watch_quietly, args=(over.is_set,), daemon=True)
+        thread = Thread(target=self._watch_quietly, args=(over,), daemon=True)
         thread.start()
 
-        def settle() -> None:
+        def end() -> None:
             over.set()
             thread.join()
-            self._settle()
 
         try:
-            yield settle
+            yield end
         finally:
-            over.set()
-            thread.join()
+            end()
 
-    def _watch_quietly(self, is_over: Callable[[], bool]) -> None:
+    def _watch_quietly(self, over: Event) -> None:
         # What fails here fails again afterwards, where it is reported.
         with suppress(FleetError, OSError):
-            self._watch(is_over)
+            self._watch(lambda _is_current: over.is_set())
 
-    def _watch(self, is_over: Callable[[], bool]) -> None:
-        """Wait until the system is the current one, and write the files when their owners are known."""
+    def _watch(self, is_over: Callable[[bool], bool]) -> bool:
+        """Write the files when their owners are known, until that is so in the system, and return whether it is.
+
+        ``is_over`` is asked with whether the system is the current one.
+        """
         name = self._container.name
         known: Mapping[Account, int] = {}
         while True:
+            # In this order: what is read after it became the current one are its users.
             is_current = self._host.incus.current_system(name) == self._system
             ids = read_ids(self._host.incus, name) or {}
             found = {account: number for account, number in ids.items() if account in self._accounts}
-            if found != known and accounts_known(self._accounts, found):
+            if found != known:
                 known = found
                 self._give(found)
-            if is_current or is_over():
-                return
+            if is_current and self._accounts <= found.keys():
+                return True
+            if is_over(is_current):
+                return False
             time.sleep(_OWNER_POLL)
 
-    def _give(self, ids: Mapping[Account, int]) -> None:
+    def _give(self, ids: Mapping[Account, int], *, are_all: bool = False) -> None:
         lxc = lxc_name(self._container.project, self._container.name)
         seen = self._host.secrets.look(lxc)
         if seen.files:
-            self._late += _write(self._host, self._container, seen, ids, runs=True)
+            noted = {} if are_all else seen.notes.ids
+            self._late += _write(self._host, self._container, seen, {**noted, **ids}, runs=True)
 
     def _settle(self) -> None:
         """Restart units that were faster than the owners.
@@ -186,15 +214,17 @@ class Owners:
             try:
                 self._give_late()
             except FleetError as error:
-                raise UnhealthyError(error.problem, error.advice) from error
+                if not self._is_way_back:
+                    raise UnhealthyError(error.problem, error.advice) from error
 
     def _give_late(self) -> None:
         container = self._container
         ids = read_ids(self._host.incus, container.name)
         if ids is not None:
-            self._give(ids)
+            # An id of another system's may be that of somebody else here.
+            self._give(ids, are_all=True)
             error = unknown_account(container.secret_files or (), ids)
-            if error is not None:
+            if error is not None and not self._is_way_back:
                 raise FleetError(f"{container.name}: {error.problem}", error.advice)
         if self._late:
             with suppress(NotTriedError):

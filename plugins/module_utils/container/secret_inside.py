@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from ..incus.client import Incus
 from ..incus.models import Instance
@@ -79,8 +79,3 @@ def make_links(incus: Incus, name: str, wanted: Mapping[str, str], noted: Mappin
             incus.remove_link(name, path, target_of(secret))
     for path, secret in wanted.items():
         incus.make_link(name, path, target_of(secret))
-
-
-def accounts_known(accounts: Collection[Account], ids: Mapping[Account, int]) -> bool:
-    """Return whether all ids are known."""
-    return set(accounts) <= ids.keys()

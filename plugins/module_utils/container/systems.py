@@ -14,7 +14,7 @@ from ..errors import FleetError
 from ..nix.bootable import can_switch, check_boots_here, expected_secrets, machine_warnings
 from ..nix.profiles import Generations, read_generations
 from ..nix.sources import Declared, System
-from .rollback import Host
+from .ends import Host
 from .set_declaration import ContainerSet
 
 #: Systems, or why there is none; None for a container that declares none.

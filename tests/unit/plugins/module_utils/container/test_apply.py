@@ -16,8 +16,8 @@ import pytest
 from ansible_collections.inx.fleet.plugins.module_utils.container import apply
 from ansible_collections.inx.fleet.plugins.module_utils.container.apply import apply_step, patched
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
+from ansible_collections.inx.fleet.plugins.module_utils.container.ends import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.notes import Notes
-from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Action, Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import (
     ConflictError,

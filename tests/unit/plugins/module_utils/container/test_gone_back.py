@@ -17,8 +17,8 @@ import pytest
 from ansible_collections.inx.fleet.plugins.module_utils.container import rollback
 from ansible_collections.inx.fleet.plugins.module_utils.container.apply import apply_step
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Health
+from ansible_collections.inx.fleet.plugins.module_utils.container.ends import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.notes import Notes
-from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import (
     DegradedError,

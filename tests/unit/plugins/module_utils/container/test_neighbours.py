@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 
+from ansible_collections.inx.fleet.plugins.module_utils.container.ends import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.neighbours import with_refused_neighbours
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
-from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Network

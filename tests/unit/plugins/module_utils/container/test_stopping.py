@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
-from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host, reboot, stop_instance
+from ansible_collections.inx.fleet.plugins.module_utils.container.ends import Host
+from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import reboot, stop_instance
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
 

@@ -16,10 +16,11 @@ import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container import health
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container, Wait
+from ansible_collections.inx.fleet.plugins.module_utils.container.ends import Host
 from ansible_collections.inx.fleet.plugins.module_utils.container.health import wait_until_up
 from ansible_collections.inx.fleet.plugins.module_utils.container.notes import Notes
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
-from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import Host, proven
+from ansible_collections.inx.fleet.plugins.module_utils.container.rollback import proven
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.errors import UnhealthyError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
