@@ -136,7 +136,7 @@ def change(declared: Container, instance: Instance, observed: Observed) -> Chang
     return Change(
         before=before,
         after=after,
-        late=late_changes(now, wanted, instance, observed),
+        late=late_changes(now, wanted, instance, observed, devices),
         warnings=warnings,
         waiting=(*map(_label, waits), *(f"device {name} (its source was replaced)" for name in sorted(stale))),
         notes=restart_notes(instance, waits),

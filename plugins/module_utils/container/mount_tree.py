@@ -241,15 +241,23 @@ def hides_when_live(before: Sequence[Mount], after: Sequence[Mount], changed: It
 
 
 def _unsafe_to_move(before: Sequence[Mount], after: Sequence[Mount], moving: frozenset[str]) -> frozenset[str]:
-    """Return those of the moving devices that would hide what stays, or what moves with them."""
+    """Return those of the moving devices that would hide what stays, or what moves with them, or take its place."""
     staying = [mount for mount in before if mount.device not in moving]
+    # Lines of raw.lxc are written at once, and wait without a trace.
+    known = {(mount.device, mount.path, mount.source) for mount in before}
+    waiting = (mount for mount in after if mount.device not in moving and mount.device != RAW_LXC)
+    awaited = [mount.path for mount in waiting if (mount.device, mount.path, mount.source) not in known]
     had_store = any(mount.path == STORE for mount in before)
 
     def is_unsafe(mount: Mount, side: Sequence[Mount]) -> bool:
         # Of those that move together, the one with the lesser path comes first, and goes last.
         first = [other for other in side if other.device in moving and other.text < mount.text]
         below = (is_below(other.path, mount.path) and other.path != mount.path for other in (*staying, *first))
-        return any(below) or (mount.path == STORE and had_store)
+        # Incus takes no second device at a path that one that waits still has.
+        is_taken = any(other.path == mount.path and other.device != RAW_LXC for other in staying)
+        # Its mount point is to be in what comes there.
+        is_early = side is after and any(is_below(mount.path, path) for path in awaited)
+        return is_taken or is_early or any(below) or (mount.path == STORE and had_store)
 
     return frozenset(
         mount.device

@@ -71,8 +71,13 @@ def mount_devices(
     return wanted
 
 
-def late_changes(now: Expanded, wanted: Expanded, instance: Instance, observed: Observed) -> frozenset[str]:
-    """Return the devices that change while the instance is stopped: Incus refuses others, or mounts would be hidden."""
+def late_changes(
+    now: Expanded, wanted: Expanded, instance: Instance, observed: Observed, own: Collection[str]
+) -> frozenset[str]:
+    """Return the devices that change while the instance is stopped: Incus refuses others, or mounts would be hidden.
+
+    ``own`` are those that change on the instance itself. All others come or go together, with its profiles.
+    """
     changed = remounted(now.devices, wanted.devices)
     refused = {
         name
@@ -82,8 +87,12 @@ def late_changes(now: Expanded, wanted: Expanded, instance: Instance, observed: 
     }
     refused |= _mapped_otherwise(changed, wanted, instance)
     before, after = (_tree(side, observed) for side in (now, wanted))
-    late = refused if observed.keeps_mount_points else refused | loses_points(before, changed, observed.files)
-    return hides_when_live(before, after, changed - late) | late
+    refused |= set() if observed.keeps_mount_points else loses_points(before, changed, observed.files)
+    late = hides_when_live(before, after, changed - refused) | refused
+    inherited = changed - frozenset(own)
+    if not late & inherited:
+        return late
+    return hides_when_live(before, after, changed - late - inherited) | late | inherited
 
 
 def _mapped_otherwise(changed: Collection[str], wanted: Expanded, instance: Instance) -> set[str]:

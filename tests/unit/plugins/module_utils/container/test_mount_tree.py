@@ -119,6 +119,8 @@ def test_what_is_changed_while_it_runs_hides_nothing(
     late = hides_when_live(tree(before), tree(wanted), remounted(before, wanted))
     now = {name: keys for name, keys in wanted.items() if name not in late}
     now |= {name: keys for name, keys in before.items() if name in late}
+    paths = [mount.path for mount in tree(now)]
+    assert len(paths) == len(set(paths)), "Incus takes no two at a path"
     assume(not problems(tree(now)))
     moving = remounted(before, now)
     kernel = started(tree(before))

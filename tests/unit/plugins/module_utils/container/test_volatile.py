@@ -148,6 +148,19 @@ def test_devices_that_need_a_stop_wait_for_it() -> None:
         plan_container(ephemeral, BUILT, with_instance(done, ephemeral=True))
 
 
+def test_a_volume_waits_for_a_tmpfs_that_has_its_path() -> None:
+    found = host(web(root="tmpfs", tmpfs=(Tmpfs(path=DB.path),)), has_tmpfs_devices=True)
+    waiting = plan_container(web(root="keep", persist=(DB,)), BUILT, found)
+    assert (actions(waiting), waiting.restart_required) == (["volume"], True)
+    restarted = plan_container(web("restarted", root="keep", persist=(DB,)), BUILT, found)
+    assert actions(restarted) == ["volume", "stop", "update", "start"]
+    below = Persist(path=f"{DB.path}/wal")
+    both = plan_container(web(root="keep", persist=(DB, below)), BUILT, found)
+    assert (actions(both), both.restart_required) == (["volume"], True)
+    on_6_0 = host(web(root="tmpfs", tmpfs=(Tmpfs(path=DB.path),)))
+    assert actions(plan_container(web(root="keep", persist=(DB,)), BUILT, on_6_0)) == ["volume", "update"]
+
+
 def test_a_path_that_is_taken_or_would_be_covered_is_refused() -> None:
     volatile: dict[str, Any] = {"root": "tmpfs", "tmpfs": (Tmpfs(path="/var"),), "persist": (DB,)}
     with pytest.raises(FleetError, match="tmpfs at /var would cover the volume at /var/lib/db"):
