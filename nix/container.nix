@@ -18,6 +18,11 @@ let
   # Above what nixpkgs and a generated hardware-configuration.nix set by mkDefault, below what a configuration sets.
   preferred = lib.mkOverride 900;
 
+  # By services instead of the activation.
+  makesUsersLate =
+    (config.services.userborn.enable or false) || (config.systemd.sysusers.enable or false);
+  awaitOwners = "${pkgs.runtimeShell} ${./await-owners.sh}";
+
   # systemd leaves entries of fstab for devices out in a container.
   devices = lib.attrNames (lib.filterAttrs (_: fs: lib.hasPrefix "/dev/" (toString fs.device)) config.fileSystems);
   withCredentials = lib.attrNames (
@@ -76,7 +81,8 @@ in
       description = ''
         Names of secrets that the container is declared with (`secrets`). A run that would bring this system without
         one of them fails before it changes anything. Each is the file `/inx/secrets/NAME`, and with `nesting` the
-        credential of its name for services with `LoadCredential=NAME` or `ImportCredential=NAME`.
+        credential of its name for services with `LoadCredential=NAME` or `ImportCredential=NAME`. No service starts
+        before the secrets belong to their owners.
       '';
     };
 
@@ -172,6 +178,35 @@ in
         environment.etc."inx/secrets.json".text = builtins.toJSON cfg.secrets;
         # systemd looks for credentials by their names here.
         environment.etc."credstore".source = "/inx/secrets";
+      })
+
+      # No service is to read a secret before the host knows the id of its owner: at a boot, and in a switch.
+      (lib.mkIf (cfg.secrets != [ ] && !makesUsersLate) {
+        system.activationScripts.inxSecrets = {
+          deps = [ "users" ];
+          text = awaitOwners;
+        };
+      })
+      (lib.mkIf (cfg.secrets != [ ] && makesUsersLate) {
+        systemd.services.inx-secrets-owners = {
+          description = "Owners of secrets";
+          wantedBy = [ "sysinit.target" ];
+          requiredBy = [ "sysinit-reactivation.target" ];
+          before = [
+            "sysinit.target"
+            "sysinit-reactivation.target"
+            "shutdown.target"
+          ];
+          after = [
+            "systemd-sysusers.service"
+            "userborn.service"
+          ];
+          conflicts = [ "shutdown.target" ];
+          unitConfig.DefaultDependencies = false;
+          # Not for good: each switch is to start it.
+          serviceConfig.Type = "oneshot";
+          script = awaitOwners;
+        };
       })
 
       # From nixpkgs 26.05 on, a system without an initial file system ignores this. Before, its init would be systemd

@@ -168,7 +168,7 @@ options:
   config:
     description:
       - Configuration of the instance. A key with the value V(null) is removed. A key that is not named stays as it is.
-      - Lines of C(raw.lxc) are kept beside the line that this collection needs. Lines of profiles come first.
+      - Lines of C(raw.lxc) are kept beside the lines that this collection needs. Lines of profiles come first.
     type: dict
     default: {}
   secret_config:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import atexit
 import os
+import resource
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +33,7 @@ class FleetModule(AnsibleModule):
     _progress: ProgressFile | None = None
 
     def __init__(self, argument_spec: dict[str, Any], **options: Any) -> None:
+        leave_no_core()
         super().__init__(argument_spec, **options)
         self._is_valid = True
 
@@ -98,6 +101,16 @@ class FleetModule(AnsibleModule):
     def hide(self, values: Collection[str]) -> None:
         """Hide values wherever they appear in the result."""
         self.no_log_values.update(values)
+
+
+def leave_no_core() -> None:
+    """Have no core file written of a process that has secrets, nor of its children.
+
+    With a limit of 1 the kernel pipes none to a program either (fs/coredump.c), such as to systemd-coredump.
+    """
+    with suppress(OSError, ValueError):
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (1, hard or 1))
 
 
 def given(value: Any, options: Mapping[str, Any]) -> Any:

@@ -334,7 +334,8 @@ def _await_commands(host: Host, container: Container) -> None:
 
 
 def _secrets(host: Host, plan: Plan, step: Step) -> None:
-    apply_secrets(host, plan.container, removed=_is_removal(plan))
+    system = None if plan.system is None else plan.system.path
+    apply_secrets(host, plan.container, removed=_is_removal(plan), system=system)
 
 
 def _is_removal(plan: Plan) -> bool:

@@ -23,7 +23,8 @@ from ..text import UNPRINTABLE, incus_command
 from ..values import Value, base_60, byte_count, same_value, value_text
 from .attached import BIND_DEVICE, PUBLISH_DEVICE, BindMount, Published, bind_mounts_from, published_from
 from .commands import command_from
-from .secrets import SECRETS_DEVICE, Secret, secrets_from
+from .secret_device import SECRETS_DEVICE
+from .secrets import Secret, secrets_from
 from .selection import words
 from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, Mounted, Volatile, check_distinct, volatile_from
 

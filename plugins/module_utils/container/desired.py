@@ -46,7 +46,7 @@ from .kind import PROFILES_DEVICE, PROFILES_TARGET
 from .mounts import Volumes, check_mounts, check_pool, late_changes, mount_devices, volumes_change
 from .observed import Observed
 from .raw_lxc import lines_of, raw_lxc, without_ours
-from .secrets import directory_of, secrets_device
+from .secret_device import directory_of, secrets_device
 
 # Free text: two spellings of a size or a truth are two texts there.
 _FREE_TEXT = ("user.", "environment.", "cloud-init.", "raw.")

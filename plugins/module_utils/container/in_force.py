@@ -19,7 +19,7 @@ from ..values import same_value
 from .declaration import Container
 from .expanded import Expanded
 from .observed import Observed
-from .secrets import SECRETS_DEVICE
+from .secret_device import GUARD, SECRETS_DEVICE
 
 _RAW_LXC = "raw.lxc"
 _PRIVILEGED = "security.privileged"
@@ -74,7 +74,8 @@ def _mark(key: str, value: str | None) -> str:
     """Return a mark by which a value is known again, and not told."""
     if key == _RAW_LXC:
         lines = (folded(line) for line in (value or "").splitlines())
-        value = "\n".join(sorted(line for line in lines if line and not line.startswith("#")))
+        # What guards secrets is for copies, which have yet to start.
+        value = "\n".join(sorted(line for line in lines if line and not line.startswith(("#", GUARD))))
     return hashlib.sha256(value.encode(errors="surrogateescape")).hexdigest()[:_MARK] if value else _ABSENT
 
 

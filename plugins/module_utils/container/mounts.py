@@ -34,7 +34,8 @@ from .mount_tree import (
     remounted,
 )
 from .observed import Observed
-from .secrets import SECRETS_DEVICE, check_paths
+from .secret_device import SECRETS_DEVICE
+from .secrets import check_paths
 from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, TMPFS_ENTRY, Persist
 
 # Incus adds and removes these only while the instance is stopped.

@@ -15,13 +15,14 @@ from ..values import value_text
 from .declaration import Container
 from .mounts import tmpfs_entries
 from .observed import Observed
+from .secret_device import GUARD, guard_lines
 from .volatile import TMPFS_ENTRY
 
 INIT_LINE = "lxc.init.cmd=/nix/var/nix/profiles/system/init"
 
 
 def raw_lxc(declared: Container, stored: Config, inherited: Sequence[str], observed: Observed) -> str:
-    """Return the lines of raw.lxc: the profiles', the declared ones or those that are there, our tmpfs and our init.
+    """Return the lines of raw.lxc: the profiles', the declared ones or those that are there, and ours.
 
     The instance's raw.lxc takes the place of the profiles' in Incus, so it has theirs in it. They come first, so that
     of a key that counts once the instance's own counts.
@@ -31,12 +32,14 @@ def raw_lxc(declared: Container, stored: Config, inherited: Sequence[str], obser
     given = lines_of(value_text(declared.config["raw.lxc"])) if is_declared else there
     old = {*inherited, *(() if is_declared else noted)}
     own = [line for line in without_ours(given) if line not in old]
-    return "\n".join([*inherited, *own, *tmpfs_entries(declared, there, observed), INIT_LINE])
+    stored_devices = {} if observed.instance is None else observed.instance.devices
+    guard = guard_lines(declared.secret_files, declared.project, declared.name, stored_devices)
+    return "\n".join([*inherited, *own, *guard, *tmpfs_entries(declared, there, observed), INIT_LINE])
 
 
 def without_ours(lines: Sequence[str]) -> list[str]:
     """Return lines without those that the collection makes."""
-    return [line for line in lines if not line.startswith(("lxc.init.cmd=", TMPFS_ENTRY))]
+    return [line for line in lines if not line.startswith(("lxc.init.cmd=", TMPFS_ENTRY, GUARD))]
 
 
 def lines_of(text: str) -> list[str]:

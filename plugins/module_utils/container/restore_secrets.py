@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ _UNFINISHED = " new"
 
 def main(arguments: Sequence[str]) -> int:
     """Restore all containers, and return 1 if that of one failed: the others get theirs."""
+    # No core file, not even one that is piped to a program.
+    resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
     memory, at_rest = arguments
     names = sorted(entry.name for entry in os.scandir(at_rest) if entry.is_dir()) if os.path.isdir(at_rest) else []
     if not names:

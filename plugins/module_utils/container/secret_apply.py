@@ -17,22 +17,14 @@ from typing import Any
 from ..errors import FleetError, NotTriedError, UnhealthyError
 from ..incus.models import Instance
 from ..names import lxc_name
+from ..nix.accounts import Account, declared_ids
 from ..text import incus_command, tail
 from .declaration import Container
 from .ends import Host
 from .health import asks_systemd, await_boot
+from .secret_device import SECRETS_DEVICE
 from .secret_inside import is_mounted, make_links, read_ids
-from .secrets import (
-    SECRETS_DEVICE,
-    Account,
-    Due,
-    Secret,
-    SecretsSeen,
-    file_of,
-    named_accounts,
-    unknown_account,
-    wanted_links,
-)
+from .secrets import Due, Secret, SecretsSeen, file_of, named_accounts, unknown_account, wanted_links
 from .steps import Told
 
 # NixOS has made its users some 100 ms before it starts the first service.
@@ -44,8 +36,11 @@ _LOOK_TIMEOUT = 20
 _RESTART_TIMEOUT = 300
 
 
-def apply_secrets(host: Host, container: Container, *, removed: bool) -> None:
-    """Bring the files and links of a container to what is declared, or remove them all."""
+def apply_secrets(host: Host, container: Container, *, removed: bool, system: str | None = None) -> None:
+    """Bring the files and links of a container to what is declared, or remove them all.
+
+    ``system`` is what it is to run, if that is known.
+    """
     lxc = lxc_name(container.project, container.name)
     seen = host.secrets.look(lxc)
     instance = host.incus.instance(container.name)
@@ -58,9 +53,19 @@ def apply_secrets(host: Host, container: Container, *, removed: bool) -> None:
         return
     runs = is_here and instance is not None and instance.status == "Running"
     ids = (read_ids(host.incus, container.name) if runs else None) or {}
-    _write(host, container, seen, {**seen.notes.ids, **ids}, runs=runs)
+    told = declared_ids(system) if system is not None else {}
+    is_emptied = container.volatile.root in ("rebuild", "tmpfs")
+    before = {**seen.notes.ids, **told} if is_emptied else {**told, **seen.notes.ids}
+    _write(host, container, seen, ids_before(before, ids), runs=runs)
     if instance is not None and runs and is_mounted(instance) is False:
         _mount_again(host, container, instance)
+
+
+def ids_before(before: Mapping[Account, int], now: Mapping[Account, int]) -> dict[Account, int]:
+    """Return the ids of users ``now``, and of those to come, except for an id that somebody else has until then."""
+    taken = {(kind, number) for (kind, _name), number in now.items()}
+    free = {account: number for account, number in before.items() if (account[0], number) not in taken}
+    return {**free, **now}
 
 
 def _mount_again(host: Host, container: Container, instance: Instance) -> None:

@@ -24,14 +24,16 @@ from ..errors import FleetError
 from ..host.commands import ask, run
 from ..incus.idmapped import unshiftable
 from ..locks import locked_directory
+from ..nix.accounts import Account
 from ..paths import SECRETS_AT_REST, SECRETS_DIR
 from .restore_secrets import OPTIONS, SEALED, SOURCE
-from .secrets import Account, Due, Secret, SecretFile, SecretNotes, SecretsSeen, digest, file_of, seal_mark
+from .secrets import Due, Secret, SecretFile, SecretNotes, SecretsSeen, digest, file_of, seal_mark
 from .secrets_at_boot import is_ready, make_ready
 
 NOTES = "notes.json"
-#: Not a name of a container.
+# Not names of a container or a secret: what is hidden is left out of both.
 _KEY = ".key"
+_OWNERS = ".owners"
 _KEY_SIZE = 32
 
 
@@ -61,7 +63,7 @@ class SecretFiles:
     def kept(self) -> frozenset[str]:
         """Return the containers of which the host has anything; none for a user who may not look."""
         with suppress(PermissionError):
-            return frozenset((*_names_in(self._memory), *_names_in(self._at_rest))) - {_KEY}
+            return frozenset((*_names_in(self._memory), *_names_in(self._at_rest)))
         return frozenset()
 
     def _key(self) -> bytes:
@@ -107,7 +109,7 @@ class SecretFiles:
         """Remove all that the host has of a container's secrets. What is encrypted goes first: it would come back."""
         with _explained():
             for directory in (f"{self._at_rest}/{lxc}", f"{self._memory}/{lxc}"):
-                for name in sorted(_names_in(directory, unfinished=True), key=lambda name: name == NOTES):
+                for name in sorted(_names_in(directory, others=True), key=lambda name: name == NOTES):
                     os.unlink(f"{directory}/{name}")
                 with suppress(FileNotFoundError):
                     os.rmdir(directory)
@@ -151,11 +153,14 @@ class SecretFiles:
         directory = f"{self._memory}/{lxc}"
         # Open to the users in there: the directory above is closed to those of the host.
         _make_directory(directory, 0o755)
+        # nix/await-owners.sh reads it in the container.
+        owners = "".join(f"{secret.name} {secret.owner} {secret.group}\n" for secret in secrets).encode()
+        _replace_file(f"{directory}/{_OWNERS}", owners, SecretFile(digest="", uid=0, gid=0, mode=0o444))
         for secret in secrets:
             path, file = f"{directory}/{secret.name}", wanted[secret.name]
             if not os.path.exists(path) or _file_at(path, lxc, secret.name, key) != file:
                 _replace_file(path, secret.content, file)
-        for name in set(_names_in(directory, unfinished=True)) - wanted.keys():
+        for name in set(_names_in(directory, others=True)) - {*wanted, _OWNERS}:
             os.unlink(f"{directory}/{name}")
 
 
@@ -228,9 +233,11 @@ def _boot() -> str:
 # Files
 
 
-def _names_in(directory: str, *, unfinished: bool = False) -> list[str]:
+def _names_in(directory: str, *, others: bool = False) -> list[str]:
+    """Return the names in a directory, with ``others`` also what is hidden or unfinished."""
     try:
-        return sorted(name for name in os.listdir(directory) if unfinished or not name.endswith(_UNFINISHED))
+        names = sorted(os.listdir(directory))
+        return [name for name in names if others or not (name.startswith(".") or name.endswith(_UNFINISHED))]
     except FileNotFoundError:
         return []
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+from ..errors import ConflictError, FleetError, LateError
 from ..incus.client import Incus
 from ..incus.models import Instance
 from ..incus.mountinfo import mounts_in, read_mountinfo
+from ..nix.accounts import Account
 from ..paths import SECRETS_TARGET
-from .secrets import LARGEST_ID, Account
+from .secrets import LARGEST_ID
 
 # Root in a container writes what it likes there.
 _ID = re.compile(r"[0-9]{1,10}\Z")
@@ -73,9 +76,28 @@ def is_ours(target: str | None) -> bool:
 
 
 def make_links(incus: Incus, name: str, wanted: Mapping[str, str], noted: Mapping[str, str]) -> None:
-    """Make the links of a container, and remove those that it is not to have any more."""
+    """Make the links of a container, and remove those that it is not to have any more.
+
+    New ones come first: if one cannot be made, nothing has changed.
+    """
+    for path in sorted(wanted, key=lambda path: path in noted):
+        if path in noted and noted[path] != wanted[path]:
+            incus.remove_link(name, path, target_of(noted[path]))
+        with _advised(wanted[path]):
+            incus.make_link(name, path, target_of(wanted[path]))
     for path, secret in noted.items():
-        if wanted.get(path) != secret:
+        if path not in wanted:
             incus.remove_link(name, path, target_of(secret))
-    for path, secret in wanted.items():
-        incus.make_link(name, path, target_of(secret))
+
+
+@contextmanager
+def _advised(secret: str) -> Iterator[None]:
+    """Say what to do about a link that Incus cannot make, as in the store or below a file."""
+    try:
+        yield
+    except (ConflictError, LateError):
+        raise
+    except FleetError as error:
+        raise FleetError(
+            error.problem, f"Choose another 'path' for the secret {secret!r}, or leave it out for {target_of(secret)}."
+        ) from error

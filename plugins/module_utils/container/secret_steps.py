@@ -15,14 +15,8 @@ from ..nix.sources import System
 from ..redaction import HIDDEN_OLD
 from .declaration import Container
 from .observed import Observed
-from .secrets import (
-    SecretsChange,
-    directory_of,
-    has_own_device,
-    missing_secrets,
-    secrets_change,
-    unknown_account,
-)
+from .secret_device import directory_of, has_own_device
+from .secrets import SecretsChange, missing_secrets, secrets_change, unknown_account
 from .steps import Step, new_step
 
 # What brings all of a container up anew, with the secrets as they are then.

@@ -16,20 +16,18 @@ import hmac
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from ..errors import FleetError
-from ..names import lxc_name
-from ..paths import SECRETS_DIR, SECRETS_TARGET
+from ..nix.accounts import Account
+from ..paths import SECRETS_TARGET
 from ..redaction import HIDDEN_NEW, HIDDEN_OLD
 from ..text import UNPRINTABLE
-from ..values import Value, same_value
 from .mount_tree import is_below, normalised
 
-#: The device with a container's directory of secrets.
-SECRETS_DEVICE = "inx-secrets"
 #: systemd takes a credential below 1 MiB. At rest the files of a container are one, in base64.
 TOTAL_SIZE = 700_000
+LARGEST_NUMBER = 500
 
 #: The options of one, as an argument spec.
 SECRET_OPTIONS: dict[str, Any] = {
@@ -50,11 +48,10 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,250}\Z")
 _KIND = re.compile(r"\.(service|socket|target|timer|path|mount|slice)\Z")
 _MODE = re.compile(r"0?[0-7]{3}\Z")
 _ACCOUNT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}\$?\Z")
-LARGEST_ID = 2**31
+#: Incus gives a container this many ids, if it is not isolated.
+LARGEST_ID = 1_000_000_000
 # In each of them the container has a file system of its own that it mounts itself, or nothing that lasts.
 _VOLATILE = ("/dev", "/proc", "/run", "/sys", "/tmp", "/var/run")  # noqa: S108 - to refuse them
-
-Account: TypeAlias = tuple[Literal["user", "group"], str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,9 +168,9 @@ def secrets_from(params: Mapping[str, Any], name: str) -> tuple[Secret, ...] | N
                 raise FleetError(
                     f"{name}: secrets: {other} is a secret, and {path} is below it.", "Choose another path."
                 )
-    if sum(len(secret.content) for secret in secrets) > TOTAL_SIZE:
+    if len(secrets) > LARGEST_NUMBER or sum(len(secret.content) for secret in secrets) > TOTAL_SIZE:
         raise FleetError(
-            f"{name}: secrets: they are larger than {TOTAL_SIZE} bytes together.",
+            f"{name}: secrets: they are more than {LARGEST_NUMBER}, or larger than {TOTAL_SIZE} bytes together.",
             "Secrets are keys and passwords. Use 'bind_mounts' or 'persist' for files.",
         )
     return secrets
@@ -247,6 +244,9 @@ def _path_from(text: str | None, name: str, what: str) -> str | None:
     parts = text.split("/")[1:]
     if not text.startswith("/") or any(part in ("", ".", "..") for part in parts) or UNPRINTABLE.search(text):
         raise FleetError(f"{what}: {text!r} is not the path of a file below /.", "Write it absolute, as /etc/app/key.")
+    if len(parts) == 1:
+        # The likely ones, such as /etc, would keep a new container from booting.
+        raise FleetError(f"{what}: {text} is not in a directory.", "Choose one, as in /etc/app/key.")
     if text == f"{SECRETS_TARGET}/{name}":
         return None
     for taken, why in ((SECRETS_TARGET, "has each secret by its name"), ("/nix", "has nothing that is secret")):
@@ -282,38 +282,6 @@ def check_paths(container: str, secrets: Iterable[Secret], mounts: Iterable[str]
 
 
 # What is on the host
-
-
-def directory_of(project: str, name: str) -> str:
-    """Return the directory of a container's secrets, in the memory of the host."""
-    return f"{SECRETS_DIR}/{lxc_name(project, name)}"
-
-
-def secrets_device(
-    secrets: tuple[Secret, ...] | None, directory: str, stored: Mapping[str, Mapping[str, str]]
-) -> dict[str, dict[str, Value] | None]:
-    """Return the device of a container's directory, None for one that it is not to have, such as that of another."""
-    if secrets:
-        return {
-            SECRETS_DEVICE: {
-                "type": "disk",
-                "source": directory,
-                "path": SECRETS_TARGET,
-                "readonly": True,
-                "shift": True,
-                # After a reboot without what is kept at rest it starts, and the next run brings them.
-                "required": False,
-            }
-        }
-    found = stored.get(SECRETS_DEVICE)
-    is_of_another = found is not None and found.get("source") != directory
-    return {SECRETS_DEVICE: None} if secrets is not None or is_of_another else {}
-
-
-def has_own_device(devices: Mapping[str, Mapping[str, str]], directory: str) -> bool:
-    """Return whether an instance has the directory mounted, as far as its devices go."""
-    found = devices.get(SECRETS_DEVICE, {})
-    return found.get("source") == directory and same_value(True, found.get("shift", ""))
 
 
 def digest(key: bytes, lxc: str, name: str, content: bytes) -> str:

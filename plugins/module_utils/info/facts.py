@@ -15,7 +15,8 @@ from ..container.attached import BIND_DEVICE
 from ..container.fallback import failed_systems
 from ..container.in_force import restart_pending
 from ..container.kind import PROFILES_DEVICE, has_init_line, has_profiles_device, is_foreign
-from ..container.raw_lxc import INIT_LINE
+from ..container.raw_lxc import INIT_LINE, lines_of
+from ..container.secret_device import GUARD, SECRETS_DEVICE, directory_of
 from ..incus.addresses import first, ordered
 from ..incus.models import Instance
 from ..incus.mounted import Replaced
@@ -174,6 +175,11 @@ def _problems_of_instance(instance: Instance) -> Iterator[str]:
         yield f"the device {PROFILES_DEVICE!r} that shares {own} is missing"
     elif instance.devices[PROFILES_DEVICE].get("source") != own:
         yield f"the device {PROFILES_DEVICE!r} shares {instance.devices[PROFILES_DEVICE].get('source')}, not {own}"
+    secrets = instance.devices.get(SECRETS_DEVICE)
+    if secrets is not None and secrets.get("source") != directory_of(instance.project, instance.name):
+        is_guarded = any(line.startswith(GUARD) for line in lines_of(instance.config.get("raw.lxc", "")))
+        sees = "an empty directory" if is_guarded else "its secrets"
+        yield f"the device {SECRETS_DEVICE!r} is that of another container, as in a copy: it sees {sees}"
     if not any(device.get("path") == STORE_DIR for device in instance.expanded_devices.values()):
         yield f"nothing shares {STORE_DIR} with it: its store profile is missing"
 

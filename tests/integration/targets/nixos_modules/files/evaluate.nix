@@ -43,6 +43,7 @@ let
       zramSwap.enable = false;
       time.timeZone = options.timeZone or null;
       systemd.services = { };
+      services.userborn.enable = options.userborn or false;
       system = { };
       networking = {
         networkmanager.enable = false;
@@ -81,6 +82,10 @@ in
     withoutNix = container { nix = false; };
     off = container { enable = false; };
     secrets = container { secrets = [ "db-password" ]; };
+    lateUsers = container {
+      secrets = [ "db-password" ];
+      userborn = true;
+    };
   };
   modules = builtins.attrNames flake.nixosModules;
   template = builtins.attrNames (builtins.readDir flake.templates.default.path);

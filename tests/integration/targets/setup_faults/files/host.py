@@ -240,7 +240,7 @@ def remove_instances(prefix: str) -> None:
 def _secrets() -> list[str]:
     """The files of secrets, and what is encrypted and noted of them, without what differs from run to run."""
     found = []
-    for path in sorted(Path(SECRETS).glob("*/*")):
+    for path in sorted(Path(SECRETS).glob("*/[!.]*")):
         seen = path.stat()
         found.append(f"{path.relative_to(SECRETS)} {seen.st_uid}:{seen.st_gid} {seen.st_mode:o} {path.read_text()}")
     for path in sorted(Path(SECRETS_AT_REST).glob("*/*")):

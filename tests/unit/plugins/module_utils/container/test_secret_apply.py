@@ -6,9 +6,16 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.secret_apply import Unit, chosen, due_of, units_from
+from ansible_collections.inx.fleet.plugins.module_utils.container.secret_apply import (
+    Unit,
+    chosen,
+    due_of,
+    ids_before,
+    units_from,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.container.secret_inside import _entries
 from ansible_collections.inx.fleet.plugins.module_utils.container.secrets import Due, Secret
+from ansible_collections.inx.fleet.plugins.module_utils.nix.accounts import Account
 
 ANSWER = """Id=app.service
 LoadState=loaded
@@ -54,6 +61,13 @@ def test_one_secret_that_restarts_is_enough() -> None:
     secret = Secret(name="a", content=b"a", units=("x", "y"), reload=True)
     due = due_of([secret, Secret(name="b", content=b"b", units=("y",)), secret], 5)
     assert due == {"x": Due(since=5, reload=True), "y": Due(since=5, reload=False)}
+
+
+def test_an_id_to_come_is_not_that_of_somebody_else_before() -> None:
+    coming: dict[Account, int] = {("user", "new"): 5, ("group", "new"): 6, ("user", "app"): 7}
+    now: dict[Account, int] = {("user", "other"): 5, ("user", "app"): 8, ("user", "six"): 6}
+    assert ids_before(coming, now) == {**now, ("group", "new"): 6}
+    assert ids_before(coming, {}) == coming
 
 
 def test_ids_are_read_from_what_a_container_says() -> None:

@@ -55,7 +55,8 @@ def test_what_is_written_is_as_it_is_declared(files: SecretFiles, tmp_path: Path
         found = {
             path.name: (path.read_bytes(), path.stat().st_mode & 0o777) for path in (tmp_path / "memory/web").iterdir()
         }
-        assert found == {one.name: (one.content, one.mode) for one in secrets}
+        owners = "".join(f"{one.name} {one.owner} {one.group}\n" for one in secrets).encode()
+        assert found == {**{one.name: (one.content, one.mode) for one in secrets}, ".owners": (owners, 0o444)}
     assert (tmp_path / "memory").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "at-rest").stat().st_mode & 0o777 == 0o700
     files.remove("web")

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
+from ansible_collections.inx.fleet.plugins.module_utils.container.raw_lxc import INIT_LINE
+from ansible_collections.inx.fleet.plugins.module_utils.container.secret_device import GUARD
 from ansible_collections.inx.fleet.plugins.module_utils.container.secrets import (
     Due,
     SecretNotes,
@@ -22,6 +24,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.secrets import
     secrets_change,
 )
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
+from ansible_collections.inx.fleet.plugins.module_utils.incus.start_config import StartConfig
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import (
     BUILT,
     NEW,
@@ -102,7 +105,28 @@ def test_the_device_of_another_container_goes() -> None:
     assert host.instance is not None
     other = {"type": "disk", "source": "/run/inx-fleet/secrets/other", "path": "/inx/secrets"}
     copied = with_instance(host, devices={**host.instance.devices, "inx-secrets": other})
-    assert plan_container(declared(system=NEW), BUILT, copied).steps[0].after == {"devices": {"inx-secrets": None}}
+    after_it = {"config": {"raw.lxc": INIT_LINE}, "devices": {"inx-secrets": None}}
+    assert plan_container(declared(system=NEW), BUILT, copied).steps[0].after == after_it
+
+
+def test_a_copy_is_kept_out_by_a_line_that_comes_and_goes_with_the_device_and_needs_no_restart() -> None:
+    container = web({"content": "a"})
+    host = running_host(container)
+    assert host.instance is not None
+    guard, init = host.instance.config["raw.lxc"].splitlines()
+    assert guard.startswith(GUARD) and guard.endswith(" web") and init == INIT_LINE
+    # As on one of an earlier release, whatever it was started with.
+    started = replace(host, started=StartConfig(raw_lxc=frozenset([INIT_LINE])))
+    plan = plan_container(container, BUILT, with_instance(started, config={"raw.lxc": INIT_LINE}))
+    assert [step.after for step in plan.steps] == [{"config": {"raw.lxc": f"{guard}\n{INIT_LINE}"}}]
+    assert not plan.warnings
+    assert not plan_container(container, BUILT, started).warnings
+    # A copy has that of the original.
+    copied = {"raw.lxc": f"{GUARD} other\n{INIT_LINE}"}
+    plan = plan_container(container, BUILT, with_instance(started, config=copied))
+    assert plan.steps[0].after["config"]["raw.lxc"] == f"{guard}\n{INIT_LINE}"
+    (_secrets, update) = plan_container(web(), BUILT, started).steps
+    assert update.after == {"config": {"raw.lxc": INIT_LINE}, "devices": {"inx-secrets": None}}
 
 
 def test_units_are_restarted_once_after_a_switch() -> None:
@@ -181,6 +205,7 @@ def test_an_owner_that_the_running_system_lacks_is_refused_unless_another_system
         ({"content": "a", "path": "etc/x"}, "is not the path of a file"),
         ({"content": "a", "path": "/etc/../x"}, "is not the path of a file"),
         ({"content": "a", "path": "/etc/x/"}, "is not the path of a file"),
+        ({"content": "a", "path": "/etc"}, "is not in a directory"),
         ({"content": "a", "path": "/nix/store/x"}, "is in /nix"),
         ({"content": "a", "path": "/run/x"}, "is in /run"),
         ({"content": "a", "path": "/inx/secrets/other"}, "is in /inx/secrets"),
@@ -189,7 +214,7 @@ def test_an_owner_that_the_running_system_lacks_is_refused_unless_another_system
         ({"content": "a", "owner": "a:b"}, "is not a name of the container's system"),
         ({"content": "a", "owner": "4294967295"}, "is not a name of the container's system"),
         ({"content": "a", "units": ["--user"]}, "is not the name of a unit"),
-        ({"content": "a" * 700_001}, "they are larger than"),
+        ({"content": "a" * 700_001}, "larger than 700000 bytes together"),
     ],
 )
 def test_what_cannot_be_is_refused(entry: dict[str, Any], problem: str) -> None:
@@ -201,6 +226,8 @@ def test_what_cannot_be_is_refused(entry: dict[str, Any], problem: str) -> None:
 def test_names_and_paths_are_distinct() -> None:
     with pytest.raises(FleetError, match="declared twice: token"):
         web({"content": "a"}, {"content": "b"})
+    with pytest.raises(FleetError, match="they are more than 500"):
+        web(*({"name": f"s{number}", "content": "a"} for number in range(501)))
     for path in ("/etc/x", "/etc/x/y"):
         with pytest.raises(FleetError, match="/etc/x"):
             web({"content": "a", "path": "/etc/x"}, {"name": "b", "content": "b", "path": path})

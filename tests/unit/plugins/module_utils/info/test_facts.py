@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.inx.fleet.plugins.module_utils.container.raw_lxc import INIT_LINE
+from ansible_collections.inx.fleet.plugins.module_utils.container.secret_device import guard_lines
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
 from ansible_collections.inx.fleet.plugins.module_utils.info.facts import ROOTS_SHOWN, Seen, container_info, problems
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
@@ -82,6 +83,14 @@ def test_what_is_as_it_should_be_has_no_problems(fine: Seen) -> None:
         (seen(config={}), "raw.lxc lacks the line 'lxc.init.cmd=/nix/var/nix/profiles/system/init'"),
         (seen(devices={}), f"the device 'nixprofiles' that shares {OWN} is missing"),
         (seen(project="shop"), f"the device 'nixprofiles' shares {OWN}, not {OWN.replace('web', 'shop_web')}"),
+        (seen(devices={**WEB.devices, "inx-secrets": {"source": "/run/inx-fleet/secrets/db"}}), "it sees its secrets"),
+        (
+            seen(
+                config={"raw.lxc": f"{guard_lines((1,), 'default', 'db', {})[0]}\n{INIT_LINE}"},
+                devices={**WEB.devices, "inx-secrets": {"source": "/run/inx-fleet/secrets/db"}},
+            ),
+            "it sees an empty directory",
+        ),
         (seen(expanded_devices={}), "nothing shares /nix/store with it"),
     ],
 )

@@ -74,6 +74,7 @@
           outPath = "python3";
           withPackages = choose: builtins.deepSeq (choose { pylxd = 1; jmespath = 1; }) "/python";
         };
+        runtimeShell = "/bin/sh";
         shellcheck = "shellcheck";
         util-linux = "util-linux";
         writeTextFile = file: "${builtins.toFile file.name (builtins.unsafeDiscardStringContext file.text)}";
