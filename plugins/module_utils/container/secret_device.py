@@ -17,7 +17,7 @@ SECRETS_DEVICE = "inx-secrets"
 #: A hook of liblxc, followed by the name of the container whose device it is. A copy has both: an empty directory takes
 #: the place of the device's before it starts, and it does not start if that cannot be done.
 GUARD = (
-    """lxc.hook.pre-start=sh -c '[ "$LXC_NAME" = "$0" ] || """
+    """lxc.hook.pre-start=/bin/sh -c '[ "$LXC_NAME" = "$0" ] || """
     f"""{{ d=$(sed -n "s|^lxc.mount.entry = \\([^ ]*\\) {SECRETS_TARGET[1:]} .*|\\1|p" "$LXC_CONFIG_FILE") && """
     """{ [ -z "$d" ] || ! mountpoint -q "$d" || """
     """{ umount "$d" && mount -t tmpfs -o ro,nosuid,nodev,noexec,mode=755,size=4k inx-secrets "$d"; }; }; }'"""
