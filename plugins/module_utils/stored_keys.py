@@ -26,6 +26,18 @@ EMPTIED = "emptied"
 WAITING = "waiting"
 #: The revisions of the flakes that its generations were built from: HASH=REVISION of each system, with spaces between.
 REVISIONS = "revisions"
+#: With snapshots: the system that ran last on its data, and the start, by Incus's time stamp, since which it did.
+RAN = "ran"
+RAN_SINCE = "ran_since"
+#: The snapshot that is being taken: it may be incomplete, and the container may be frozen for it.
+TAKING = "taking"
+#: NAME SYSTEM of the last snapshot, and of what was to run after it, until that has run.
+TAKEN = "taken"
+#: NAME REPLACED of the data that is being restored and the snapshot of what it replaces; "kept" follows once that is
+#: complete. Until it is done nothing may run on the data.
+RESTORING = "restoring"
+#: The snapshot that the data was restored from, until another system runs on it.
+RESTORED = "restored"
 #: The same on an instance, by its config key: 0.1.0 kept all of it there.
 STORED_NOTES = {f"user.inx.{note}": note for note in (ACTIVATING, HEALTHY, FAILED, RESTART, RESTART_KEYS, EMPTIED)}
 #: In a cluster an instance has this one on it, so that it comes along when it moves.

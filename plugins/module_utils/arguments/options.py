@@ -68,6 +68,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
     "system": {"type": "str"},
     "copy_from": {"type": "str"},
     "generation": {"type": "str"},
+    "restore_data": {"type": "bool", "default": False},
     "keep_generations": {"type": "int"},
     "override_inputs": {"type": "dict", "default": {}},
     "nix_options": {"type": "dict", "default": {}},
@@ -124,6 +125,14 @@ CONTAINER_OPTIONS: dict[str, Any] = {
         },
     },
     "delete_volumes": {"type": "bool", "default": False},
+    "snapshots": {
+        "type": "dict",
+        "options": {
+            "keep": {"type": "int", "default": 3},
+            "restore": {"type": "bool", "default": False},
+            "full_copy": {"type": "bool", "default": False},
+        },
+    },
     "allow_privileged": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": True},
     "wait_for": {

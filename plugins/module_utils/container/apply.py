@@ -28,10 +28,13 @@ from ..nix.profiles import (
     unlink_test,
 )
 from ..nix.set_marks import mark_set
-from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RESTART, STORED_NOTES
+from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RAN, RAN_SINCE, RESTART, STORED_NOTES
 from ..text import utc
+from .data import forget_taken, note_run, note_start
+from .data_apply import remove_sets, restore_data, take_snapshot
 from .declaration import Container
 from .ends import Host
+from .fallback import newest_with
 from .health import await_boot, system_of_start, verify
 from .kind import PROFILES_DEVICE
 from .revisions import noted_revision
@@ -53,7 +56,7 @@ from .switching import switch_and_verify
 
 # Steps that end with a container that does not run, and those that may follow them before its start.
 _ENDING = ("stop", "move")
-_BETWEEN = ("update", "secrets", "record", "rebuild")
+_BETWEEN = ("update", "secrets", "snapshot", "record", "rebuild")
 
 
 def apply_step(host: Host, plan: Plan, step: Step) -> Told:
@@ -61,11 +64,16 @@ def apply_step(host: Host, plan: Plan, step: Step) -> Told:
     try:
         with host.events.step(plan.container.name, step.action, step.summary):
             told = _APPLY[step.action](host, plan, step)
+        if step.action in PROVING:
+            forget_taken(host.notes, plan.container)
         return told if isinstance(told, Told) else Told(warnings=tuple(told or ()))
     except LateError:
         raise
     except FleetError as error:
         _resume(host, plan, step, error)
+        if not (isinstance(error, NotTriedError) and error.goes_on):
+            with cleaning_up(error, "Noting that its snapshot was not needed"):
+                forget_taken(host.notes, plan.container)
         raise
 
 
@@ -203,6 +211,8 @@ def _record(host: Host, plan: Plan, step: Step) -> None:
 
 
 def _prune(host: Host, plan: Plan, step: Step) -> None:
+    if "snapshots" in step.before:
+        remove_sets(host, plan.container, step.before["snapshots"])
     remove_generations(plan.container.profile_dir, [int(number) for number in step.before.get("generations", ())])
     if "tried" in step.before:
         unlink_test(plan.container.profile_dir)
@@ -253,8 +263,10 @@ def _start(host: Host, plan: Plan, step: Step) -> list[str]:
     def boot() -> list[str]:
         # Again: a run that was killed may have left a new root without them.
         link_secrets(host, plan.container)
+        note_run(host.notes, plan.container, system)
         if not start_instance(host, plan.container, emptied=emptied):
             _catch_up(host, plan.container, system)
+        note_start(host.incus, host.notes, plan.container, system)
         if "moving" in step.before or "move" in before:
             host.incus.note(plan.container.name, {MOVING: ""})
         Owners(host, plan.container, system).after_start()
@@ -268,7 +280,9 @@ def _restart(host: Host, plan: Plan, step: Step) -> list[str]:
     system = step.after["system"]
 
     def boot() -> list[str]:
+        note_run(host.notes, plan.container, system)
         reboot(host, plan.container, force=plan.container.force)
+        note_start(host.incus, host.notes, plan.container, system)
         if "activating" in step.before and plan.container.health is None:
             host.notes.change(plan.container, {ACTIVATING: ""})
         Owners(host, plan.container, system).after_start()
@@ -302,7 +316,9 @@ def _activate(host: Host, plan: Plan, step: Step) -> Told:
         raise cannot_switch(name, system)
     _await_commands(host, container)
     await_boot(host.incus, container, system)
+    ran = {key: host.notes.of(container).get(key, "") for key in (RAN, RAN_SINCE)}
     host.notes.change(container, {ACTIVATING: system})
+    note_start(host.incus, host.notes, container, system)
     if action == "test":
         link_test(container.profile_dir, system)
 
@@ -316,7 +332,7 @@ def _activate(host: Host, plan: Plan, step: Step) -> Told:
         # One that goes on may make it the current one yet, and the next run is to know that it is not proven then.
         if not error.goes_on:
             with cleaning_up(error, "Noting that it was not tried"):
-                host.notes.change(container, {ACTIVATING: step.before.get("activating", "")})
+                host.notes.change(container, {ACTIVATING: step.before.get("activating", ""), **ran})
         raise
     if container.health is None:
         host.notes.change(container, {ACTIVATING: ""})
@@ -354,10 +370,14 @@ def _restart_units(host: Host, plan: Plan, step: Step) -> Told:
     return Told(warnings=(*told.warnings, *verify(host.incus, container, system)), units=told.units)
 
 
-def _rollback(host: Host, plan: Plan, step: Step) -> list[str]:
+def _rollback(host: Host, plan: Plan, step: Step) -> Told:
     _await_commands(host, plan.container)
-    return_to(host, plan.container, Generation(number=step.after["generation"], system=step.after["system"]))
-    return []
+    fallback = Generation(number=step.after["generation"], system=step.after["system"])
+    bad = newest_with(read_generations(plan.container.profile_dir), step.before["running_system"])
+    done = return_to(host, plan.container, fallback, restored=step.after.get("data"), generation=bad).data
+    if done is None:
+        return Told()
+    return Told(warnings=(f"{plan.container.name}: {done.words}",), snapshots=(done.told,))
 
 
 def _delete(host: Host, plan: Plan, step: Step) -> None:
@@ -389,6 +409,8 @@ _APPLY: Mapping[Action, Callable[[Host, Plan, Step], Told | list[str] | None]] =
     "update": _update,
     "record": _record,
     "move": _move,
+    "snapshot": take_snapshot,
+    "restore": restore_data,
     "unfreeze": _unfreeze,
     "rebuild": _rebuild,
     "start": _start,

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from ..errors import ConflictError, FleetError, NotTriedError
 from ..names import lxc_name
@@ -18,6 +19,7 @@ from ..stored_keys import WAITING
 from ..text import incus_command
 from .apply import apply_step
 from .builds import Builds
+from .data_costs import with_costs
 from .declaration import Container
 from .ends import Host
 from .exchange import with_exchange
@@ -107,6 +109,7 @@ def _converge(
     ]
     systems = with_validity(host, evaluated, unrecorded)
     planned = [_with_warnings(plan, systems.get(plan.container.name)) for plan in plan_set(declared, systems, before)]
+    planned = with_costs(host.incus, planned, before)
     purged = {plan.container.name for plan in planned} - {container.name for container in declared.containers}
     plans = with_exchange(with_refused_neighbours(host, planned, before), before, purged)
     if locks is None:
@@ -288,6 +291,7 @@ class _Work:
         done: list[Step] = []
         warnings = list(plan.warnings)
         units: Units = {}
+        snapshots: list[Mapping[str, Any]] = []
         error: FleetError | None = None
         # It is at its work until it is interrupted.
         available, has_slot, has_turn = True, False, False
@@ -306,6 +310,7 @@ class _Work:
                 told = apply_step(self._host, plan, step)
                 warnings += told.warnings
                 units = merged_units(units, told.units)
+                snapshots += told.snapshots
                 done.append(step)
             if plan.error is None:
                 warnings += self._prove(plan)
@@ -316,6 +321,7 @@ class _Work:
             available = True
             self._slots.note_rollback()
             done.append(failure.step)
+            snapshots += [] if failure.data is None else [failure.data.told]
         except NotTriedError as failure:
             error = failure
             available = True
@@ -325,7 +331,9 @@ class _Work:
             if has_slot:
                 self._slots.give_back(available=available)
         outcome = _outcome(plan, self._before[plan.container.name], tuple(done))
-        return self._ended(replace(outcome, warnings=tuple(warnings), units=units, error=error))
+        return self._ended(
+            replace(outcome, warnings=tuple(warnings), units=units, snapshots=tuple(snapshots), error=error)
+        )
 
     def _ended(self, outcome: Outcome) -> Outcome:
         """Note the outcome of a job."""

@@ -26,6 +26,7 @@ from .commands import command_from
 from .secret_device import SECRETS_DEVICE
 from .secrets import Secret, secrets_from
 from .selection import words
+from .snapshots import Snapshots, restore_data_from, snapshots_from
 from .volatile import PERSIST_DEVICE, TMPFS_DEVICE, Mounted, Volatile, check_distinct, volatile_from
 
 State: TypeAlias = Literal["started", "stopped", "restarted", "present", "absent"]
@@ -105,6 +106,9 @@ class Container:
     localtime: bool = True
     self_update: bool | None = None
     volatile: Volatile = field(default_factory=Volatile)
+    snapshots: Snapshots | None = None
+    #: Restore the data of ``generation`` with it.
+    restore_data: bool = False
     allow_privileged: bool = False
     wait: Wait = field(default_factory=Wait)
     health: Health | None = None
@@ -178,6 +182,8 @@ def container_from(params: Mapping[str, Any]) -> Container:
         localtime=params["localtime"],
         self_update=params["self_update"],
         volatile=volatile_from(params, name),
+        snapshots=snapshots_from(params, name),
+        restore_data=restore_data_from(params, name),
         allow_privileged=params["allow_privileged"],
         wait=_wait_from(params),
         health=_health_from(params),

@@ -74,6 +74,11 @@ def _older_good(found: Generations, failed: Collection[str]) -> list[int]:
     ]
 
 
+def newest_with(found: Generations, system: str | None) -> int:
+    """Return the newest generation with a system, 0 if there is none."""
+    return max((number for number, path in found.paths.items() if path == system), default=0)
+
+
 def failed_systems(instance: Instance | None) -> tuple[str, ...]:
     """Return the systems that were tried on an instance and found bad, oldest first."""
     return () if instance is None else failed_in(instance.notes)
@@ -139,9 +144,15 @@ def is_refused(declared: Container, wanted: System, instance: Instance) -> bool:
     return wanted.path in failed_systems(instance) and not retried
 
 
-def rollback_step(name: str, found: Generations, runs: str | None, fallback: Generation) -> Step:
-    """From what boots and what runs to a generation that is good."""
+def rollback_step(
+    name: str, found: Generations, runs: str | None, fallback: Generation, data: str | None = None
+) -> Step:
+    """From what boots and what runs to a generation that is good, and to ``data``, a snapshot."""
     number, good = fallback.number, fallback.system
     before = {"generation": found.current, "system": found.system, "running_system": runs}
     after = {"generation": number, "system": good, "running_system": good}
-    return new_step("rollback", name, f"go back to generation {number}, {good}", before, after)
+    summary = f"go back to generation {number}, {good}"
+    if data is not None:
+        summary += f", and to its data in the snapshot {data}"
+        after["data"] = data
+    return new_step("rollback", name, summary, before, after)

@@ -27,7 +27,7 @@ from ..names import lxc_name
 from ..nix.profiles import read_generations
 from ..nix.set_marks import container_of, marked_directories
 from ..paths import LOCALTIME, profile_dir
-from ..stored_keys import SET, VOLATILE_ROOT
+from ..stored_keys import RESTORING, SET, TAKING, VOLATILE_ROOT
 from ..values import value_text
 from .booting import with_running_systems
 from .declaration import Container
@@ -197,10 +197,13 @@ def _looks_at_storage(
     for entry in declared.containers:
         instance = instances.get(entry.name)
         if instance is not None and entry.state != "absent":
+            is_looked_at = is_rebuilt(entry, instance) or _has_sets(entry, instance)
+            snapshots = host.incus.snapshots(entry.name) if is_looked_at else frozenset()
             looks[entry.name] = replace(
                 looks.get(entry.name, nothing),
                 occupied=_occupied(host, entry, instance),
-                has_snapshots=is_rebuilt(entry, instance) and host.incus.has_snapshots(entry.name),
+                has_snapshots=bool(snapshots),
+                snapshots=snapshots,
             )
     return looks
 
@@ -215,6 +218,7 @@ def _depending_on_volumes(
         for entry in declared.containers
         if entry.volatile.persist
         or entry.volatile.delete_volumes
+        or (entry.state != "absent" and _has_sets(entry, instances.get(entry.name)))
         # A move to another member may leave their volumes behind, or has done so.
         or (may_move and _has_volumes(instances.get(entry.name)))
     ]
@@ -224,11 +228,11 @@ def _with_volumes(host: Host, name: str, pools: frozenset[str] | None, nothing: 
     """Return what is known of volumes and pools. Raise FleetError if this user may not know it, as ``name`` has to."""
     if pools is None:
         raise FleetError(
-            f"{name}: 'persist' needs access to the storage pools, which Incus denies this user.",
+            f"{name}: 'persist' and 'snapshots' need access to the storage pools, which Incus denies this user.",
             "Use the socket, or a certificate that is not restricted.",
         )
     mounted = read_mountinfo("self")
-    sources = host.incus.pool_sources().items()
+    details = host.incus.pool_details()
     volumes = host.incus.volumes(sorted(pools))
     here = (None, host.incus.server.member)
     return replace(
@@ -238,8 +242,15 @@ def _with_volumes(host: Host, name: str, pools: frozenset[str] | None, nothing: 
             place: frozenset(str(one.location) for one in found if one.location not in here)
             for place, found in volumes.items()
         },
-        memory_pools=frozenset(pool for pool, source in sources if is_in_memory(source, mounted)),
+        memory_pools=frozenset(name for name, pool in details.items() if is_in_memory(pool.source, mounted)),
+        pool_details=details,
     )
+
+
+def _has_sets(declared: Container, instance: Instance | None) -> bool:
+    """Return whether a container has snapshots of its data, or is to have some, as far as this run is about them."""
+    notes = {} if instance is None else instance.notes
+    return declared.snapshots is not None or declared.restore_data or bool(notes.keys() & {TAKING, RESTORING})
 
 
 def _has_volumes(instance: Instance | None) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..incus.config_keys import ConfigKeys
-from ..incus.models import Instance, Profile, Volume
+from ..incus.models import Instance, Pool, Profile, Volume
 from ..incus.mounted import Replaced
 from ..incus.start_config import StartConfig
 from ..nix.profiles import Generations
@@ -46,6 +46,9 @@ class Observed:
     #: Of the paths on the host that are mounted or to be mounted, those that are files.
     files: frozenset[str] = frozenset()
     has_snapshots: bool = False
+    #: The names of the snapshots of the instance, and the storage pools. Looked at where snapshots are declared.
+    snapshots: frozenset[str] = frozenset()
+    pool_details: Mapping[str, Pool] = field(default_factory=dict)
     #: What the host has mounted, as far as it may be in a root disk or a volume.
     host_mounts: frozenset[str] = frozenset()
     #: Whether it is a profile directory of the declared set, without an instance.

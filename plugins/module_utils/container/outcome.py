@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import FleetError, NotTriedError
 from ..runlogs.records import Run
@@ -27,6 +28,8 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     #: What a switch has changed, or would change in check mode.
     units: Units = field(default_factory=dict)
+    #: Snapshots that were taken or restored.
+    snapshots: tuple[Mapping[str, Any], ...] = ()
     #: Why check mode does not know them.
     units_unknown: str = ""
     error: FleetError | None = None

@@ -21,9 +21,10 @@ from ..names import lxc_name
 from ..nix.bootable import cannot_switch
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
-from ..stored_keys import ACTIVATING, MOVING, WAITING
+from ..stored_keys import ACTIVATING, MOVING, TAKING, WAITING
 from ..text import incus_command
 from ..values import same_value
+from .data_steps import data_of_rollback, restored_set, stops_for_data, with_data_steps
 from .declaration import Container
 from .desired import Change, change, creation, volume_change
 from .expanded import expanded_config
@@ -75,7 +76,8 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
         _check_store(declared, observed.generations)
     if instance is None:
         check_not_renamed(declared, observed)
-        steps = with_prune(declared, system, observed, _steps_for_new(declared, wanted, system, observed))
+        new = with_data_steps(declared, observed, _steps_for_new(declared, wanted, system, observed))
+        steps = with_prune(declared, system, observed, new)
         check_sources(declared, observed, steps, {})
         return Plan(container=declared, system=wanted, steps=steps, warnings=tuple(id_warnings(declared)))
     if wanted is not None and is_refused(declared, wanted, instance):
@@ -86,6 +88,10 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
 def _plan_for_existing(
     declared: Container, wanted: System | None, system: str, observed: Observed, instance: Instance
 ) -> Plan:
+    if keeps_running(declared, instance) and restored_set(declared, observed) is not None:
+        declared_restart = replace(declared, state="restarted")
+        restored = _plan_as_declared(declared_restart, wanted, system, observed, instance)
+        return replace(restored, container=declared)
     plan = _plan_as_declared(declared, wanted, system, observed, instance)
     if not plan.restart_required or not _restarts(declared, instance):
         return plan
@@ -105,7 +111,7 @@ def _plan_as_declared(
     differs = change(declared, instance, observed)
     changed = differs.after.get("devices", {})
     if observed.is_elsewhere:
-        moving = _steps_for_move(declared, wanted, observed, instance, differs)
+        moving = with_data_steps(declared, observed, _steps_for_move(declared, wanted, observed, instance, differs))
         steps = with_prune(declared, system, observed, moving)
         check_sources(declared, observed, steps, changed)
         return Plan(container=declared, system=wanted, steps=steps)
@@ -116,7 +122,8 @@ def _plan_as_declared(
     warnings = tuple(plan_warnings(declared, instance, observed, differs if restart_required else None))
     if restart_required:
         differs = differs.without_late()
-    changing = tuple(_steps_for_existing(declared, wanted, observed, instance, differs))
+    existing = _steps_for_existing(declared, wanted, observed, instance, differs)
+    changing = with_data_steps(declared, observed, existing)
     changing = (*changing, *units_step(declared, observed, changing))
     steps = with_prune(declared, system, observed, changing)
     warnings = (*differs.warnings, *warnings, *check_sources(declared, observed, steps, changed))
@@ -185,7 +192,11 @@ def _steps_for_existing(
     yield from secrets_step(declared, observed)
     # What lets it survive the stop, and what Incus may refuse, comes before the stop. What ends it with one, after.
     first, last = around_stop(differs, late=bool(differs.late))
-    stops = _stops_first(declared, instance, bool(last.after))
+    boots = observed.generations.system
+    records = wanted is not None and (declared.activation != "test" or boots is None)
+    if wanted is not None and records:
+        boots = wanted.path
+    stops = _stops_first(declared, instance, bool(last.after)) or stops_for_data(declared, observed, boots)
     if not stops:
         first, last = differs, Change()
     yield from _update_step(name, first)
@@ -195,10 +206,8 @@ def _steps_for_existing(
         yield new_step("stop", name, "stop", running, {"status": "Stopped", "system": None})
         instance = replace(instance, status="Stopped", running_system=None)
     yield from _update_step(name, last)
-    boots = observed.generations.system
-    if wanted is not None and (declared.activation != "test" or boots is None):
+    if wanted is not None and records:
         yield from _record_step(declared, wanted, observed)
-        boots = wanted.path
     yield from _steps_to_state(declared, wanted, instance, boots)
 
 
@@ -213,7 +222,7 @@ def _steps_to_state(
             yield new_step("stop", name, "stop", status, {"status": "Stopped"})
         return
     runs = instance.running_system
-    if instance.status == "Frozen" and declared.state == "present":
+    if instance.status == "Frozen" and declared.state == "present" and TAKING not in instance.notes:
         return
     if instance.status == "Frozen" and declared.state != "restarted":
         yield new_step("unfreeze", name, "unfreeze", status, {"status": "Running"})
@@ -398,8 +407,9 @@ def _plan_for_failed(declared: Container, wanted: System, observed: Observed, in
     plan = replace(plan, container=declared, system=wanted, steps=steps, error=error)
     if returns is None or not keeps_running(declared, instance):
         return plan
-    rollback = rollback_step(name, found, instance.running_system, returns)
-    others = (step for step in steps if step.action not in ("record", "activate"))
+    data = data_of_rollback(declared, observed, returns, wanted.path)
+    rollback = rollback_step(name, found, instance.running_system, returns, data)
+    others = (step for step in steps if step.action not in ("record", "activate", "snapshot"))
     return replace(plan, steps=(*others, rollback), fallback=returns)
 
 

@@ -21,7 +21,7 @@ SOURCES: Mapping[str, tuple[str, ...]] = {
     "flake": (),
     "file": ("attribute",),
     "system": ("copy_from",),
-    "generation": (),
+    "generation": ("restore_data",),
 }
 # Options whose own nulls say that Incus is to have no such key.
 _NULL_REMOVES = ("config", "secret_config", "devices")

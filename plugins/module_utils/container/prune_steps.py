@@ -12,6 +12,7 @@ from dataclasses import replace
 from ..incus.models import Instance
 from ..nix.profiles import Generations
 from ..stored_keys import ACTIVATING
+from .data_steps import data_prune_step
 from .declaration import Container
 from .fallback import notes_of_health, old_generations
 from .observed import Observed
@@ -29,6 +30,7 @@ def _prune_step(declared: Container, system: str, observed: Observed, steps: Seq
 
     That is judged by what the other steps leave, as the next run would judge it, which is to find nothing to do.
     """
+    yield from data_prune_step(declared, observed, steps)
     instance, found = left_by(declared, observed, steps)
     is_known = instance.running_system is not None or not instance.is_running
     if found.tried is not None and is_known and instance.running_system != found.tried:

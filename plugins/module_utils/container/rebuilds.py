@@ -10,7 +10,7 @@ from ..errors import FleetError
 from ..incus.host_mounts import check_root
 from ..incus.models import Instance
 from ..names import lxc_name
-from ..stored_keys import MOVING, VOLATILE_ROOT
+from ..stored_keys import MOVING, RESTORING, VOLATILE_ROOT
 from ..text import incus_command
 from .declaration import Container
 from .observed import Observed
@@ -34,7 +34,8 @@ def is_started(declared: Container, instance: Instance) -> bool:
     """Return whether a plan starts it: it does not run, or is stopped for its restart or its move."""
     arrives = instance.location != declared.target
     if declared.state == "present":
-        return MOVING in instance.config if not instance.is_running else arrives
+        is_due = MOVING in instance.config or RESTORING in instance.notes
+        return is_due if not instance.is_running else arrives
     return declared.state == "restarted" or (declared.state == "started" and (arrives or not instance.is_running))
 
 

@@ -48,6 +48,7 @@ def container_result(outcome: Outcome, family: str = "ipv4") -> dict[str, Any]:
         "container": container,
         "steps": steps_result(told_steps(outcome)),
         "units": {done: list(units) for done, units in outcome.units.items()},
+        "snapshots": [dict(one) for one in outcome.snapshots],
         "units_unknown": outcome.units_unknown or None,
         "packages": list(outcome.closure_difference),
         "restart_required": outcome.restart_required,

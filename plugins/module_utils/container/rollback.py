@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 from ..errors import (
@@ -28,12 +29,14 @@ from ..nix.profiles import Generation, read_generations, select_generation
 from ..progress.events import Healthy
 from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT, WAITING
 from ..text import incus_command
+from .data import Restored, begin_restoration, data_now, finish_restoration, note_run, note_start, set_for
 from .declaration import Container
 from .ends import Host
-from .fallback import failed_in, notes_of_health, rollback_step
+from .fallback import failed_in, newest_with, notes_of_health, rollback_step
 from .health import journal, quoted_journal, verify
 from .secret_apply import Owners
 from .secret_inside import make_links
+from .snapshots import NO_GENERATION
 from .steps import Plan, Step
 from .switching import switch
 
@@ -45,12 +48,21 @@ _FAILED_KEPT = 8
 _ASKED_AGAIN = 5
 
 
+@dataclass(frozen=True, kw_only=True)
+class Returned:
+    """The end of a way back: the units that are failed as they were before, and the data that was restored."""
+
+    units: Collection[str] = ()
+    data: Restored | None = None
+
+
 class RolledBackError(FleetError):
     """A system was bad, and the one before it runs again and is healthy: ``step`` was done instead."""
 
-    def __init__(self, problem: str, advice: str, step: Step) -> None:
+    def __init__(self, problem: str, advice: str, step: Step, data: Restored | None = None) -> None:
         super().__init__(problem, advice)
         self.step = step
+        self.data = data
 
 
 def reboot(host: Host, container: Container, *, force: bool) -> None:
@@ -61,8 +73,14 @@ def reboot(host: Host, container: Container, *, force: bool) -> None:
             _end(host, container, instance.status, "restart", force=force)
             return
         stop_instance(host, container, instance.status, force=force)
-    emptied = instance is not None and instance.config.get(VOLATILE_ROOT) == "rebuild" and _is_emptied(host, container)
-    start_instance(host, container, emptied=emptied)
+    start_instance(host, container, emptied=instance is not None and _starts_emptied(host, container))
+
+
+def _starts_emptied(host: Host, container: Container) -> bool:
+    """Empty the root of a stopped container if each start does, and return whether it is empty."""
+    instance = host.incus.instance(container.name)
+    is_volatile = instance is not None and instance.config.get(VOLATILE_ROOT) == "rebuild"
+    return is_volatile and _is_emptied(host, container)
 
 
 def _is_emptied(host: Host, container: Container) -> bool:
@@ -240,12 +258,16 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
     number, good = fallback.number, fallback.system
     known: list[str] = []
     try:
-        step = rollback_step(name, read_generations(container.profile_dir), bad, fallback)
+        found = read_generations(container.profile_dir)
+        restored = set_for(data_now(host.incus, host.notes, container), fallback, bad) if _restores(container) else None
+        step = rollback_step(name, found, bad, fallback, restored)
         known = [path for path in failed_in(host.notes.of(container)) if path != bad]
         # Remembered before anything else: a run that is killed now is finished by the next one.
         host.notes.change(container, {FAILED: " ".join([*known, bad][-_FAILED_KEPT:])})
         failed_before = why.failed_before if isinstance(why, UnhealthyError) else frozenset()
-        still_failed = return_to(host, container, fallback, failed_before)
+        returned = return_to(
+            host, container, fallback, failed_before, restored=restored, generation=newest_with(found, bad)
+        )
     except FleetError as error:
         now = None
         with suppress(FleetError):
@@ -260,12 +282,28 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
             f"{text}{name} runs {now or 'nothing'} now.",
             f"See '{incus_command(container.project, 'info', '--show-log', name)}', and run again.",
         )
-    state = f"where {', '.join(sorted(still_failed))} had failed before" if still_failed else "and is healthy with it"
+    units, data = returned.units, returned.data
+    state = f"where {', '.join(sorted(units))} had failed before" if units else "and is healthy with it"
     return RolledBackError(
-        f"{problem}\n{name} went back to generation {number}, {good}, {state}. {bad} is remembered as bad.",
+        f"{problem}\n{name} went back to generation {number}, {good}, {state}. {bad} is remembered as bad."
+        f"{_told_of_data(container, data, number)}",
         "Declare another system, or 'health: {retry_failed: true}' to try this one again.",
         step,
+        data,
     )
+
+
+def _restores(container: Container) -> bool:
+    return container.snapshots is not None and container.snapshots.restore
+
+
+def _told_of_data(container: Container, data: Restored | None, number: int) -> str:
+    """Return what to say of the data of a container that went back."""
+    if data is not None:
+        return f" {data.words}"
+    if not _restores(container):
+        return ""
+    return f" Its data was not restored: there is no snapshot of the data of generation {number}."
 
 
 def _way_back(host: Host, plan: Plan, bad: str) -> Generation | str:
@@ -288,26 +326,51 @@ def _way_back(host: Host, plan: Plan, bad: str) -> Generation | str:
 
 
 def return_to(
-    host: Host, container: Container, fallback: Generation, failed_before: Collection[str] = ()
-) -> Collection[str]:
+    host: Host,
+    container: Container,
+    fallback: Generation,
+    failed_before: Collection[str] = (),
+    *,
+    restored: str | None = None,
+    generation: int = NO_GENERATION,
+) -> Returned:
     """Make a generation current, and run its system; by a new boot if it cannot be switched to.
 
-    Return the units that are failed there as they were before, which does not make it a healthy one.
+    With ``restored``, the name of a snapshot, its data is restored between the two; ``generation`` wrote what that
+    replaces. Return the units that are failed there as they were before, which does not make it a healthy one.
     """
     select_generation(container.profile_dir, fallback.number)
     owners = Owners(host, container, fallback.system, is_way_back=True)
-    if not _switches_back(host, container, owners, fallback.system, failed_before):
+    data = None
+    if restored is not None:
+        data = _restore(host, container, fallback.system, restored, generation)
+        link_secrets(host, container)
+        note_run(host.notes, container, fallback.system)
+        start_instance(host, container, emptied=_starts_emptied(host, container))
+        owners.after_start()
+    elif not _switches_back(host, container, owners, fallback.system, failed_before):
         reboot(host, container, force=True)
         owners.after_start()
+    note_start(host.incus, host.notes, container, fallback.system)
     try:
         verify(host.incus, container, fallback.system)
     except DegradedError as error:
         if not error.had_failed(failed_before):
             raise
         host.notes.change(container, {ACTIVATING: ""})
-        return error.units
+        return Returned(units=error.units, data=data)
     _note_good(host, container, fallback.system)
-    return ()
+    return Returned(data=data)
+
+
+def _restore(host: Host, container: Container, system: str, snapshot: str, generation: int) -> Restored:
+    """Stop a container, and restore its data."""
+    data = data_now(host.incus, host.notes, container)
+    begin_restoration(data, snapshot, generation)
+    instance = host.incus.instance(container.name)
+    if instance is not None and instance.is_running:
+        stop_instance(host, container, instance.status, force=True)
+    return finish_restoration(data, system)
 
 
 def _switches_back(host: Host, container: Container, owners: Owners, good: str, failed_before: Collection[str]) -> bool:

@@ -25,6 +25,8 @@ Action: TypeAlias = Literal[
     "update",
     "record",
     "move",
+    "snapshot",
+    "restore",
     "unfreeze",
     "rebuild",
     "start",
@@ -40,7 +42,7 @@ Action: TypeAlias = Literal[
 #: Steps that put a system into the store; they are done for the whole set before any other.
 BUILDING = frozenset(("build", "copy"))
 #: Steps during which a container that ran does not do its work.
-DISRUPTIVE = frozenset(("restart", "activate", "restart_units", "rollback", "stop", "move"))
+DISRUPTIVE = frozenset(("snapshot", "restore", "restart", "activate", "restart_units", "rollback", "stop", "move"))
 #: Steps that end with a system that was seen to be healthy.
 PROVING = frozenset(("start", "restart", "activate"))
 
@@ -68,6 +70,8 @@ class Told:
 
     warnings: tuple[str, ...] = ()
     units: Units = field(default_factory=dict)
+    #: Snapshots that were taken or restored.
+    snapshots: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

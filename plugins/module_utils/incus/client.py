@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -32,15 +32,14 @@ from .models import (
     Network,
     Profile,
     Space,
-    Volume,
     instance_from,
     location_of,
     profile_body,
     profile_from,
-    volume_from,
     writable,
 )
 from .rootfs import container_root, read_link, sees_processes
+from .snapshots import Snapshots
 
 with suppress(ImportError):
     # require_pylxd ends a module without it.
@@ -61,7 +60,7 @@ class Execution:
     stderr: str
 
 
-class Incus(Inside):
+class Incus(Snapshots, Inside):
     """One project of one Incus server, or with None all of them: its instances, profiles, pools and volumes.
 
     Every method raises FleetError with Incus's own words when it refuses.
@@ -111,27 +110,6 @@ class Incus(Inside):
         }
         return Cluster(member=member, members=frozenset(status), online=frozenset(online))
 
-    def volumes(self, pools: Iterable[str]) -> dict[tuple[str, str], list[Volume]]:
-        """Return the custom volumes of the project in some pools by pool and name, one for each member that has it.
-
-        Snapshots are left out, which Incus lists as NAME/SNAPSHOT.
-        """
-        with self._explained("list the storage volumes"):
-            found = {pool: self._list(self._volumes(pool), recursion=1) for pool in pools}
-        volumes: dict[tuple[str, str], list[Volume]] = {}
-        for pool, entries in found.items():
-            for entry in entries:
-                if "/" in entry["name"]:
-                    continue
-                volumes.setdefault((pool, entry["name"]), []).append(volume_from(entry))
-        return volumes
-
-    def pool_sources(self) -> dict[str, str]:
-        """Return the source of each storage pool, a path or a device, "" when it has none."""
-        with self._explained("look at the storage pools"):
-            found = self._list(self._client.api["storage-pools"], recursion=1)
-        return {entry["name"]: (entry.get("config") or {}).get("source", "") for entry in found}
-
     def pool_space(self, name: str) -> Space | None:
         """Return the space of a storage pool on this member, None where Incus does not tell."""
         with self._explained(f"look at the space of the storage pool {name}"), suppress(LXDAPIException):
@@ -148,11 +126,6 @@ class Incus(Inside):
                 return None
         managed = Network(name=name, type=found.get("type") or "", config=found.get("config") or {})
         return managed if found.get("managed") else None
-
-    def has_snapshots(self, name: str) -> bool:
-        """Return whether an instance has snapshots."""
-        with self._explained(f"list the snapshots of {name}"):
-            return bool(self._get(self._client.api.instances[name].snapshots))
 
     def has_files(self, name: str, path: str) -> bool:
         """Return whether ``path`` in an instance exists and is not an empty directory."""
@@ -317,7 +290,7 @@ class Incus(Inside):
         self.update_instance(name, noted)
 
     def set_state(self, name: str, action: str, stop_timeout: int = 0, force: bool = False) -> None:
-        """Start, stop, restart or unfreeze; ``stop_timeout`` seconds are left to a clean stop."""
+        """Start, stop, restart, freeze or unfreeze; ``stop_timeout`` seconds are left to a clean stop."""
         body = {"action": action, "timeout": stop_timeout, "force": force}
         put, longest = self._client.api.instances[name].state.put, stop_timeout + self._endpoint.operation_timeout
         if action == "start":
@@ -404,14 +377,6 @@ class Incus(Inside):
         """Delete a custom volume that nothing uses."""
         with self._explained(f"delete the volume {pool}/{name}"):
             self._wait(self._volumes(pool)[name].delete(params=self._here))
-
-    @property
-    def _here(self) -> dict[str, str]:
-        """Return the parameters that select this member's volume among those of the same name."""
-        return {} if self.server.member is None else {"target": self.server.member}
-
-    def _volumes(self, pool: str) -> Any:
-        return self._client.api["storage-pools"][pool].volumes.custom
 
     # Changing profiles
 

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -85,10 +85,20 @@ def instance_from(entry: Mapping[str, Any]) -> Instance:
     )
 
 
-def volume_from(entry: Mapping[str, Any]) -> Volume:
+def volume_from(entry: Mapping[str, Any], snapshots: Collection[str] = ()) -> Volume:
     return Volume(
-        config=entry.get("config") or {}, used_by=tuple(entry.get("used_by") or ()), location=location_of(entry)
+        config=entry.get("config") or {},
+        used_by=tuple(entry.get("used_by") or ()),
+        location=location_of(entry),
+        project=entry.get("project") or "default",
+        created=entry.get("created_at") or "",
+        snapshots=frozenset(snapshots),
     )
+
+
+def pool_from(entry: Mapping[str, Any]) -> Pool:
+    config = entry.get("config") or {}
+    return Pool(driver=entry.get("driver") or "", source=config.get("source", ""), config=config)
 
 
 def writable(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,6 +215,19 @@ class Volume:
     config: Config = field(default_factory=dict)
     used_by: tuple[str, ...] = ()
     location: str | None = None
+    project: str = "default"
+    #: Incus's time stamp, in UTC.
+    created: str = ""
+    snapshots: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """A storage pool; ``source`` is a path or a device, "" when it has none."""
+
+    driver: str
+    source: str = ""
+    config: Config = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

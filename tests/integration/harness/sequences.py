@@ -244,6 +244,17 @@ FAMILIES: Mapping[str, Family] = {
             {"persist": [{"path": "/var/lib/data", "size": "64MiB", "pool": "default"}]},
         ),
     ),
+    "snapshots": Family(
+        share=0.2,
+        alternatives=_same(
+            {"snapshots": {"keep": 1, "restore": False, "full_copy": True}},
+            {"snapshots": {"keep": 2, "restore": True, "full_copy": True}},
+        ),
+        wrong=(
+            {"snapshots": {"keep": 0, "restore": False, "full_copy": True}},
+            {"snapshots": {"keep": 1, "restore": False, "full_copy": False}},
+        ),
+    ),
     "delete_volumes": Family(share=0.15, alternatives=_same({"delete_volumes": True}, {"delete_volumes": False})),
     "wait": Family(
         share=0.2,
@@ -303,6 +314,7 @@ def _sources(name: str, *, plain: bool) -> list[Entry]:
     if plain:
         return flakes * 4 + others
     back = [{"generation": "previous"}, {"generation": "1"}, {"generation": "9"}, {}]
+    back += [{"generation": "1", "restore_data": True}, {"generation": "previous", "restore_data": True}]
     return flakes * 8 + others + back
 
 

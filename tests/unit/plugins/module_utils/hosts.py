@@ -10,7 +10,7 @@ data that the plan looks at, so that plans can be followed to their end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,17 +25,35 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.secrets import
     seal_mark,
     wanted_links,
 )
-from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
+from ansible_collections.inx.fleet.plugins.module_utils.container.snapshots import (
+    generation_in,
+    seconds_in,
+    snapshot_name,
+)
+from ansible_collections.inx.fleet.plugins.module_utils.container.steps import PROVING, Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Profile, Volume
 from ansible_collections.inx.fleet.plugins.module_utils.names import lxc_name
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
-from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, HEALTHY
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import (
+    ACTIVATING,
+    HEALTHY,
+    RAN,
+    RAN_SINCE,
+    RESTORED,
+    RESTORING,
+    TAKEN,
+    TAKING,
+)
 
 OLD = "/nix/store/00000000000000000000000000000000-nixos-system-web-1"
 NEW = "/nix/store/11111111111111111111111111111111-nixos-system-web-2"
 
+#: Before all snapshots of tests, in seconds since 1970.
+FIRST_SNAPSHOT = 1_800_000_000.0
+
 _DEFAULTS = {name: option.get("default") for name, option in CONTAINER_OPTIONS.items()}
+_SNAPSHOTS = {name: option.get("default") for name, option in CONTAINER_OPTIONS["snapshots"]["options"].items()}
 _HEALTH = {name: option.get("default") for name, option in CONTAINER_OPTIONS["health"]["options"].items()}
 
 WEB = Container(name="web", source=StorePath(path=NEW))
@@ -108,6 +126,8 @@ def declared(**options: Any) -> Container:
     """Return the container that parameters of inx_container declare, the others at their defaults."""
     if options.get("health"):
         options["health"] = _HEALTH | options["health"]
+    if options.get("snapshots") is not None:
+        options["snapshots"] = _SNAPSHOTS | options["snapshots"]
     return container_from({"project": "default", **_DEFAULTS, "name": "web", **options})
 
 
@@ -135,7 +155,8 @@ def after(plan: Plan, observed: Observed) -> Observed:
 
 def after_step(container: Container, step: Step, observed: Observed) -> Observed:
     """Return what would be seen when one step has been done."""
-    return _AFTER.get(step.action, _unchanged)(container, step, observed)
+    now = _AFTER.get(step.action, _unchanged)(container, step, observed)
+    return _with_runner(container, step, now) if step.action in (*PROVING, "rollback") else now
 
 
 def _unchanged(container: Container, step: Step, observed: Observed) -> Observed:
@@ -164,6 +185,54 @@ def _with_secrets(container: Container, step: Step, observed: Observed) -> Obser
 
 def _units_restarted(container: Container, step: Step, observed: Observed) -> Observed:
     return replace(observed, secrets=replace(observed.secrets, notes=replace(observed.secrets.notes, due={})))
+
+
+def _with_runner(container: Container, step: Step, observed: Observed) -> Observed:
+    """Return what is seen with what is noted of the system that runs on the data now."""
+    instance = _instance(observed)
+    system = step.after["running_system" if step.action in ("activate", "rollback") else "system"]
+    notes = {key: value for key, value in instance.notes.items() if key != TAKEN}
+    if container.snapshots is not None and system is not None:
+        if notes.get(RAN) != system:
+            notes.pop(RESTORED, None)
+        notes |= {RAN: system, RAN_SINCE: instance.last_started}
+    return with_instance(observed, notes=notes)
+
+
+def with_set(observed: Observed, name: str, volumes: Sequence[str], *, root: bool) -> Observed:
+    """Return the host with a set of snapshots more."""
+    places = {(pool, volume) for pool, _slash, volume in (text.partition("/") for text in volumes)}
+    seen = {
+        place: replace(one, snapshots=one.snapshots | {name}) if place in places else one
+        for place, one in observed.volumes.items()
+    }
+    snapshots = observed.snapshots | {name} if root else observed.snapshots
+    return replace(observed, volumes=seen, snapshots=snapshots, has_snapshots=bool(snapshots))
+
+
+def _new_set(observed: Observed, data: Mapping[str, Any]) -> str:
+    """Return a name for a set, newer than all that there are."""
+    there = {*observed.snapshots, *(name for one in observed.volumes.values() for name in one.snapshots)}
+    newest = max((seconds_in(name) for name in there), default=FIRST_SNAPSHOT)
+    return snapshot_name(data["generation"], newest + 1)
+
+
+def _snapshotted(container: Container, step: Step, observed: Observed) -> Observed:
+    data = step.after["snapshot"]
+    name = _new_set(observed, data)
+    now = with_set(observed, name, data["volumes"], root=data["root"] is not None)
+    notes = {key: value for key, value in _instance(now).notes.items() if key not in (TAKING, RESTORED)}
+    return with_instance(now, notes={**notes, TAKEN: f"{name} {data['system']}"})
+
+
+def _restored(container: Container, step: Step, observed: Observed) -> Observed:
+    data = step.after["data"]
+    now = with_set(observed, _new_set(observed, data), data["volumes"], root=data["root"] is not None)
+    gone = (RESTORING, TAKEN, RAN, RAN_SINCE)
+    notes = {key: value for key, value in _instance(now).notes.items() if key not in gone}
+    system = observed.generations.paths.get(generation_in(data["from"]))
+    ran = {} if system is None else {RAN: system, RAN_SINCE: _instance(now).last_started}
+    return with_instance(now, notes={**notes, **ran, RESTORED: data["from"]})
 
 
 def _created(container: Container, step: Step, observed: Observed) -> Observed:
@@ -228,6 +297,18 @@ def _pruned(container: Container, step: Step, observed: Observed) -> Observed:
     old = step.before.get("generations", {})
     kept = {number: path for number, path in found.paths.items() if str(number) not in old}
     tried = None if "tried" in step.before else found.tried
+    gone = step.before.get("snapshots", {})
+    if gone:
+        observed = replace(
+            observed,
+            snapshots=observed.snapshots - gone.keys(),
+            has_snapshots=bool(observed.snapshots - gone.keys()),
+            volumes={
+                place: replace(one, snapshots=one.snapshots - gone.keys()) for place, one in observed.volumes.items()
+            },
+        )
+        notes = {key: one for key, one in _instance(observed).notes.items() if key != TAKING or one not in gone}
+        observed = with_instance(observed, notes=notes)
     return replace(observed, generations=replace(found, paths=kept, tried=tried))
 
 
@@ -257,6 +338,8 @@ _AFTER = {
     "update": _updated,
     "record": _recorded,
     "move": _moved,
+    "snapshot": _snapshotted,
+    "restore": _restored,
     "unfreeze": _running,
     "start": _running,
     "restart": _running,

@@ -207,7 +207,7 @@ def test_no_plugin_gives_anything_to_a_shell() -> None:
             assert not any(keyword.arg == "shell" for keyword in call.keywords), f"{path}: {name}"
             assert isinstance(call.args[0], (ast.Name, ast.List)), f"{path}: {ast.unparse(call.args[0])}"
             found.append(path.name)
-    assert sorted(found) == ["commands.py", "idmapped.py", "process.py", "restore_secrets.py"]
+    assert sorted(found) == ["commands.py", "data_costs.py", "idmapped.py", "process.py", "restore_secrets.py"]
 
 
 # What a container says

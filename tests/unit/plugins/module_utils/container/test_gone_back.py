@@ -134,7 +134,7 @@ def test_a_container_is_back_when_no_more_is_failed_than_before(
     host = Host(incus=incus, nix=None, notes=notes)  # type: ignore[arg-type]
     arguments = (host, WEB, Generation(number=1, system=OLD))
     if is_back:
-        assert rollback.return_to(*arguments, ["legacy.service"]) == {"legacy.service"}
+        assert rollback.return_to(*arguments, ["legacy.service"]).units == {"legacy.service"}
         assert ACTIVATING not in notes.of(WEB)
     else:
         with pytest.raises(DegradedError):

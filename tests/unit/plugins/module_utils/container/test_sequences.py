@@ -31,7 +31,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaratio
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
-from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Profile
+from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Pool, Profile
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import StorePath, System
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import ACTIVATING, FAILED
 from ansible_collections.inx.fleet.tests.integration.harness import sequences
@@ -54,7 +54,8 @@ def new_model(*, has_tmpfs_devices: bool) -> Model:
     store = {"nixstore": STORE_PROFILE.devices["nixstore"]}
     other = Profile(name=sequences.OTHER_STORE_PROFILE, devices=store)
     host = empty_host(DEFAULT_PROFILE, STORE_PROFILE, extra, other)
-    return Model(host=replace(host, has_tmpfs_devices=has_tmpfs_devices))
+    pools = {"default": Pool(driver="dir")}
+    return Model(host=replace(host, has_tmpfs_devices=has_tmpfs_devices, pool_details=pools))
 
 
 def store_path(attribute: str, version: str) -> str:
