@@ -106,6 +106,13 @@ options:
       - V(previous) is the newest good generation before the current one, as with C(nixos-rebuild --rollback). Each run
         goes back one more generation.
     type: str
+  restore_data:
+    description:
+      - Whether to restore the data of O(generation) from its newest snapshot, see O(snapshots). The container is
+        stopped, and what is replaced is kept as a snapshot as well. A warning says of which time the data is.
+      - A snapshot that was restored last is not restored again, until another system has run.
+    type: bool
+    default: false
   keep_generations:
     description:
       - Number of generations of the profile to keep, at least 2. Older ones are removed when the container is as
@@ -436,6 +443,33 @@ options:
         their data and snapshots.
     type: bool
     default: false
+  snapshots:
+    description:
+      - Snapshots of the data, taken before another system runs on it with a switch, a start or a restart. A snapshot
+        has the root disk and all volumes of O(persist). With O(volatile_root=rebuild) it has the volumes only.
+      - Their name is C(inx-GENERATION-TIME), with the generation that wrote the data, or 0 if that is unknown.
+        Snapshots with other names are left alone.
+      - A running container is frozen for the moment. Before a restart it is stopped anyway.
+      - Without this option no snapshots are taken, and those that exist stay. See C(docs/data.md).
+    type: dict
+    suboptions:
+      keep:
+        description:
+          - Number of snapshots to keep, at least 1. The oldest ones are removed when the new system runs.
+        type: int
+        default: 3
+      restore:
+        description:
+          - Whether a rollback by O(health) restores the data of the generation that it goes back to. What was written
+            since then is kept as a snapshot. Not with the driver C(zfs), which restores only the last snapshot.
+        type: bool
+        default: false
+      full_copy:
+        description:
+          - Whether to take snapshots with the driver C(dir), which copies all of the data for each of them. The plan
+            says how much that is.
+        type: bool
+        default: false
   allow_privileged:
     description:
       - Whether to allow a privileged container with the socket of the Nix daemon. The container's root is then a

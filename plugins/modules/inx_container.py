@@ -218,9 +218,9 @@ steps:
   contains:
     action:
       description: >-
-        One of V(build), V(copy), V(volume), V(secrets), V(create), V(update), V(record), V(move), V(unfreeze),
-        V(rebuild), V(start), V(restart), V(activate), V(restart_units), V(rollback), V(prune), V(stop), V(forget),
-        V(delete).
+        One of V(build), V(copy), V(volume), V(secrets), V(create), V(update), V(record), V(move), V(snapshot),
+        V(restore), V(unfreeze), V(rebuild), V(start), V(restart), V(activate), V(restart_units), V(rollback),
+        V(prune), V(stop), V(forget), V(delete).
       type: str
       sample: activate
     summary:
@@ -242,6 +242,40 @@ units:
   returned: always, unless validation fails
   type: dict
   sample: {restarted: [nginx.service]}
+snapshots:
+  description:
+    - Snapshots of the data that were taken or restored. Empty in check mode, where RV(steps) say what would be.
+  returned: always, unless validation fails
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Name of the snapshot.
+      type: str
+      sample: inx-4-20261130T101502Z
+    restored:
+      description: Whether the data was restored from it. Otherwise it was taken.
+      type: bool
+    frozen_seconds:
+      description: Seconds for which the container was frozen, V(null) if it did not run.
+      type: float
+      sample: 0.142
+    drivers:
+      description: Driver of each storage pool that was snapshotted. Only of those that were taken.
+      type: dict
+      sample: {fast: btrfs}
+    copied_bytes:
+      description: Bytes of the data that the driver C(dir) copied, 0 with others. Only of those that were taken.
+      type: int
+      sample: 0
+    kept_as:
+      description: Name of the snapshot with the data that was replaced. Only of those that were restored.
+      type: str
+      sample: inx-5-20261130T111502Z
+    lost_seconds:
+      description: Seconds between the snapshot and the moment at which its data was restored.
+      type: int
+      sample: 3600
 units_unknown:
   description:
     - Why check mode with diff mode does not know which units would change, such as a system that is not in the store

@@ -20,6 +20,7 @@ OF_PLAYBOOKS = frozenset(
     for name in (
         "collect_incomplete",
         "confirmed",
+        "data",
         "delete_volumes",
         "drift_html",
         "drift_json",

@@ -28,9 +28,9 @@ from ..nix.profiles import (
     unlink_test,
 )
 from ..nix.set_marks import mark_set
-from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RAN, RAN_SINCE, RESTART, STORED_NOTES
+from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RAN, RAN_SINCE, RESTART, STORED_NOTES, TAKEN
 from ..text import utc
-from .data import forget_taken, note_run, note_start
+from .data import forget_taken, note_run, note_start, note_switch
 from .data_apply import remove_sets, restore_data, take_snapshot
 from .declaration import Container
 from .ends import Host
@@ -318,7 +318,7 @@ def _activate(host: Host, plan: Plan, step: Step) -> Told:
     await_boot(host.incus, container, system)
     ran = {key: host.notes.of(container).get(key, "") for key in (RAN, RAN_SINCE)}
     host.notes.change(container, {ACTIVATING: system})
-    note_start(host.incus, host.notes, container, system)
+    note_switch(host.incus, host.notes, container, system)
     if action == "test":
         link_test(container.profile_dir, system)
 
@@ -335,7 +335,7 @@ def _activate(host: Host, plan: Plan, step: Step) -> Told:
                 host.notes.change(container, {ACTIVATING: step.before.get("activating", ""), **ran})
         raise
     if container.health is None:
-        host.notes.change(container, {ACTIVATING: ""})
+        host.notes.change(container, {ACTIVATING: "", TAKEN: ""})
     return told
 
 

@@ -143,19 +143,33 @@ def _new_name(data: Data, generation: int) -> str:
 # What ran on it
 
 
-def note_run(notes: Notes, container: Container, system: str, since: str = "") -> None:
-    """Note that a system is about to run on the data, or that it does ``since`` a start."""
+def note_run(notes: Notes, container: Container, system: str) -> None:
+    """Note that a system is about to run on the data, from a start that is yet to come."""
+    _note(notes, container, system, {RAN_SINCE: ""})
+
+
+def note_switch(incus: Incus, notes: Notes, container: Container, system: str) -> None:
+    """Note that a system is about to run on the data, in a container that was started before."""
     if container.snapshots is not None:
-        is_same = notes.of(container).get(RAN) == system
-        changes = {} if is_same else {RESTORED: ""}
-        notes.change(container, {RAN: system, RAN_SINCE: since, **changes})
+        _note(notes, container, system, {RAN_SINCE: _last_start(incus, container)})
 
 
 def note_start(incus: Incus, notes: Notes, container: Container, system: str) -> None:
-    """Note since which start a system runs on the data."""
+    """Note since which start a system runs on the data. Without health, no rollback needs its snapshot any more."""
     if container.snapshots is not None:
-        found = incus.instance(container.name)
-        note_run(notes, container, system, "" if found is None else found.last_started)
+        over = {TAKEN: ""} if container.health is None else {}
+        _note(notes, container, system, {RAN_SINCE: _last_start(incus, container), **over})
+
+
+def _note(notes: Notes, container: Container, system: str, changes: Mapping[str, str]) -> None:
+    if container.snapshots is not None:
+        left = {} if notes.of(container).get(RAN) == system else {RESTORED: ""}
+        notes.change(container, {RAN: system, **left, **changes})
+
+
+def _last_start(incus: Incus, container: Container) -> str:
+    found = incus.instance(container.name)
+    return "" if found is None else found.last_started
 
 
 def forget_taken(notes: Notes, container: Container) -> None:
@@ -221,8 +235,7 @@ def finish_restoration(data: Data, system: str | None) -> Restored:
     for place in data.volumes:
         if snapshot in data.incus.volume_snapshots(place):
             data.incus.restore_volume(place, snapshot)
-    found = data.incus.instance(data.name)
-    since = "" if found is None else found.last_started
+    since = _last_start(data.incus, data.container)
     ran = {RAN: "", RAN_SINCE: ""} if system is None else {RAN: system, RAN_SINCE: since}
     data.notes.change(data.container, {RESTORING: "", RESTORED: snapshot, TAKEN: "", **ran})
     return Restored(name=snapshot, kept=kept, lost=seconds_in(kept) - seconds_in(snapshot))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +19,14 @@ from ..incus.models import Pool
 from ..names import lxc_name
 from ..text import incus_command, tail
 from .data_steps import places_in
+from .declaration import Container
 from .observed import Observed
 from .snapshots import COPYING, ROOM, size_text
 from .steps import Plan, Step
 
+# Pools that are directories of file systems, and where Incus mounts them.
+_FILE_SYSTEMS = ("btrfs", "dir")
+_POOLS = "/var/lib/incus/storage-pools"
 _COPIES = {"snapshot": "snapshot", "restore": "data"}
 
 
@@ -50,7 +55,8 @@ def _with_cost(incus: Incus, plan: Plan, step: Step, seen: Observed) -> Step:
         if details is not None and details.driver == COPYING:
             copied[pool] += used(f"{details.source}/{path}")
     for pool, size in copied.items():
-        _check_room(incus, container.name, container.project, pool, size)
+        free = _free(incus, pool, seen.pool_details.get(pool, Pool(driver="")))
+        _check_room(container, pool, size, free)
     drivers = {pool: seen.pool_details.get(pool, Pool(driver="")).driver for pool in copied}
     total = sum(copied.values())
     names = ", ".join(sorted(set(drivers.values())))
@@ -93,12 +99,25 @@ def used(path: str) -> int:
     return int(stdout.split()[0])
 
 
-def _check_room(incus: Incus, name: str, project: str, pool: str, size: int) -> None:
-    space = incus.pool_space(pool)
-    free = None if space is None else space.total - space.used
+def _free(incus: Incus, name: str, pool: Pool) -> int | None:
+    """Return the bytes that are free in a pool, None where that is unknown.
+
+    What Incus says of a file system counts blocks that nobody can use: those of its metadata, and those kept for root.
+    """
+    if pool.driver in _FILE_SYSTEMS:
+        for path in (pool.source, f"/proc/{incus.server.pid}/root{_POOLS}/{name}"):
+            with suppress(OSError):
+                if os.path.isdir(path):
+                    found = os.statvfs(path)
+                    return found.f_bavail * found.f_frsize
+    space = incus.pool_space(name)
+    return None if space is None else space.total - space.used
+
+
+def _check_room(container: Container, pool: str, size: int, free: int | None) -> None:
     if free is not None and free < size + ROOM:
         needs = f"a snapshot copies {size_text(size)}" if size else f"a snapshot needs {size_text(ROOM)}"
         raise FleetError(
-            f"{name}: the storage pool {pool!r} has {size_text(max(0, free))} free, and {needs}.",
-            f"Make room there ('{incus_command(project, 'storage', 'info', pool)}'), or remove 'snapshots'.",
+            f"{container.name}: the storage pool {pool!r} has {size_text(max(0, free))} free, and {needs}.",
+            f"Make room there ('{incus_command(container.project, 'storage', 'info', pool)}'), or remove 'snapshots'.",
         )

@@ -12,7 +12,7 @@ from ..errors import FleetError
 from ..incus.models import Config, Instance
 from ..nix.profiles import Generation, Generations
 from ..nix.sources import System
-from ..stored_keys import ACTIVATING, FAILED, HEALTHY
+from ..stored_keys import ACTIVATING, FAILED, HEALTHY, TAKEN
 from .declaration import Container
 from .observed import Observed
 from .steps import Step, new_step
@@ -92,7 +92,7 @@ def failed_in(notes: Config) -> tuple[str, ...]:
 def notes_of_health(notes: Config, system: str) -> dict[str, str]:
     """Return what is noted of an instance whose system was seen to be healthy; "" removes a note."""
     others = [path for path in failed_in(notes) if path != system]
-    return {ACTIVATING: "", HEALTHY: system, FAILED: " ".join(others)}
+    return {ACTIVATING: "", HEALTHY: system, FAILED: " ".join(others), TAKEN: ""}
 
 
 def fallback_of(system: str, instance: Instance, found: Generations) -> Generation | None:

@@ -115,6 +115,71 @@ def rebuild(version: str) -> Start:
     return Start(arguments=web(volatile_root="rebuild", persist=_KEPT))
 
 
+_SHELL = ["/run/current-system/sw/bin/sh", "-c"]
+_WRITES = "echo {0} >> /etc/data; echo {0} >> /var/lib/kept/data"
+
+
+def _with_data(pool: str, **snapshots: Any) -> dict[str, Any]:
+    """A container with data in its root and in a volume, that runs the old system. Returns what is declared of it."""
+    declared = {"storage_pool": pool, "persist": _KEPT, "snapshots": {"keep": 2, **snapshots}}
+    with_web(**declared)
+    _write("old")
+    return declared
+
+
+def _write(word: str) -> None:
+    host.ask("inside", "web", *_SHELL, _WRITES.format(word))
+
+
+def snapshot(version: str) -> Start:
+    declared = _with_data("fast")
+    return Start(arguments=web(**declared), names=fresh(version))
+
+
+def snapshot_copied(version: str) -> Start:
+    """One that takes its time, while the container is frozen."""
+    declared = _with_data("default", full_copy=True)
+    return Start(arguments=web(**declared), names=fresh(version))
+
+
+def snapshot_stopped(version: str) -> Start:
+    """The oldest one goes after it."""
+    declared = _with_data("fast")
+    for number in range(2):
+        fresh(f"{version}-{number}")
+        ready("inx_container", web(**declared))
+    host.ask("incus", "stop", "web")
+    return Start(arguments=web(**declared), names=fresh(version))
+
+
+def rollback_with_data(version: str) -> Start:
+    """The new system migrates what it finds, and is ill."""
+    declared = _with_data("fast", restore=True)
+    check = f"grep -q {OLD} /etc/inx-version || {{ {_WRITES.format('new')}; exit 1; }}"
+    health = {"command": [*_SHELL, f"PATH=/run/current-system/sw/bin; {check}"], "timeout": 1}
+    return Start(arguments=web(**declared, health=health), names=fresh(version))
+
+
+def restore_data(version: str) -> Start:
+    declared = _with_data("fast")
+    names = fresh(version)
+    ready("inx_container", web(**declared))
+    _write("new")
+    return Start(arguments={**web(generation="2", restore_data=True, **declared), "flake": None}, names=names)
+
+
+def _has_data(number: int, system: str, words: str, *sets: str) -> Callable[[dict[str, Any]], list[str]]:
+    def right(found: dict[str, Any]) -> list[str]:
+        data = [f"/etc/data: {words}", f"/var/lib/kept/data: {words}"]
+        wrong = expect(
+            found, status="Running", runs=system, generation=f"system-{number}-link", data=data, snapshots=list(sets)
+        )
+        volumes = {place: one["snapshots"] for place, one in found["volumes"].items()}
+        return wrong + [f"{place} has {there}" for place, there in volumes.items() if there != list(sets)]
+
+    return right
+
+
 def stop(version: str) -> Start:
     with_web()
     return Start(arguments=web(state="stopped"))
@@ -325,6 +390,37 @@ SCENARIOS = (
     Scenario(name="move old notes", module="inx_container", prepare=migrate, right=_migrated),
     Scenario(name="go to a generation", module="inx_container", prepare=generation, right=_running(OLDER, 1)),
     Scenario(name="rebuild the root", module="inx_container", prepare=rebuild, right=_running(OLD, 2)),
+    Scenario(
+        name="take a snapshot",
+        module="inx_container",
+        prepare=snapshot,
+        right=_has_data(3, "new", "old", "inx-2-TIME"),
+    ),
+    Scenario(
+        name="take a snapshot that copies",
+        module="inx_container",
+        prepare=snapshot_copied,
+        right=_has_data(3, "new", "old", "inx-2-TIME"),
+    ),
+    Scenario(
+        name="take a snapshot of what is stopped",
+        module="inx_container",
+        prepare=snapshot_stopped,
+        right=_has_data(5, "new", "old", "inx-3-TIME", "inx-4-TIME"),
+    ),
+    Scenario(
+        name="roll back with its data",
+        module="inx_container",
+        prepare=rollback_with_data,
+        right=_has_data(2, OLD, "old", "inx-2-TIME", "inx-3-TIME"),
+        fails=_WENT_BACK,
+    ),
+    Scenario(
+        name="restore data",
+        module="inx_container",
+        prepare=restore_data,
+        right=_has_data(2, OLD, "old", "inx-2-TIME", "inx-3-TIME"),
+    ),
     Scenario(
         name="stop",
         module="inx_container",

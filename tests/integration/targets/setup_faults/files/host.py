@@ -36,6 +36,9 @@ _FEATURES = ("--extra-experimental-features", "nix-command flakes")
 _STORE_PATH = re.compile(r"/nix/store/[0-9a-z]{32}-[^\s/\"]+")
 #: Of what the host remembers, the values that are times.
 _TIMES = ("restart_since", "restart_keys", "emptied")
+#: A start that a run has not lived to note is unknown: then a snapshot more is taken.
+_UNNOTED = "ran_since"
+_SNAPSHOT = re.compile(r"inx-(\d+)-\d{8}T\d{6}Z")
 _SETTLE = 30
 _MET = Path(HERE, "met")
 
@@ -164,6 +167,7 @@ def census(names: Mapping[str, str]) -> dict[str, Any]:
     text = json.dumps(found, sort_keys=True)
     for path, name in names.items():
         text = text.replace(path, name)
+    text = _SNAPSHOT.sub(r"inx-\1-TIME", text)
     return dict(json.loads(_STORE_PATH.sub("(another store path)", text)))
 
 
@@ -178,8 +182,24 @@ def differences(expected: Any, found: Any, where: str = "") -> list[str]:
 def _instances() -> dict[str, Any]:
     found = rest.query("/1.0/instances?recursion=2&all-projects=true")
     return {
-        entry["name"]: {"status": entry["status"], "runs": current_system(entry), **_plain(entry)} for entry in found
+        entry["name"]: {
+            "status": entry["status"],
+            "runs": current_system(entry),
+            "data": _data(entry),
+            "snapshots": sorted(one["name"] for one in entry["snapshots"] or ()),
+            **_plain(entry),
+        }
+        for entry in found
     }
+
+
+def _data(entry: dict[str, Any]) -> list[str]:
+    """What scenarios about data have written into a running container, into its root and into a volume."""
+    root, found = f"/proc/{(entry['state'] or {}).get('pid', 0)}/root", []
+    for path in ("/etc/data", "/var/lib/kept/data"):
+        with suppress(OSError):
+            found.append(f"{path}: {' '.join(Path(root + path).read_text().split())}")
+    return found
 
 
 def _plain(entry: dict[str, Any]) -> dict[str, Any]:
@@ -197,6 +217,7 @@ def notes() -> dict[str, dict[str, str]]:
         if path.name.endswith(".json.new") and Path(PROFILES, path.name.removesuffix(".json.new")).is_dir():
             continue
         known = json.loads(path.read_text())["notes"] if path.suffix == ".json" else {}
+        known.pop(_UNNOTED, None)
         found[path.name.removesuffix(".json")] = {key: "a time" if key in _TIMES else known[key] for key in known}
     return found
 
@@ -256,10 +277,18 @@ def _secrets() -> list[str]:
 
 def _volumes() -> dict[str, Any]:
     pools = [url.rpartition("/")[2] for url in rest.query("/1.0/storage-pools")]
+    found = {pool: rest.query(f"/1.0/storage-pools/{pool}/volumes/custom?recursion=1") for pool in pools}
     return {
-        f"{pool}/{volume['name']}": {"config": volume["config"], "used_by": volume["used_by"]}
+        f"{pool}/{volume['name']}": {
+            "config": volume["config"],
+            "used_by": volume["used_by"],
+            "snapshots": sorted(
+                one["name"].partition("/")[2] for one in found[pool] if one["name"].startswith(f"{volume['name']}/")
+            ),
+        }
         for pool in pools
-        for volume in rest.query(f"/1.0/storage-pools/{pool}/volumes/custom?recursion=1")
+        for volume in found[pool]
+        if "/" not in volume["name"]
     }
 
 

@@ -23,8 +23,10 @@ def wipe() -> None:
     """Take away all that scenarios make, by hand."""
     for entry in rest.query("/1.0/instances"):
         host.ask("incus", "delete", "--force", entry.rpartition("/")[2])
-    for volume in rest.query("/1.0/storage-pools/default/volumes/custom"):
-        host.ask("incus", "storage", "volume", "delete", "default", volume.rpartition("/")[2])
+    for pool in rest.query("/1.0/storage-pools"):
+        for volume in rest.query(f"{pool}/volumes/custom?recursion=1"):
+            if "/" not in volume["name"]:
+                host.ask("incus", "storage", "volume", "delete", pool.rpartition("/")[2], volume["name"])
     subprocess.run(["incus", "profile", "delete", "killed"], capture_output=True, check=False)
     # What they are in stays, with its owner and mode: the role host made it, and others use it after us.
     for place in (host.PROFILES, host.ROOTS, host.SYSTEMS, host.SECRETS, host.SECRETS_AT_REST):
