@@ -265,7 +265,7 @@ snapshots:
       type: dict
       sample: {fast: btrfs}
     copied_bytes:
-      description: Bytes of the data that the driver C(dir) copied, 0 with others. Only of those that were taken.
+      description: Bytes that the driver C(dir) copied, rounded up to MiB. 0 with other drivers.
       type: int
       sample: 0
     kept_as:

@@ -27,6 +27,7 @@ from .steps import Plan, Step
 # Pools that are directories of file systems, and where Incus mounts them.
 _FILE_SYSTEMS = ("btrfs", "dir")
 _POOLS = "/var/lib/incus/storage-pools"
+_MIB = 2**20
 _COPIES = {"snapshot": "snapshot", "restore": "data"}
 
 
@@ -82,7 +83,10 @@ def _paths(plan: Plan, what: Mapping[str, Any], seen: Observed) -> list[tuple[st
 
 
 def used(path: str) -> int:
-    """Return the bytes that a directory takes on the disk. Raises FleetError if this user may not look."""
+    """Return the bytes that a directory takes on the disk, rounded up to MiB.
+
+    Raises FleetError if this user may not look.
+    """
     with subprocess.Popen(
         ["du", "--summarize", "--one-file-system", "--block-size=1", "--", path],
         stdin=subprocess.DEVNULL,
@@ -96,7 +100,8 @@ def used(path: str) -> int:
     # What vanishes while it looks is no matter.
     if "Permission denied" in stderr or not stdout:
         raise FleetError(f"It is not known what a snapshot of {path} would copy: {tail(stderr, 1)}", "Become root.")
-    return int(stdout.split()[0])
+    # A container writes on meanwhile.
+    return -(-int(stdout.split()[0]) // _MIB) * _MIB
 
 
 def _free(incus: Incus, name: str, pool: Pool) -> int | None:
