@@ -145,7 +145,8 @@ def _new_name(data: Data, generation: int) -> str:
 
 def note_run(notes: Notes, container: Container, system: str) -> None:
     """Note that a system is about to run on the data, from a start that is yet to come."""
-    _note(notes, container, system, {RAN_SINCE: ""})
+    if notes.of(container).get(RAN) != system:
+        _note(notes, container, system, {RAN_SINCE: ""})
 
 
 def note_switch(incus: Incus, notes: Notes, container: Container, system: str) -> None:

@@ -71,7 +71,10 @@ def scope_of(declared: Container, observed: Observed, steps: Sequence[Step] = ()
 
 
 def sets_seen(declared: Container, observed: Observed) -> list[SnapshotSet]:
-    """Return the sets of a container, the oldest first, without one that is not finished."""
+    """Return the sets of a container, the oldest first, without one that is not finished.
+
+    Nor is one that keeps what is being restored: the step that finishes that makes it.
+    """
     scope, owned = scope_of(declared, observed), own_volumes(declared, observed)
     required = {place: volume for place, volume in observed.volumes.items() if place in scope.volumes}
     others = {place: volume for place, volume in observed.volumes.items() if "/".join(place) in owned}
@@ -79,7 +82,7 @@ def sets_seen(declared: Container, observed: Observed) -> list[SnapshotSet]:
     return [
         one
         for one in sets_of(observed.snapshots, required, others, covers_root=scope.covers_root)
-        if one.name != notes.get(TAKING)
+        if one.name not in (notes.get(TAKING), *notes.get(RESTORING, "").split()[1:])
     ]
 
 
@@ -225,13 +228,25 @@ def data_prune_step(declared: Container, observed: Observed, steps: Sequence[Ste
     sets = sets_seen(declared, observed)
     old: Sequence[SnapshotSet] = ()
     if declared.snapshots is not None and observed.instance is not None:
-        old = sets[: max(0, len(sets) + new - declared.snapshots.keep)]
+        needed = _restored_by(steps, notes)
+        old = [one for one in sets[: max(0, len(sets) + new - declared.snapshots.keep)] if one.name != needed]
     gone = {one.name: sorted("/".join(place) for place in one.volumes) for one in old}
     if left:
         gone[left] = sorted("/".join(place) for place in scope_of(declared, observed).volumes)
     if gone:
         summary = f"remove the snapshots {', '.join(gone)}"
         yield new_step("prune", declared.name, summary, {"snapshots": gone}, {})
+
+
+def _restored_by(steps: Sequence[Step], notes: Config) -> str | None:
+    """Return the set that the data comes from when a plan is done: the same declaration finds it in the next run."""
+    restored = notes.get(RESTORED)
+    for step in steps:
+        if step.action == "restore":
+            restored = step.after["data"]["from"]
+        elif step.action == "snapshot":
+            restored = None
+    return restored
 
 
 # What is refused

@@ -21,7 +21,7 @@ from ..errors import FleetError
 from ..incus.models import Config, Devices, Volume
 from ..incus.snapshots import Place
 from ..nix.profiles import Generation
-from ..stored_keys import TAKEN
+from ..stored_keys import RESTORED, TAKEN
 from .volatile import PERSIST_DEVICE
 
 # Longer numbers are not generations, see nix/profiles.py.
@@ -141,11 +141,14 @@ def _is_older(volume: Volume, name: str) -> bool:
 
 
 def chosen_set(sets: Sequence[SnapshotSet], notes: Config, fallback: Generation, bad: str | None) -> str | None:
-    """Return the set with which a rollback from ``bad`` goes back to a generation, None if there is none."""
+    """Return the set with which a rollback from ``bad`` goes back to a generation, None if there is none.
+
+    Nor is there when the data comes from that set already, and only that generation has run since.
+    """
     complete = [one.name for one in sets if one.is_complete]
     found = [name for name in complete if generation_in(name) == fallback.number]
     if found:
-        return found[-1]
+        return None if found[-1] == notes.get(RESTORED) else found[-1]
     name, _blank, system = notes.get(TAKEN, "").partition(" ")
     # It was taken before the bad one ran, of data that no known generation had written.
     return name if name in complete and system == bad and generation_in(name) == NO_GENERATION else None

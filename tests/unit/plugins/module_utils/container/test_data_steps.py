@@ -211,6 +211,16 @@ def test_a_generation_is_chosen_with_its_data() -> None:
     assert actions(plan(seen, system=None, generation="1", restore_data=True)) == []
 
 
+def test_what_was_restored_is_not_pruned_and_neither_is_what_it_replaced() -> None:
+    options = {"system": None, "generation": "1", "restore_data": True, "snapshots": {"keep": 1}}
+    seen = host(FIRST, runs=2, recorded=2)
+    done = after(plan(seen, **options), seen)
+    assert len(done.snapshots) == 2
+    assert actions(plan(done, **options)) == []
+    killed = with_instance(host(FIRST, SECOND, runs=None), notes={RESTORING: f"{FIRST} {SECOND}"})
+    assert actions(plan(killed, **options)) == ["restore", "start"]
+
+
 def test_the_data_of_a_generation_that_runs_can_be_restored_as_well() -> None:
     options = {"system": None, "generation": "1", "restore_data": True}
     assert actions(plan(host(FIRST), **options)) == ["stop", "restore", "start"]
@@ -243,8 +253,11 @@ def test_what_a_killed_run_has_begun_to_restore_is_finished_first(
 def test_a_rollback_restores_only_when_that_is_declared() -> None:
     notes = {FAILED: path(2), HEALTHY: path(1), ACTIVATING: path(2)}
     seen = host(FIRST, SECOND, runs=2, recorded=2, **notes)
-    with_data = plan(seen, health={"degraded": True}, snapshots={"restore": True})
+    restores = {"restore": True}
+    with_data = plan(seen, health={"degraded": True}, snapshots=restores)
     assert (actions(with_data), with_data.steps[0].after.get("data")) == (["rollback"], FIRST)
+    done = plan(with_instance(seen, notes={**notes, RESTORED: FIRST}), health={"degraded": True}, snapshots=restores)
+    assert done.steps[0].after.get("data") is None
     without = plan(seen, health={"degraded": True})
     assert (actions(without), without.steps[0].after.get("data")) == (["rollback"], None)
 
