@@ -145,7 +145,7 @@ def _new_name(data: Data, generation: int) -> str:
 
 def note_run(notes: Notes, container: Container, system: str) -> None:
     """Note that a system is about to run on the data, from a start that is yet to come."""
-    if notes.of(container).get(RAN) != system:
+    if container.snapshots is not None and notes.of(container).get(RAN) != system:
         _note(notes, container, system, {RAN_SINCE: ""})
 
 
