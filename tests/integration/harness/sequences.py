@@ -314,8 +314,11 @@ def _sources(name: str, *, plain: bool) -> list[Entry]:
     if plain:
         return flakes * 4 + others
     back = [{"generation": "previous"}, {"generation": "1"}, {"generation": "9"}, {}]
-    back += [{"generation": "1", "restore_data": True}, {"generation": "previous", "restore_data": True}]
-    return flakes * 8 + others + back
+    data: list[Entry] = [
+        {"generation": "1", "restore_data": True},
+        {"generation": "previous", "restore_data": True},
+    ]
+    return flakes * 8 + others + back + data
 
 
 def keys_of_families() -> set[str]:

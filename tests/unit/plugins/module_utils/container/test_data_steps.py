@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -60,7 +61,7 @@ def host(
     recorded: int = 1,
     driver: str = "btrfs",
     declares: Container | None = None,
-    **notes: str,
+    notes: Mapping[str, str] | None = None,
 ) -> Observed:
     """A container with a volume and two generations, that runs one of them or none, and sets of snapshots."""
     empty = replace(empty_host(), pool_details={"default": Pool(driver=driver)})
@@ -71,7 +72,7 @@ def host(
     volumes = {place: replace(one, snapshots=frozenset(sets)) for place, one in volumes.items()}
     status = "Stopped" if runs is None else "Running"
     running = None if runs is None else path(runs)
-    instance = replace(seen.instance, status=status, running_system=running, notes=notes, last_started="then")
+    instance = replace(seen.instance, status=status, running_system=running, notes=notes or {}, last_started="then")
     generations = Generations(paths={1: path(1), 2: path(2)}, current=recorded)
     return replace(seen, instance=instance, volumes=volumes, snapshots=frozenset(sets), generations=generations)
 
@@ -142,7 +143,7 @@ def test_a_root_that_each_start_empties_is_not_in_it() -> None:
 def test_a_stopped_container_needs_one_unless_the_same_system_ran_last(
     notes: dict[str, str], expected: list[str]
 ) -> None:
-    assert actions(plan(host(runs=None, recorded=2, **notes))) == expected
+    assert actions(plan(host(runs=None, recorded=2, notes=notes))) == expected
 
 
 def test_what_wrote_the_data_may_be_unknown() -> None:
@@ -151,16 +152,16 @@ def test_what_wrote_the_data_may_be_unknown() -> None:
 
 def test_a_run_that_was_killed_has_taken_the_good_one() -> None:
     notes = {TAKEN: f"{FIRST} {path(2)}"}
-    assert actions(plan(host(FIRST, **notes))) == ["record", "activate"]
-    assert actions(plan(host(**notes))) == ["snapshot", "record", "activate"]
-    assert actions(plan(host(FIRST, TAKEN=f"{FIRST} {path(3)}"))) == ["snapshot", "record", "activate"]
+    assert actions(plan(host(FIRST, notes=notes))) == ["record", "activate"]
+    assert actions(plan(host(notes=notes))) == ["snapshot", "record", "activate"]
+    assert actions(plan(host(FIRST, notes={TAKEN: f"{FIRST} {path(3)}"}))) == ["snapshot", "record", "activate"]
 
 
 def test_a_run_that_was_killed_meanwhile_left_one_that_does_not_count() -> None:
-    found = plan(host(FIRST, **{TAKING: FIRST}))
+    found = plan(host(FIRST, notes={TAKING: FIRST}))
     assert actions(found) == ["snapshot", "record", "activate"]
     assert data_step(found, "snapshot").before == {"unfinished": FIRST}
-    settled = plan(host(FIRST, runs=2, recorded=2, **{TAKING: FIRST}))
+    settled = plan(host(FIRST, runs=2, recorded=2, notes={TAKING: FIRST}))
     assert (actions(settled), settled.steps[0].before) == (
         ["prune"],
         {"snapshots": {FIRST: ["default/web_var-lib-db"]}},
@@ -169,7 +170,7 @@ def test_a_run_that_was_killed_meanwhile_left_one_that_does_not_count() -> None:
 
 @pytest.mark.parametrize("state", ["started", "present"])
 def test_what_a_killed_run_left_frozen_is_unfrozen(state: str) -> None:
-    seen = with_instance(host(runs=2, recorded=2, **{TAKING: FIRST}), status="Frozen")
+    seen = with_instance(host(runs=2, recorded=2, notes={TAKING: FIRST}), status="Frozen")
     assert actions(plan(seen, state=state)) == ["unfreeze", "prune"]
     by_hand = with_instance(host(runs=2, recorded=2), status="Frozen")
     assert actions(plan(by_hand, state=state)) == (["unfreeze"] if state == "started" else [])
@@ -212,7 +213,7 @@ def test_a_generation_is_chosen_with_its_data() -> None:
 
 
 def test_what_was_restored_is_not_pruned_and_neither_is_what_it_replaced() -> None:
-    options = {"system": None, "generation": "1", "restore_data": True, "snapshots": {"keep": 1}}
+    options: dict[str, Any] = {"system": None, "generation": "1", "restore_data": True, "snapshots": {"keep": 1}}
     seen = host(FIRST, runs=2, recorded=2)
     done = after(plan(seen, **options), seen)
     assert len(done.snapshots) == 2
@@ -222,9 +223,9 @@ def test_what_was_restored_is_not_pruned_and_neither_is_what_it_replaced() -> No
 
 
 def test_the_data_of_a_generation_that_runs_can_be_restored_as_well() -> None:
-    options = {"system": None, "generation": "1", "restore_data": True}
+    options: dict[str, Any] = {"system": None, "generation": "1", "restore_data": True}
     assert actions(plan(host(FIRST), **options)) == ["stop", "restore", "start"]
-    assert actions(plan(host(FIRST, **{RESTORED: FIRST}), **options)) == []
+    assert actions(plan(host(FIRST, notes={RESTORED: FIRST}), **options)) == []
 
 
 def test_a_generation_without_a_snapshot_is_refused() -> None:
@@ -246,13 +247,13 @@ def test_a_generation_without_a_snapshot_is_refused() -> None:
 def test_what_a_killed_run_has_begun_to_restore_is_finished_first(
     state: str, runs: int | None, expected: list[str]
 ) -> None:
-    seen = host(FIRST, runs=runs, **{RESTORING: f"{FIRST} {SECOND} kept"})
+    seen = host(FIRST, runs=runs, notes={RESTORING: f"{FIRST} {SECOND} kept"})
     assert actions(plan(seen, to=1, state=state)) == expected
 
 
 def test_a_rollback_restores_only_when_that_is_declared() -> None:
     notes = {FAILED: path(2), HEALTHY: path(1), ACTIVATING: path(2)}
-    seen = host(FIRST, SECOND, runs=2, recorded=2, **notes)
+    seen = host(FIRST, SECOND, runs=2, recorded=2, notes=notes)
     restores = {"restore": True}
     with_data = plan(seen, health={"degraded": True}, snapshots=restores)
     assert (actions(with_data), with_data.steps[0].after.get("data")) == (["rollback"], FIRST)
