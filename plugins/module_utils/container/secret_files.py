@@ -153,7 +153,7 @@ class SecretFiles:
         directory = f"{self._memory}/{lxc}"
         # Open to the users in there: the directory above is closed to those of the host.
         _make_directory(directory, 0o755)
-        # nix/await-owners.sh reads it in the container.
+        # nix/container.nix reads it in the container.
         owners = "".join(f"{secret.name} {secret.owner} {secret.group}\n" for secret in secrets).encode()
         _replace_file(f"{directory}/{_OWNERS}", owners, SecretFile(digest="", uid=0, gid=0, mode=0o444))
         for secret in secrets:
