@@ -45,6 +45,15 @@ rm -rf /var/lib/apt/lists/* /usr/sbin/policy-rc.d /root/.cache
 """
 _INCUS_PACKAGES = "nix-bin nix-setup-systemd dnsmasq-base nftables uidmap python3-venv btrfs-progs"
 
+# PostgreSQL comes with a compiler, and its commands for Debian with Perl. Each host with the fixture copies the image.
+_FIXTURE_SETUP = r"""
+cd "$1"/usr
+rm -rf lib/*/libLLVM* lib/*/libz3* lib/*/libperl.so* lib/*/perl share/perl
+rm -rf lib/postgresql/*/lib/bitcode lib/postgresql/*/lib/llvmjit* lib/postgresql/*/lib/pgxs
+# Its service is a system's own.
+find lib/systemd ../etc -name '*postgresql*' -prune -exec rm -rf {} +
+"""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -82,7 +91,8 @@ _RECIPES = (
     # What the systems of the full fixture run: tests/fixtures/full.
     Recipe(
         name="fixture-root",
-        packages=("systemd", "systemd-sysv", "dbus", "iproute2", "nix-bin"),
+        packages=("systemd", "systemd-sysv", "dbus", "iproute2", "nix-bin", "postgresql-17"),
+        setup=_FIXTURE_SETUP,
     ),
 )
 RECIPES = {recipe.name: recipe for recipe in _RECIPES}
