@@ -58,3 +58,5 @@ PROFILES_LXC = "user.inx.profiles_lxc"
 VOLATILE_ROOT = "user.inx.volatile_root"
 #: On an instance: the priority at which it starts with the host, if that was derived from the order of its set.
 BOOT_PRIORITY = "user.inx.boot_priority"
+#: On an instance: its own devices that hide those of its profiles between a release and a claim, as JSON.
+RELEASED = "user.inx.released"

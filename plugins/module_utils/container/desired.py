@@ -21,6 +21,7 @@ from ..stored_keys import (
     FAILED,
     HIDDEN_KEYS,
     PROFILES_LXC,
+    RELEASED,
     SELF_UPDATE,
     SET,
     STORED_FAILED,
@@ -46,6 +47,7 @@ from .kind import PROFILES_DEVICE, PROFILES_TARGET
 from .mounts import Volumes, check_mounts, check_pool, late_changes, mount_devices, volumes_change
 from .observed import Observed
 from .raw_lxc import lines_of, raw_lxc, without_ours
+from .released import left_hidden, without_hiding
 from .secret_device import directory_of, secrets_device
 
 # Free text: two spellings of a size or a truth are two texts there.
@@ -69,13 +71,15 @@ class Change:
 
     def without_late(self) -> Change:
         """Return what can be done while it runs. Profiles wait as a whole if devices of theirs do."""
-        of_profiles = bool(self.late - self.after.get("devices", {}).keys())
+        own = self.after.get("devices", {}).keys()
+        # What is noted of devices goes with the last of them.
+        waits = {RELEASED} if self.late & own else set()
 
         def rest(side: Mapping[str, Any]) -> dict[str, Any]:
-            devices = {name: keys for name, keys in side.get("devices", {}).items() if name not in self.late}
-            left = {part for part in side if part != "devices" and not (of_profiles and part == "profiles")}
-            kept = {part: value for part, value in side.items() if part in left}
-            return {**kept, "devices": devices} if devices else kept
+            left = {part: value for part, value in side.items() if not (self.late - own and part == "profiles")}
+            for part, late in (("devices", self.late), ("config", waits)):
+                left[part] = {name: value for name, value in side.get(part, {}).items() if name not in late}
+            return {part: left[part] for part in side if part in left and left[part] != {}}
 
         return replace(self, before=rest(self.before), after=rest(self.after), late=frozenset())
 
@@ -181,11 +185,11 @@ def _declared_config(declared: Container, stored: Config) -> Mapping[str, Value]
 
 
 def _notes_on(instance: Instance, observed: Observed) -> dict[str, Value]:
-    """Return the notes that an instance is to have on it: those of earlier releases go, or come with a snapshot.
+    """Return the notes that an instance is to have on it: those of earlier releases and of killed runs go.
 
     In a cluster the systems that were found bad stand there, for the member that it moves to.
     """
-    on_it = dict.fromkeys(key for key in STORED_NOTES if key in instance.config)
+    on_it = dict.fromkeys(key for key in (*STORED_NOTES, RELEASED) if key in instance.config)
     return on_it if observed.member is None else {**on_it, STORED_FAILED: instance.notes.get(FAILED)}
 
 
@@ -308,15 +312,17 @@ def _root_device(declared: Container, instance: Instance | None, from_profiles: 
 
 
 def _devices_change(declared: Container, instance: Instance, observed: Observed) -> dict[str, dict[str, str] | None]:
-    change: dict[str, dict[str, str] | None] = {}
-    for name, wanted in _wanted_devices(declared, instance, observed).items():
-        stored = instance.devices.get(name)
+    own = without_hiding(instance)
+    # What hides a device of the profiles since a release is as good as gone.
+    change: dict[str, dict[str, str] | None] = dict.fromkeys(left_hidden(instance))
+    for name, wanted in _wanted_devices(declared, own, observed).items():
+        stored = own.devices.get(name)
         if wanted is None:
             if stored is not None:
                 change[name] = None
         elif stored is None or not all(same_value(value, stored.get(key)) for key, value in wanted.items()):
             change[name] = _merged({} if stored is None or _is_other_kind(stored, wanted) else stored, wanted)
-    return change
+    return {name: keys for name, keys in change.items() if keys != instance.devices.get(name)}
 
 
 def _is_other_kind(stored: Mapping[str, str], wanted: Device) -> bool:

@@ -16,11 +16,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..incus.models import Config, Devices
+from ..stored_keys import RELEASED
 from .claims import KEYS_ALONE, VOLUME, Claim, claims, meeting
 from .expanded import expanded
 from .in_force import mounted_anew, stale_disks
 from .observed import Observed
-from .steps import Plan, Step, changed_names, new_step
+from .released import left_hidden, note_of
+from .steps import BUILDING, Plan, Step, changed_names, new_step
 
 _Held = frozenset[Claim]
 # What hides a device of the profiles.
@@ -48,7 +50,9 @@ def with_exchange(plans: Sequence[Plan], before: Mapping[str, Observed], first: 
     given = {name: _but(stages[0], stages[-1]) for name, stages in held.items()}
     taken = {name: _but(frozenset().union(*stages), stages[0]) for name, stages in held.items()}
     moved = {name: meeting(held, _of_others(taken, name)) for name, held in given.items()}
-    missing = {plan.container.name: _missing(plan, before[plan.container.name]) for plan in plans}
+    missing = {
+        plan.container.name: _missing(plan, before[plan.container.name], moved[plan.container.name]) for plan in plans
+    }
     if not any(moved.values()) and not any(missing.values()):
         return list(plans)
 
@@ -176,15 +180,20 @@ def _with_head(plan: Plan, seen: Observed, moved: Mapping[str, _Held], taken: _H
     elif ends and not seen.instance.ephemeral and gives and not lasting:
         return _moved_first(plan, ends[0])
     number = next((n for n, one in enumerate(plan.steps) if one.action == "update"), None)
-    if any(claim.device not in changed for claim in gives):
-        # It is its profiles that change: a device that hides theirs would stay if the run were killed.
-        return plan if number is None or takes or plan.head else _moved_first(plan, number)
+    is_by_profiles = any(claim.device not in changed for claim in gives)
+    if is_by_profiles and number is not None and not (takes or missing) and _is_early(plan, number):
+        return _moved_first(plan, number)
     if number is None:
         if not missing:
             return plan
         number, nothing = plan.head, new_step("update", name, "", {}, {})
         plan = replace(plan, steps=(*plan.steps[:number], nothing, *plan.steps[number:]))
     return _split(plan, seen, number, gives=gives, takes=takes, missing=missing)
+
+
+def _is_early(plan: Plan, number: int) -> bool:
+    """Return whether one of the steps needs nothing that those before it do."""
+    return all(step.action in BUILDING for step in plan.steps[:number])
 
 
 def _moved_first(plan: Plan, number: int) -> Plan:
@@ -213,16 +222,21 @@ def _split(plan: Plan, seen: Observed, number: int, *, gives: _Held, takes: _Hel
         **{device: _MASK if device in inherited else None for device in missing},
     }
     rest = _without_released(step, own, release)
-    claiming = {} if "profiles" in rest.after or not is_live else _claiming(rest, takes)
-    head = []
+    found = []
     if release:
         before = {device: own.get(device) for device in release}
         nics = missing - seen.lost_proxies - seen.replaced.disks
-        head.append(_with_host_names(_devices_step(plan, "release", before, release), nics))
-    if claiming:
+        found.append(_with_host_names(_devices_step(plan, "release", before, release), nics))
+    claiming = {} if "profiles" in rest.after or not is_live else _claiming(rest, gives | takes)
+    if release and (gives or takes) and "profiles" in rest.after and _is_early(plan, number):
+        # What profiles give comes with all of them.
+        found.append(replace(rest, summary=f"{step.container}: claim {', '.join(changed_names(rest.after))}"))
+        rest = replace(rest, before={}, after={})
+    elif claiming:
         before = {device: rest.before["devices"][device] for device in claiming}
-        head.append(_devices_step(plan, "claim", before, claiming))
-        rest = _without_devices(rest, claiming)
+        found.append(_devices_step(plan, "claim", before, claiming))
+        rest = _with_devices(rest, *(_without(side["devices"], claiming) for side in (rest.before, rest.after)))
+    *head, rest = _with_note([*found, rest], seen) if release else (*found, rest)
     kept = (rest,) if rest.after else ()
     steps = (*head, *plan.steps[:number], *kept, *plan.steps[number + 1 :])
     return replace(plan, steps=steps, head=plan.head + len(head), released=plan.released + bool(release))
@@ -241,15 +255,44 @@ def _with_host_names(step: Step, missing: Collection[str]) -> Step:
     if not missing:
         return step
     names = {_host_name(device): f"gone-{number}" for number, device in enumerate(sorted(missing))}
-    return replace(step, before={**step.before, "config": dict.fromkeys(names)}, after={**step.after, "config": names})
+    return _with_part(step, "config", dict.fromkeys(names), names)
+
+
+def _with_note(steps: Sequence[Step], seen: Observed) -> list[Step]:
+    """Return steps with a note of the devices that hide those of profiles after the first one.
+
+    The last one that claims with such a device removes the note.
+    """
+    first, *others = steps
+    own, config = ({}, {}) if seen.instance is None else (seen.instance.devices, seen.instance.config)
+    left = {} if seen.instance is None else left_hidden(seen.instance)
+    following = {device for step in others for device in step.after.get("devices", {})}
+    hiding = {
+        device: keys
+        for device, keys in first.after["devices"].items()
+        if keys is not None and device in following and (device in left or device not in own)
+    }
+    if not hiding:
+        return [first, *others]
+    note, noted = {RELEASED: note_of({**left, **hiding})}, {**left, **hiding}.keys()
+    last = max(number for number, step in enumerate(others) if noted & step.after.get("devices", {}).keys())
+    for number, step in enumerate(others):
+        sides = [_without(side.get("config", {}), (RELEASED,)) for side in (step.before, step.after)]
+        if number == last:
+            sides = [{**sides[0], **note}, {**sides[1], RELEASED: None}]
+        others[number] = _with_part(step, "config", *sides)
+    sides = [{**first.before.get("config", {}), RELEASED: config.get(RELEASED)}, {**first.after.get("config", {}), **note}]
+    return [_with_part(first, "config", *sides), *others]
 
 
 def _host_name(device: str) -> str:
     return f"volatile.{device}.host_name"
 
 
-def _missing(plan: Plan, seen: Observed) -> frozenset[str]:
-    """Return the declared devices that are to be added again to a running container, and that no restart brings.
+def _missing(plan: Plan, seen: Observed, gives: _Held) -> frozenset[str]:
+    """Return the devices that are to be added again to a running container, and that no restart brings.
+
+    They are declared, or hold what it gives up.
 
     They are in its configuration only, since Incus takes one away when it fails to change it: it notes no name of a NIC
     on the host then. Or they are disks whose source was replaced.
@@ -257,6 +300,7 @@ def _missing(plan: Plan, seen: Observed) -> frozenset[str]:
     container = plan.container
     declared = {name for name, keys in container.devices.items() if keys is not None}
     declared.update(entry.device for entry in container.publish or ())
+    declared.update(claim.device for claim in gives)
     instance = seen.instance
     if instance is None or seen.is_elsewhere or any(step.action in _RENEWING for step in plan.steps):
         return frozenset()
@@ -309,23 +353,28 @@ def _without_released(step: Step, own: Devices, release: Mapping[str, Mapping[st
     return _with_devices(step, before, after)
 
 
-def _without_devices(step: Step, names: Collection[str]) -> Step:
-    before, after = ({k: v for k, v in side["devices"].items() if k not in names} for side in (step.before, step.after))
-    return _with_devices(step, before, after)
-
-
 def _with_devices(step: Step, before: Mapping[str, Any], after: Mapping[str, Any]) -> Step:
-    sides = [{part: value for part, value in side.items() if part != "devices"} for side in (step.before, step.after)]
+    """Return an update of other devices."""
+    step = _with_part(step, "devices", before, after)
+    return replace(step, summary=f"{step.container}: update {', '.join(changed_names(step.after))}")
+
+
+def _with_part(step: Step, part: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Step:
+    """Return a step with another part, without it if that is empty."""
+    sides = [_without(side, (part,)) for side in (step.before, step.after)]
     if after:
-        sides = [{**sides[0], "devices": dict(before)}, {**sides[1], "devices": dict(after)}]
-    summary = f"{step.container}: update {', '.join(changed_names(sides[1]))}"
-    return replace(step, summary=summary, before=sides[0], after=sides[1])
+        sides = [{**sides[0], part: dict(before)}, {**sides[1], part: dict(after)}]
+    return replace(step, before=sides[0], after=sides[1])
 
 
-def _claiming(step: Step, takes: _Held) -> dict[str, Any]:
-    """Return the devices of an update that claim what others release."""
+def _without(entries: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: entry for name, entry in entries.items() if name not in names}
+
+
+def _claiming(step: Step, moved: _Held) -> dict[str, Any]:
+    """Return the devices of an update that claim what others release, or have released something themselves."""
     wanted = step.after.get("devices", {})
-    names = {claim.device for claim in takes}
+    names = {claim.device for claim in moved}
     return {device: keys for device, keys in wanted.items() if device in names}
 
 

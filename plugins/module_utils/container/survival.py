@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..stored_keys import RELEASED
 from ..values import same_value
 from .desired import Change
 
@@ -38,13 +39,13 @@ def around_stop(differs: Change, *, late: bool) -> tuple[Change, Change]:
     """Split a change into what is written before a stop, and what is written after it.
 
     Only after it: that the instance is ephemeral, since a stop would delete it then; and with ``late`` its devices,
-    because Incus takes some of them only while it is stopped.
+    because Incus takes some of them only while it is stopped, with what is noted of them.
     """
 
     def waits(part: str, key: str) -> bool:
         if part == "ephemeral":
             return differs.after[part] is True
-        return late and (part in _TOGETHER or key.startswith(_RAW))
+        return late and (part in _TOGETHER or key.startswith(_RAW) or key == RELEASED)
 
     return _split(differs, lambda part, key: not waits(part, key))
 
