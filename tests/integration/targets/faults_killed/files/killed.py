@@ -120,7 +120,8 @@ class Trial:
                 changes = host.differences(_lasting(before), _lasting(found))
                 problems.append(f"it says changed: {second.result.get('changed')}, and these differ: {changes}")
             problems += self._third(start.arguments, found)
-            problems += host.differences(self.expected, host.census(names))
+            last = host.census(names)
+            problems += [*host.differences(self.expected, last), *self.scenario.right(last)]
         except (RuntimeError, TimeoutError) as error:
             problems = [str(error)]
         return [f"{problem} ({at})" for problem in problems]

@@ -223,6 +223,31 @@ def swap(version: str) -> Start:
     return Start(arguments=_with_ports(82, 81))
 
 
+def _with_profiles(*numbers: int) -> dict[str, Any]:
+    """A set of three, each with a profile that gives it a port and an address of its own."""
+    names = ("web", "db", "extra")
+    containers = [
+        {"name": name, "profiles": ["default", f"killed-{number}"]}
+        for name, number in zip(names, numbers, strict=True)
+    ]
+    return {**_set(), "containers": containers, "purge": True}
+
+
+def swap_profiles(version: str) -> Start:
+    """What only one can have goes round between three, and their profiles give it."""
+    network = host.ask("incus", "network", "get", "incusbr0", "ipv4.address").rpartition(".")[0]
+    for number in (81, 82, 83):
+        name, listen = f"killed-{number}", f"listen=tcp:0.0.0.0:{number}"
+        nic = ["eth0", "nic", "network=incusbr0", "name=eth0", f"ipv4.address={network}.{number}"]
+        mac = [] if number == 83 else [f"hwaddr=10:66:6a:00:{number}:01"]
+        host.ask("incus", "profile", "create", name)
+        host.ask("incus", "profile", "device", "add", name, *nic, *mac)
+        host.ask("incus", "profile", "device", "add", name, "p", "proxy", listen, "connect=tcp:127.0.0.1:80")
+    host.declare(OLD)
+    ready("inx_containers", _with_profiles(81, 82, 83))
+    return Start(arguments=_with_profiles(82, 83, 81))
+
+
 # Roots, the profile, systems for others
 
 
@@ -363,6 +388,20 @@ def _swapped(found: dict[str, Any]) -> list[str]:
     return [*_all_run("web", "db")(found), *([] if has == wanted else [f"addresses and ports: {has}"])]
 
 
+def _profiles_swapped(found: dict[str, Any]) -> list[str]:
+    """The census has what is in the configuration: what each container has of it in truth is looked at here."""
+    wrong = _all_run("web", "db", "extra")(found)
+    for name, number in (("web", 82), ("db", 83), ("extra", 81)):
+        entry = found["instances"].get(name, {})
+        own = [device for device in ("eth0", "p") if device in entry.get("devices", {})]
+        if own or entry.get("profiles", [])[1:2] != [f"killed-{number}"] or "user.inx.released" in entry["config"]:
+            wrong.append(f"{name} has {entry}")
+        host.ask("inside", name, "/run/current-system/sw/bin/test", "-e", "/sys/class/net/eth0")
+        if not host.ask("ss", "-Hltn", f"sport = :{number}"):
+            wrong.append(f"nobody listens at {number}")
+    return wrong
+
+
 def _systems(found: dict[str, Any]) -> list[str]:
     wanted = ["/killed", "/killed/extra -> new", "/killed/web -> new"]
     return [] if found["systems"] == wanted else [f"systems: {found['systems']}"]
@@ -430,6 +469,7 @@ SCENARIOS = (
     Scenario(name="remove", module="inx_container", prepare=absent, right=_gone),
     Scenario(name="purge", module="inx_containers", prepare=purge, right=_all_run("web")),
     Scenario(name="swap ports and addresses", module="inx_containers", prepare=swap, right=_swapped),
+    Scenario(name="swap what profiles give", module="inx_containers", prepare=swap_profiles, right=_profiles_swapped),
     Scenario(name="sync roots", module="inx_gcroot", prepare=sync, right=right_roots),
     Scenario(name="sync roots of a removed one", module="inx_gcroot", prepare=sync_after_removal, right=_gone),
     Scenario(

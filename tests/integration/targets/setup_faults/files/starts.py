@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,9 @@ def wipe() -> None:
         for volume in rest.query(f"{pool}/volumes/custom?recursion=1"):
             if "/" not in volume["name"]:
                 host.ask("incus", "storage", "volume", "delete", pool.rpartition("/")[2], volume["name"])
-    subprocess.run(["incus", "profile", "delete", "killed"], capture_output=True, check=False)
+    for entry in rest.query("/1.0/profiles"):
+        if entry.rpartition("/")[2].startswith("killed"):
+            host.ask("incus", "profile", "delete", entry.rpartition("/")[2])
     # What they are in stays, with its owner and mode: the role host made it, and others use it after us.
     for place in (host.PROFILES, host.ROOTS, host.SYSTEMS, host.SECRETS, host.SECRETS_AT_REST):
         if os.path.isdir(place):
