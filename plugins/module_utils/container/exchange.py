@@ -281,8 +281,8 @@ def _with_note(steps: Sequence[Step], seen: Observed) -> list[Step]:
         if number == last:
             sides = [{**sides[0], **note}, {**sides[1], RELEASED: None}]
         others[number] = _with_part(step, "config", *sides)
-    sides = [{**first.before.get("config", {}), RELEASED: config.get(RELEASED)}, {**first.after.get("config", {}), **note}]
-    return [_with_part(first, "config", *sides), *others]
+    old, new = (side.get("config", {}) for side in (first.before, first.after))
+    return [_with_part(first, "config", {**old, RELEASED: config.get(RELEASED)}, {**new, **note}), *others]
 
 
 def _host_name(device: str) -> str:
@@ -335,7 +335,9 @@ def _released(step: Step, seen: Observed, inherited: Devices, gives: _Held) -> d
             continue
         kinds = {claim.kind for claim in gives if claim.device == device}
         keys = own.get(device, inherited.get(device, {}))
-        if kinds <= KEYS_ALONE:
+        # Incus makes another MAC address for a NIC that was away.
+        alone = KEYS_ALONE if "hwaddr" in keys else KEYS_ALONE | {"host_name"}
+        if kinds <= alone:
             found[device] = {key: value for key, value in keys.items() if key not in kinds}
         else:
             found[device] = _MASK if device in inherited else None

@@ -227,8 +227,7 @@ def _with_profiles(*numbers: int) -> dict[str, Any]:
     """A set of three, each with a profile that gives it a port and an address of its own."""
     names = ("web", "db", "extra")
     containers = [
-        {"name": name, "profiles": ["default", f"killed-{number}"]}
-        for name, number in zip(names, numbers, strict=True)
+        {"name": name, "profiles": ["default", f"killed-{number}"]} for name, number in zip(names, numbers, strict=True)
     ]
     return {**_set(), "containers": containers, "purge": True}
 

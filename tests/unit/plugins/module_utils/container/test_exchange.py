@@ -23,9 +23,11 @@ from ansible_collections.inx.fleet.plugins.module_utils.container.expanded impor
 from ansible_collections.inx.fleet.plugins.module_utils.container.handover import Handovers
 from ansible_collections.inx.fleet.plugins.module_utils.container.neighbours import with_refused_members
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
+from ansible_collections.inx.fleet.plugins.module_utils.container.released import note_of
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_declaration import ContainerSet
 from ansible_collections.inx.fleet.plugins.module_utils.container.set_plan import plan_set
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step, Told
+from ansible_collections.inx.fleet.plugins.module_utils.container.volatile import Persist, Volatile
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Profile
 from ansible_collections.inx.fleet.plugins.module_utils.incus.mounted import Replaced
@@ -36,6 +38,7 @@ from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import 
     after_step,
     declared,
     empty_host,
+    with_instance,
 )
 
 NAMES = ("c1", "c2", "c3", "c4")
@@ -98,20 +101,15 @@ def keys_of(things: Sequence[str]) -> dict[str, str | None]:
 
 
 def container(
-    name: str,
-    things: Sequence[str],
-    state: str = "started",
-    after: Sequence[str] = (),
-    of_profile: Sequence[str] = (),
-    nic: Mapping[str, Any] | None = None,
+    name: str, things: Sequence[str], state: str = "started", after: Sequence[str] = (), of_profile: Sequence[str] = ()
 ) -> Container:
-    """Declare a container that has some things of its own, and some of a profile; ``nic`` is for one of a profile."""
+    """Declare a container that has some things of its own, and some of a profile."""
     made = declared(
         name=name,
         system=NEW,
         state=state,
         publish=[one for one in PORTS if one in things],
-        devices={"eth0": keys_of(things)} if nic is None else dict(nic),
+        devices={"eth0": keys_of(things)},
         profiles=["default", *(["+".join(of_profile)] if of_profile else [])],
     )
     return replace(made, after=tuple(after))
@@ -123,7 +121,8 @@ def giving(name: str) -> Profile:
     keys = {key: value for key, value in keys_of(things).items() if value is not None}
     nic = {"eth0": {"type": "nic", "network": "incusbr0", **keys}} if keys else {}
     ports = (one.partition("/")[0] for one in PORTS if one in things)
-    proxies = {f"p{port}": {"type": "proxy", "listen": f"tcp:0.0.0.0:{port}", "connect": "tcp:[::]:1"} for port in ports}
+    proxy = {"type": "proxy", "connect": "tcp:127.0.0.1:80"}
+    proxies = {f"p{port}": {**proxy, "listen": f"tcp:0.0.0.0:{port}"} for port in ports}
     return Profile(name=name, devices={**nic, **proxies})
 
 
@@ -193,8 +192,9 @@ def one_set(draw: st.DrawFn, undeclared: Collection[str]) -> list[Container]:
         has_profiles_nic = name in undeclared or draw(st.booleans())
         of_profile = [one for one in things if (draw(st.booleans()) if one in PORTS else has_profiles_nic)]
         own = [one for one in things if one not in of_profile]
-        nic = None if not has_profiles_nic else {} if name in undeclared else {"eth0": {}}
-        found.append(container(name, own, states[name], others, of_profile, nic))
+        made = container(name, own, states[name], others, of_profile)
+        nic: dict[str, Any] = {} if name in undeclared else {"eth0": {}}
+        found.append(replace(made, devices=nic) if has_profiles_nic else made)
     return found
 
 
@@ -425,24 +425,143 @@ def test_a_disk_whose_source_was_replaced_is_mounted_anew() -> None:
         assert [step.action for step in plans_of(other, run.seen)[0].steps] == actions
 
 
-def with_profiles(run: Run, **addresses: str) -> None:
-    """Give the host a profile for each address."""
-    for name, seen in run.seen.items():
-        eth0 = seen.profiles["default"].devices["eth0"]
-        more = {
-            profile: Profile(name=profile, devices={"eth0": {**eth0, "ipv4.address": address}})
-            for profile, address in addresses.items()
-        }
-        run.seen[name] = replace(seen, profiles={**seen.profiles, **more})
+def of_profile(name: str, *things: str, **more: Any) -> Container:
+    """Declare a container to which a profile gives all that it has."""
+    return replace(container(name, [], of_profile=things, **more), devices={})
+
+
+def own_devices(run: Run, name: str) -> dict[str, Any]:
+    """Return the devices of an instance that its profiles might give as well."""
+    instance = run.seen[name].instance
+    assert instance is not None
+    return {device: dict(keys) for device, keys in instance.devices.items() if device in ("eth0", "p80")}
+
+
+def note_on(run: Run, name: str) -> str | None:
+    """Return the note of what was released."""
+    instance = run.seen[name].instance
+    assert instance is not None
+    return instance.config.get(RELEASED)
 
 
 def test_what_a_profile_gave_is_released_with_the_profile() -> None:
-    run = new_run()
-    with_profiles(run, fixed="10.1.0.10")
-    first = [replace(container("c1", []), devices={}, profiles=("default", "fixed")), container("c2", [])]
-    follow(run, plans_of(first, run.seen))
-    second = [replace(first[0], profiles=("default",), after=("c2",)), container("c2", ["10.1.0.10"])]
+    first = [of_profile("c1", "10.1.0.10"), of_profile("c2")]
+    second = [of_profile("c1", after=["c2"]), of_profile("c2", "10.1.0.10")]
+    run = converged(*first, then=second)
     plans = plans_of(second, run.seen)
     assert (plans[0].head, plans[0].steps[0].after["profiles"]) == (1, ["default", "inx-container"])
     follow(run, plans)
     assert_declared(second, run.seen)
+
+
+ONE, OTHER = ("10.1.0.10", "80/tcp"), ("10.1.0.11", "81/tcp")
+FIRST = [of_profile("c1", *ONE), of_profile("c2", *OTHER)]
+SWAPPED = [of_profile("c1", *OTHER), of_profile("c2", *ONE, after=["c1"])]
+
+
+def test_what_profiles_give_is_swapped_by_devices_that_hide_theirs() -> None:
+    run = converged(*FIRST, then=SWAPPED)
+    plans = plans_of(SWAPPED, run.seen)
+    release, claim = plans[0].steps
+    assert shown(plans)["c1"] == ["C1: RELEASE DEVICE ETH0, DEVICE P80", "C1: CLAIM DEVICE ETH0, DEVICE P80, PROFILES"]
+    assert release.after["devices"] == {"eth0": {"type": "nic", "network": "incusbr0"}, "p80": {"type": "none"}}
+    assert claim.after["devices"] == {"eth0": None, "p80": None}
+    assert release.after["config"] == claim.before["config"]
+    assert claim.after["config"] == {RELEASED: None}
+    follow(run, plans)
+    assert (own_devices(run, "c1"), note_on(run, "c1")) == ({}, None)
+
+
+def released_only(then: Sequence[Container] = SWAPPED) -> Run:
+    """Return a host on which a run was killed when all was released."""
+    run = converged(*FIRST, then=then)
+    run.left = 2
+    with pytest.raises(KilledError):
+        follow(run, plans_of(SWAPPED, run.seen))
+    run.left = None
+    assert own_devices(run, "c1").keys() == own_devices(run, "c2").keys() | {"p80"} == {"eth0", "p80"}
+    return run
+
+
+@pytest.mark.parametrize("then", [FIRST, SWAPPED])
+def test_what_hides_devices_of_profiles_is_removed_by_the_next_run(then: list[Container]) -> None:
+    run = released_only()
+    plans = plans_of(then, run.seen)
+    assert [[step.action for step in plan.steps] for plan in plans] == [["update"]] * 2
+    follow(run, plans)
+    assert_declared(then, run.seen)
+    assert (own_devices(run, "c1"), note_on(run, "c1")) == ({}, None)
+    assert holding(run.seen["c1"]) == holding(converged(*then).seen["c1"])
+
+
+def test_what_somebody_has_changed_since_a_release_is_kept() -> None:
+    run = released_only()
+    instance = run.seen["c1"].instance
+    assert instance is not None
+    eth0 = {"type": "nic", "network": "incusbr0", "mtu": "1400"}
+    run.seen["c1"] = with_instance(run.seen["c1"], devices={**instance.devices, "eth0": eth0})
+    follow(run, plans_of(SWAPPED, run.seen))
+    assert (own_devices(run, "c1"), note_on(run, "c1")) == ({"eth0": eth0}, None)
+
+
+@pytest.mark.parametrize("note", ["[]", "{", '{"eth0": 1}', "null"])
+def test_a_note_that_says_nothing_is_removed(note: str) -> None:
+    run = converged(*FIRST)
+    instance = run.seen["c1"].instance
+    assert instance is not None
+    run.seen["c1"] = with_instance(run.seen["c1"], config={**instance.config, RELEASED: note})
+    plans = plans_of(FIRST, run.seen)
+    assert [step.after for step in plans[0].steps] == [{"config": {RELEASED: None}}]
+
+
+def test_a_second_release_notes_what_the_first_one_left() -> None:
+    third = [of_profile("c1", "81/tcp", "fd42::10"), of_profile("c2", "80/tcp")]
+    first = [of_profile("c1", "10.1.0.10", "80/tcp", "fd42::10"), of_profile("c2", *OTHER)]
+    run = converged(*first, then=third)
+    left = {"eth0": {"type": "nic", "network": "incusbr0"}}
+    instance = run.seen["c1"].instance
+    assert instance is not None
+    devices, config = {**instance.devices, **left}, {**instance.config, RELEASED: note_of(left)}
+    run.seen["c1"] = with_instance(run.seen["c1"], devices=devices, config=config)
+    plans = plans_of(third, run.seen)
+    release = plans[0].steps[0]
+    assert release.before["config"] == {RELEASED: note_of(left)}
+    assert release.after["config"] == {RELEASED: note_of({**left, "p80": {"type": "none"}})}
+    follow(run, plans)
+    assert_declared(third, run.seen)
+    assert (own_devices(run, "c1"), note_on(run, "c1")) == ({}, None)
+
+
+def test_what_needs_a_volume_is_claimed_when_it_is_there() -> None:
+    persist = (Persist(path="/var/lib/x"),)
+    second = [replace(SWAPPED[0], volatile=Volatile(persist=persist)), SWAPPED[1]]
+    run = converged(*FIRST, then=second)
+    plans = plans_of(second, run.seen)
+    steps = shown(plans)["c1"]
+    assert [text.split()[1] for text in steps] == ["RELEASE", "volume", "update"]
+    follow(run, plans)
+    assert_declared(second, run.seen)
+
+
+def test_a_lost_nic_of_a_profile_is_swapped_too() -> None:
+    one, two = KEYS["hwaddr"]
+    first, second = [of_profile("c1", one), of_profile("c2", two)], [of_profile("c1", two), of_profile("c2", one)]
+    run = converged(*first, then=second)
+    for name, more in (("c1", {}), ("c2", {"volatile.eth0.host_name": "veth2"})):
+        instance = run.seen[name].instance
+        assert instance is not None
+        config = {**instance.config, "volatile.last_state.power": "RUNNING", **more}
+        run.seen[name] = with_instance(run.seen[name], config=config)
+    plans = plans_of(second, run.seen)
+    assert plans[0].steps[0].after["config"].keys() == {"volatile.eth0.host_name", RELEASED}
+    assert plans[1].steps[0].after["config"].keys() == {RELEASED}
+    follow(run, plans)
+    assert own_devices(run, "c1") == {}
+
+
+def test_a_name_on_the_host_goes_without_the_mac_address() -> None:
+    first = [of_profile("c1", "veth-one"), of_profile("c2", "80/tcp")]
+    second = [of_profile("c1", "80/tcp"), of_profile("c2", "veth-one")]
+    run = converged(*first, then=second)
+    release = plans_of(second, run.seen)[0].steps[0]
+    assert release.after["devices"] == {"eth0": {"type": "nic", "network": "incusbr0"}}
