@@ -292,6 +292,34 @@ containers:
           description: Path of its log on the host.
           type: str
           sample: /var/log/inx-fleet/20261130T101458.000001Z-inx_containers-4711.jsonl
+    snapshots:
+      description:
+        - Snapshots of the instance, those of O(inx.fleet.inx_container#module:snapshots) and others. With
+          O(inx.fleet.inx_container#module:volatile_root=rebuild) there are snapshots of volumes only, which are not
+          listed.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Name of the snapshot.
+          type: str
+          sample: inx-4-20261130T101502Z
+        generation:
+          description: Generation that wrote the data, V(null) if it is not known.
+          type: int
+          sample: 4
+        created:
+          description: Time at which it was taken, in UTC.
+          type: str
+          sample: "2026-11-30T10:15:02.123456789Z"
+        size:
+          description: Bytes that it takes, V(null) if the driver does not say.
+          type: int
+        volumes:
+          description: Volumes that have a snapshot of the same name, as POOL/NAME.
+          type: list
+          elements: str
+          sample: [fast/shop_var-lib-postgresql]
     roots:
       description: GC roots of the container on the host, see M(inx.fleet.inx_gcroot). V(null) if they cannot be read.
       type: dict

@@ -400,7 +400,7 @@ def _plan_for_failed(declared: Container, wanted: System, observed: Observed, in
     if returns is not None:
         chosen = System(path=returns.system, built=True, generation=returns.number)
     # It is restarted with a good system, as soon as one is declared.
-    settled = replace(declared, activation="switch", restart_if_required=False)
+    settled = replace(declared, activation="switch", restart_if_required=False, restore_data=False)
     plan = _plan_for_existing(settled, chosen, good.system, observed, instance)
     # What is good is not pruned by a run that ends with an error.
     steps = tuple(step for step in plan.steps if step.action != "prune")

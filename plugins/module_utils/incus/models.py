@@ -82,6 +82,18 @@ def instance_from(entry: Mapping[str, Any]) -> Instance:
         last_started=entry.get("last_used_at") or "",
         disk={name: used for name, seen in (state.get("disk") or {}).items() if (used := seen.get("usage") or 0) > 0},
         location=location_of(entry),
+        snapshots=tuple(_snapshot_from(found) for found in entry.get("snapshots") or ()),
+    )
+
+
+def _snapshot_from(entry: Mapping[str, Any]) -> Snapshot:
+    size = entry.get("size")
+    return Snapshot(
+        # Some answers have the name of the instance before it.
+        name=str(entry["name"]).rpartition("/")[2],
+        created=entry.get("created_at") or "",
+        size=size if isinstance(size, int) and size >= 0 else None,
+        devices=entry.get("devices") or {},
     )
 
 
@@ -142,6 +154,16 @@ class Profile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A snapshot of an instance; ``size`` is in bytes, None where its driver does not tell."""
+
+    name: str
+    created: str = ""
+    size: int | None = None
+    devices: Devices = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Instance:
     """An Incus instance as ``GET /1.0/instances?recursion=2`` shows it.
 
@@ -171,6 +193,8 @@ class Instance:
     disk: Mapping[str, int] = field(default_factory=dict)
     location: str | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
+    #: Where Incus was asked for its state as well.
+    snapshots: tuple[Snapshot, ...] = ()
 
     @property
     def identity(self) -> str:

@@ -17,8 +17,9 @@ from ..container.in_force import restart_pending
 from ..container.kind import PROFILES_DEVICE, has_init_line, has_profiles_device, is_foreign
 from ..container.raw_lxc import INIT_LINE, lines_of
 from ..container.secret_device import GUARD, SECRETS_DEVICE, directory_of
+from ..container.snapshots import generation_in, is_ours, persistent_places
 from ..incus.addresses import first, ordered
-from ..incus.models import Instance
+from ..incus.models import Instance, Snapshot
 from ..incus.mounted import Replaced
 from ..nix.profiles import Generations
 from ..paths import LOCALTIME, STORE_DIR, profile_dir
@@ -57,6 +58,17 @@ class Seen:
     def system(self) -> str | None:
         """Return the system that the container boots next."""
         return None if self.generations is None else self.generations.system
+
+
+def _snapshot(found: Snapshot) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "generation": (generation_in(found.name) or None) if is_ours(found.name) else None,
+        "created": found.created,
+        "size": found.size,
+        # Those with a snapshot of the same name.
+        "volumes": ["/".join(place) for place in persistent_places(found.devices)] if is_ours(found.name) else [],
+    }
 
 
 def instance_facts(instance: Instance) -> dict[str, Any]:
@@ -104,6 +116,7 @@ def container_info(seen: Seen, differences: Differences | None = None, family: s
         # Its name in 0.1.0.
         "drift": found_problems,
         "runs": None if seen.runs is None else [as_data(run) for run in seen.runs],
+        "snapshots": [_snapshot(one) for one in instance.snapshots],
         "roots": None if seen.roots is None else _roots(seen.roots),
     }
 

@@ -367,6 +367,9 @@ def tidy(*, all_of_it: bool = False) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(_remove_instance, (entry for entry in entries if entry["project"] in sequences.PROJECTS)))
     for volume in rest.query("/1.0/storage-pools/default/volumes/custom?recursion=1&all-projects=true"):
+        if "/" in volume["name"]:
+            # A snapshot, which goes with its volume.
+            continue
         place = "/1.0/storage-pools/default/volumes/custom"
         rest.change("DELETE", f"{place}/{quote(volume['name'], safe='')}?project={volume['project']}")
     for place in (host.PROFILES, host.ROOTS, host.SECRETS, host.SECRETS_AT_REST):

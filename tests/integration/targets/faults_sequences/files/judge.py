@@ -180,7 +180,7 @@ def _lost(before: Seen, after: Seen, members: Mapping[seen.Key, Mapping[str, Any
         actions = {step["action"] for step in steps}
         volatile = "rebuild" in (old["config"].get("user.inx.volatile_root"), _noted(steps))
         emptied = actions & {"rollback", "restart"} or _was_tried(members.get(key, {"failed": False}))
-        may_go = bool(actions & {"rebuild", "delete"}) or (volatile and bool(emptied))
+        may_go = bool(actions & {"rebuild", "delete"}) or (volatile and bool(emptied)) or _is_restored(steps)
         if new is None and "delete" not in actions:
             yield f"{key} is gone, and the steps are {sorted(actions)}"
         elif old["token"] is not None and not may_go and (new is None or new["token"] != old["token"]):
@@ -197,9 +197,19 @@ def _lost(before: Seen, after: Seen, members: Mapping[seen.Key, Mapping[str, Any
         for place, there in step["after"]["volumes"].items()
         if there is None
     }
+    restored = tuple(
+        f"{seen.lxc_name(key)}_" for key, member in members.items() if _is_restored(member.get("steps", ()))
+    )
     for place, token in before["volumes"].items():
+        if place.split("/")[1].startswith(restored):
+            continue
         if place not in deleted and (place not in after["volumes"] or after["volumes"][place] != token):
             yield f"the volume {place} had {token!r}, and has {after['volumes'].get(place)!r}"
+
+
+def _is_restored(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether data goes back to a snapshot. What it is then, the target inx_container_data looks at."""
+    return any("data" in step["after"] for step in steps)
 
 
 def _noted(steps: Sequence[Mapping[str, Any]]) -> str | None:

@@ -178,3 +178,14 @@ def test_an_instance_is_read_as_incus_tells_it() -> None:
     read = instance_from({**there, "expanded_devices": {"eth0": {"type": "nic", "name": "eth0"}}})
     assert (read.project, read.location, read.last_started, read.disk) == ("shop", "m1", "x", {"root": 4096})
     assert read.addresses == {"eth0": ("10.0.0.2",)}
+
+
+def test_snapshots_are_told_with_the_generation_that_wrote_the_data() -> None:
+    kept = {"type": "disk", "pool": "fast", "source": "web_data", "path": "/data"}
+    entry = {"created_at": "2026-11-30T10:15:02.5Z", "size": -1, "devices": {"inx-persist-data": kept}}
+    named = [{**entry, "name": "inx-4-20261130T101502Z"}, {**entry, "name": "mine", "size": 5}]
+    found = container_info(seen(snapshots=instance_from({"name": "web", "snapshots": named}).snapshots))["snapshots"]
+    assert [(one["name"], one["generation"], one["size"], one["volumes"]) for one in found] == [
+        ("inx-4-20261130T101502Z", 4, None, ["fast/web_data"]),
+        ("mine", None, 5, []),
+    ]
