@@ -297,5 +297,5 @@ def set_for(data: Data, fallback: Generation, bad: str) -> str | None:
         if one.location in here
     }
     root = data.incus.snapshots(data.name) if data.covers_root else frozenset[str]()
-    sets = sets_of(root, volumes, {}, covers_root=data.covers_root)
+    sets = sets_of(root, data.incus.with_snapshots(volumes), {}, covers_root=data.covers_root)
     return chosen_set([one for one in sets if one.name != notes.get(TAKING)], notes, fallback, bad)

@@ -18,16 +18,17 @@ from ..incus.addresses import addresses_of
 from ..incus.config_keys import ConfigKeys
 from ..incus.host_mounts import host_mount_points
 from ..incus.idmapped import unshiftable
-from ..incus.models import Instance, Profile
+from ..incus.models import Instance, Profile, Volume
 from ..incus.mounted import Replaced, mounts_of_host, replaced_sources
 from ..incus.mountinfo import Mount, read_mountinfo
 from ..incus.proxies import lost_proxies
+from ..incus.snapshots import Place
 from ..incus.start_config import read_start_config
 from ..names import lxc_name
 from ..nix.profiles import read_generations
 from ..nix.set_marks import container_of, marked_directories
 from ..paths import LOCALTIME, profile_dir
-from ..stored_keys import RESTORING, SET, TAKING, VOLATILE_ROOT
+from ..stored_keys import RESTORING, SET, TAKING, VOLATILE_ROOT, VOLUME_CONTAINER
 from ..values import value_text
 from .booting import with_running_systems
 from .declaration import Container
@@ -199,8 +200,11 @@ def _looks_at_storage(
         if instance is not None and entry.state != "absent":
             is_looked_at = is_rebuilt(entry, instance) or _has_sets(entry, instance)
             snapshots = host.incus.snapshots(entry.name) if is_looked_at else frozenset()
+            look = looks.get(entry.name, nothing)
+            own = _volumes_of(entry, instance, look) if _has_sets(entry, instance) else {}
             looks[entry.name] = replace(
-                looks.get(entry.name, nothing),
+                look,
+                volumes={**look.volumes, **host.incus.with_snapshots(own)},
                 occupied=_occupied(host, entry, instance),
                 has_snapshots=bool(snapshots),
                 snapshots=snapshots,
@@ -251,6 +255,16 @@ def _has_sets(declared: Container, instance: Instance | None) -> bool:
     """Return whether a container has snapshots of its data, or is to have some, as far as this run is about them."""
     notes = {} if instance is None else instance.notes
     return declared.snapshots is not None or declared.restore_data or bool(notes.keys() & {TAKING, RESTORING})
+
+
+def _volumes_of(declared: Container, instance: Instance, seen: Observed) -> dict[Place, Volume]:
+    """Return the volumes that a container has, or that were made for it."""
+    owner, attached = lxc_name(declared.project, declared.name), attached_volumes(instance)
+    return {
+        place: one
+        for place, one in seen.volumes.items()
+        if place in attached or one.config.get(VOLUME_CONTAINER) == owner
+    }
 
 
 def _has_volumes(instance: Instance | None) -> bool:

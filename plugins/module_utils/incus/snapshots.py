@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,8 @@ with suppress(ImportError):
 
 #: A volume by its pool and name.
 Place = tuple[str, str]
+# The API extension with which the list of volumes has no snapshots.
+_LISTED_APART = "storage_volume_full"
 _CONNECT_TIMEOUT = 5
 
 
@@ -35,7 +38,7 @@ class Snapshots(Connection):
     def volumes(self, pools: Iterable[str]) -> dict[Place, list[Volume]]:
         """Return the custom volumes of the project in some pools by pool and name, one for each member that has it.
 
-        Incus lists their snapshots among them, as NAME/SNAPSHOT.
+        Incus 6.0 lists their snapshots among them, as NAME/SNAPSHOT.
         """
         with self._explained("list the storage volumes"):
             found = {pool: self._list(self._volumes(pool), recursion=1) for pool in pools}
@@ -52,6 +55,12 @@ class Snapshots(Connection):
                     taken = snapshots.get((name, entry.get("location")), ())
                     volumes.setdefault((pool, name), []).append(volume_from(entry, taken))
         return volumes
+
+    def with_snapshots(self, volumes: Mapping[Place, Volume]) -> dict[Place, Volume]:
+        """Return volumes of this host with the names of their snapshots, where those are not listed among volumes."""
+        if _LISTED_APART not in self.server.extensions:
+            return dict(volumes)
+        return {place: replace(one, snapshots=self.volume_snapshots(place)) for place, one in volumes.items()}
 
     def pool_details(self) -> dict[str, Pool]:
         """Return the storage pools by name."""

@@ -277,19 +277,24 @@ def _secrets() -> list[str]:
 
 def _volumes() -> dict[str, Any]:
     pools = [url.rpartition("/")[2] for url in rest.query("/1.0/storage-pools")]
-    found = {pool: rest.query(f"/1.0/storage-pools/{pool}/volumes/custom?recursion=1") for pool in pools}
-    return {
-        f"{pool}/{volume['name']}": {
-            "config": volume["config"],
-            "used_by": volume["used_by"],
-            "snapshots": sorted(
-                one["name"].partition("/")[2] for one in found[pool] if one["name"].startswith(f"{volume['name']}/")
-            ),
-        }
+    found = {
+        f"{pool}/{volume['name']}": volume
         for pool in pools
-        for volume in found[pool]
+        for volume in rest.query(f"/1.0/storage-pools/{pool}/volumes/custom?recursion=1")
+        # Incus 6.0 lists snapshots among volumes.
         if "/" not in volume["name"]
     }
+    return {
+        place: {"config": volume["config"], "used_by": volume["used_by"], "snapshots": _snapshots(place)}
+        for place, volume in found.items()
+    }
+
+
+def _snapshots(place: str) -> list[str]:
+    """The names of the snapshots of the volume POOL/NAME."""
+    pool, name = place.split("/", 1)
+    urls = rest.query(f"/1.0/storage-pools/{pool}/volumes/custom/{name}/snapshots")
+    return sorted(url.rpartition("/")[2] for url in urls or ())
 
 
 def tree(top: str) -> list[str]:
