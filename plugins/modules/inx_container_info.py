@@ -14,7 +14,7 @@ description:
     store, and which of them need a restart. These are the containers of M(inx.fleet.inx_container) and
     M(inx.fleet.inx_containers), and those that the tool inx-container made.
   - It does not know what is declared. The playbook C(inx.fleet.drift) compares containers with that.
-  - Other instances are left out. Incus is queried once for all containers.
+  - Other instances are left out. Incus is queried once for all containers, and once for each storage pool.
 author:
   - inx.fleet contributors (@inx-fleet)
 extends_documentation_fragment:
@@ -67,6 +67,14 @@ options:
     type: bool
     default: false
     version_added: 0.2.0
+  volatile_files:
+    description:
+      - Whether to return the files that the next rebuild of a root disk erases, for containers with
+        O(inx.fleet.inx_container#module:volatile_root=rebuild). This reads the names of all files on these disks, on
+        the host, for up to 10 seconds each, and up to a minute in all.
+    type: bool
+    default: false
+    version_added: 0.2.0
 """
 
 EXAMPLES = r"""
@@ -84,6 +92,12 @@ EXAMPLES = r"""
 - name: List the containers that wait for a restart
   inx.fleet.inx_container_info:
     query: "[?restart_required].{name: name, since: restart_required_since}"
+
+- name: List what the next restart of web erases
+  inx.fleet.inx_container_info:
+    names: [web]
+    volatile_files: true
+    query: "[0].volatile_files"
 
 - name: Fail if a container has a problem
   inx.fleet.inx_container_info:
@@ -341,6 +355,65 @@ containers:
               description: Store path that the link points to.
               type: str
               sample: /nix/store/3pzlws8d96cd596i29yy8wnncc6q7xlh-hello-2.12
+    unused_volumes:
+      description:
+        - Volumes that were made for O(inx.fleet.inx_container#module:persist) of the container, and that no instance
+          and no profile uses, such as those of paths that are no longer declared. V(null) if this user may not list the
+          storage pools.
+        - They keep their data until they are deleted. The container uses one again if its path is declared again.
+      type: list
+      elements: dict
+      contains:
+        pool:
+          description: Storage pool of the volume.
+          type: str
+          sample: default
+        name:
+          description: Name of the volume.
+          type: str
+          sample: web_var-lib-db
+        path:
+          description: Path in the container that it was made for.
+          type: str
+          sample: /var/lib/db
+        location:
+          description: Name of the cluster member that has it, V(null) without a cluster.
+          type: str
+        used:
+          description:
+            - Bytes that it takes, V(null) if Incus does not report them. With the driver C(dir) it does not, and with
+              C(btrfs) only if the volume has a size.
+          type: int
+          sample: 104857600
+    volatile_files:
+      description:
+        - Files on the root disk that the next rebuild erases. V(null) without O(volatile_files), for containers without
+          O(inx.fleet.inx_container#module:volatile_root=rebuild), and if the disk cannot be read, with a warning. Only
+          root may read it, on the container's host. Some pools have no disk of a stopped container to read.
+        - What is mounted in the container is not on the disk, so that tmpfs, volumes and bind mounts do not count.
+          Directories, sockets, devices and what is in C(/tmp), C(/run) and C(/dev) do not count either.
+        - What NixOS makes at each activation does not count, as far as it can be told. This is links to C(/nix),
+          C(/etc/static), C(/run), C(/dev) and C(/proc), the files that C(/etc/.clean) lists, and the files C(NIXOS),
+          C(passwd), C(group), C(shadow), C(subuid) and C(subgid) in C(/etc). Passwords that were changed in the
+          container are erased.
+      type: dict
+      contains:
+        number:
+          description: Number of files and links.
+          type: int
+          sample: 2
+        bytes:
+          description: Bytes that they take on the disk.
+          type: int
+          sample: 8192
+        paths:
+          description: The first 20 paths, sorted.
+          type: list
+          elements: str
+          sample: [/etc/machine-id, /root/notes.txt]
+        complete:
+          description: Whether all names were read. If not, there may be more, and other ones that come first.
+          type: bool
 storage:
   description: Space of the storage pools, and of the file system with the Nix store.
   returned: success, with O(storage)
@@ -383,6 +456,42 @@ unused_profiles:
       description: Store path of the current system, V(null) if there is none.
       type: str
       sample: /nix/store/8ka1hnlf06z3ajwdjs3sz5yqwncavs5l-nixos-system-web-25.11
+unused_volumes:
+  description:
+    - Volumes that were made for containers of O(project), or of all projects with O(all_projects), that do not exist
+      any more, and that nothing uses. V(null) if this user may not list the storage pools or may not see all instances.
+    - A new container of that name uses them again. Otherwise, delete them with C(incus storage volume delete).
+  returned: success, without O(names)
+  type: list
+  elements: dict
+  contains:
+    pool:
+      description: Storage pool of the volume.
+      type: str
+      sample: default
+    name:
+      description: Name of the volume.
+      type: str
+      sample: web_var-lib-db
+    container:
+      description: Name of the container that it was made for.
+      type: str
+      sample: web
+    project:
+      description: Incus project of that container.
+      type: str
+      sample: default
+    path:
+      description: Path in the container that it was made for.
+      type: str
+      sample: /var/lib/db
+    location:
+      description: Name of the cluster member that has it, V(null) without a cluster.
+      type: str
+    used:
+      description: Bytes that it takes, V(null) if Incus does not report them.
+      type: int
+      sample: 104857600
 result:
   description: Result of O(query).
   returned: success, with O(query)
@@ -406,6 +515,7 @@ from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.info.facts import container_info
 from ansible_collections.inx.fleet.plugins.module_utils.info.gathering import compare, look, storage
 from ansible_collections.inx.fleet.plugins.module_utils.info.query import compiled
+from ansible_collections.inx.fleet.plugins.module_utils.info.volumes import try_unused, without_container
 from ansible_collections.inx.fleet.plugins.module_utils.names import container_name
 from ansible_collections.inx.fleet.plugins.module_utils.nix.command import Nix
 
@@ -417,8 +527,9 @@ def run(module: FleetModule) -> dict[str, Any]:
     search = None if params["query"] is None else compiled(params["query"])
     nix = Nix(command=find_nix(module)) if params["packages"] else None
     incus = connect(module, params["all_projects"])
-    seen, warnings = look(incus, names)
-    for warning in warnings:
+    volumes, notes = try_unused(incus)
+    seen, warnings = look(incus, names, volumes, files=params["volatile_files"])
+    for warning in (*notes, *warnings):
         module.warn(warning)
     differences = None if nix is None else compare(nix, seen)
     containers = [container_info(one, differences, params["address_family"]) for one in seen]
@@ -427,8 +538,10 @@ def run(module: FleetModule) -> dict[str, Any]:
         found["storage"] = storage(incus)
     if names is None:
         project = None if params["all_projects"] else params["project"]
-        unused = unused_profiles(connect(module, all_projects=True), project)
+        everywhere = connect(module, all_projects=True)
+        unused = unused_profiles(everywhere, project)
         found["unused_profiles"] = None if unused is None else [asdict(one) for one in unused]
+        found["unused_volumes"] = without_container(volumes, everywhere, project)
     return found if search is None else {**found, "result": search(containers)}
 
 
@@ -442,6 +555,7 @@ def main() -> None:
             "packages": {"type": "bool", "default": False},
             "query": {"type": "str"},
             "storage": {"type": "bool", "default": False},
+            "volatile_files": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )

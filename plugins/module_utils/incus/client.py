@@ -40,6 +40,7 @@ from .models import (
 )
 from .rootfs import container_root, read_link, sees_processes
 from .snapshots import Snapshots
+from .volume_list import VolumeList
 
 with suppress(ImportError):
     # require_pylxd ends a module without it.
@@ -60,7 +61,7 @@ class Execution:
     stderr: str
 
 
-class Incus(Snapshots, Inside):
+class Incus(VolumeList, Snapshots, Inside):
     """One project of one Incus server, or with None all of them: its instances, profiles, pools and volumes.
 
     Every method raises FleetError with Incus's own words when it refuses.

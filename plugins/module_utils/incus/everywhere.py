@@ -72,6 +72,11 @@ class Everywhere(Connection):
         client, everywhere = self._everywhere()
         return everywhere, self._hidden_because(client) is None and not any(one.is_unreadable for one in everywhere)
 
+    def all_names(self) -> frozenset[str] | None:
+        """Return the instances of all projects by what liblxc calls them, None if some may be hidden from this user."""
+        instances, are_all = self.all_instances()
+        return frozenset(lxc_name(one.project, one.name) for one in instances) if are_all else None
+
     def _everywhere(self) -> tuple[Any, list[Instance]]:
         """Return a connection without a project, with which alone Incus takes a request for all, and what it lists."""
         with self._explained("list the instances of all projects"):

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from ..errors import ConflictError, FleetError
 from ..names import lxc_name
+from .endpoint import local_endpoint
 from .everywhere import Everywhere, link_by_api
 from .rootfs import container_root, exists, read_file, read_link
 
@@ -52,6 +53,14 @@ class Inside(Everywhere):
         with suppress(OSError, FleetError), container_root(lxc_name(self._client.project, name), pid) as root:
             return look(root)
         return None
+
+    def disk_of(self, lxc: str) -> str:
+        """Return where on this host the root disk of an instance is, by what liblxc calls it.
+
+        That of a stopped one is not there in pools that mount their disks only for running ones.
+        """
+        socket = self._endpoint.address if self._endpoint.is_local else local_endpoint().address
+        return f"{os.path.dirname(socket)}/containers/{lxc}/rootfs"
 
     def make_link(self, name: str, path: str, target: str) -> None:
         """Make a link in an instance, and the directories that it is in. Raises ConflictError if something is there."""

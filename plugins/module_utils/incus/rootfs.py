@@ -26,7 +26,10 @@ from ..paths import store_object
 
 # linux/openat2.h; the number is the same on every architecture (asm-generic/unistd.h).
 _SYS_OPENAT2 = 437
+_RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_NO_SYMLINKS = 0x04
+_RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
 _RETRIES = 32
 # What Nix and the kernel bound as well: links in a row, and the length of a path.
@@ -45,8 +48,8 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-def _how(flags: int) -> _OpenHow:
-    return _OpenHow(flags | os.O_CLOEXEC, 0, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+def _how(flags: int, resolve: int = _RESOLVE_IN_ROOT) -> _OpenHow:
+    return _OpenHow(flags | os.O_CLOEXEC, 0, resolve | _RESOLVE_NO_MAGICLINKS)
 
 
 # Made once: a sync may open a hundred thousand paths.
@@ -54,6 +57,9 @@ _LINK = _how(os.O_PATH | os.O_NOFOLLOW)
 _DIRECTORY = _how(os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
 _DIRECTORY_BEHIND = _how(os.O_RDONLY | os.O_DIRECTORY)
 _FILE_BEHIND = _how(os.O_PATH)
+_NOTHING_BEHIND = _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_XDEV
+_ON_DISK = _how(os.O_PATH | os.O_NOFOLLOW, _NOTHING_BEHIND)
+_DIRECTORY_ON_DISK = _how(os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, _NOTHING_BEHIND)
 _HOW_SIZE = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
 _OPENAT2 = ctypes.c_long(_SYS_OPENAT2)
 
@@ -96,6 +102,14 @@ def open_directory(root: int, path: str, *, follow: bool = False) -> int:
     With ``follow`` a link may lead to it, inside ``root`` as everywhere on the way.
     """
     return _open(root, path, _DIRECTORY_BEHIND if follow else _DIRECTORY)
+
+
+def open_on_disk(directory: int, path: str, *, to_list: bool) -> int:
+    """Open what is at ``path`` below a directory with O_PATH, or a directory to list it.
+
+    No link is followed, and no mount is entered: a mount is EXDEV. Raises OSError as openat2(2) does.
+    """
+    return _open(directory, path, _DIRECTORY_ON_DISK if to_list else _ON_DISK)
 
 
 def _open(root: int, path: str, how: _OpenHow) -> int:

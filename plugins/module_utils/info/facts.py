@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -26,6 +26,9 @@ from ..paths import LOCALTIME, STORE_DIR, profile_dir
 from ..runlogs.records import Run, as_data
 from ..stored_keys import ACTIVATING, HEALTHY, RESTART, SET, TAGS
 from ..text import shown, utc
+from .volatile_files import VolatileFiles
+from .volumes import Unused
+from .volumes import as_data as volume_data
 
 #: What changes between two systems, by the pair of their store paths.
 Differences: TypeAlias = Mapping[tuple[str, str], Sequence[str]]
@@ -53,6 +56,10 @@ class Seen:
     revisions: Mapping[str, str] = field(default_factory=dict)
     #: The last runs that changed it, the newest first; None where their logs could not be read.
     runs: tuple[Run, ...] | None = ()
+    #: Volumes that were made for it and that nothing uses; None if they could not be listed.
+    volumes: tuple[Unused, ...] | None = ()
+    #: What the next rebuild of its root erases; None if that was not asked for, or could not be read.
+    files: VolatileFiles | None = None
 
     @property
     def system(self) -> str | None:
@@ -118,6 +125,8 @@ def container_info(seen: Seen, differences: Differences | None = None, family: s
         "runs": None if seen.runs is None else [as_data(run) for run in seen.runs],
         "snapshots": [_snapshot(one) for one in instance.snapshots],
         "roots": None if seen.roots is None else _roots(seen.roots),
+        "unused_volumes": None if seen.volumes is None else [volume_data(one) for one in seen.volumes],
+        "volatile_files": None if seen.files is None else {**asdict(seen.files), "paths": list(seen.files.paths)},
     }
 
 

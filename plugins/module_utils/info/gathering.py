@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -27,13 +28,22 @@ from ..nix.profiles import generation_dates, read_generations
 from ..paths import STORE_DIR
 from ..runlogs.reading import can_read, last_runs
 from .facts import Differences, Seen, neighbours
+from .volatile_files import is_rebuilt, look_for_files
+from .volumes import Unused, by_container
 
 #: How many of the last runs are returned.
 RUNS_SHOWN = 5
+#: How long root disks are searched, all together.
+FILES_SECONDS = 60.0
 
 
-def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[str]]:
-    """Return the containers on the shared store, all or the named ones, and warnings about what could not be read."""
+def look(
+    incus: Incus, names: Collection[str] | None, unused: Sequence[Unused] | None, *, files: bool = False
+) -> tuple[list[Seen], list[str]]:
+    """Return the containers on the shared store, all or the named ones, and warnings about what could not be read.
+
+    ``unused`` are the volumes that nothing uses. With ``files`` root disks are searched for what a rebuild erases.
+    """
     found = [one for one in incus.instances_with_state(names) if names is None or one.name in names]
     chosen = [instance for instance in found if shares_store(instance)]
     looker = _Looker(incus)
@@ -43,7 +53,17 @@ def look(incus: Incus, names: Collection[str] | None) -> tuple[list[Seen], list[
         if instance.is_unreadable
     ]
     seen = [looker.see(instance) for instance in sorted(chosen, key=lambda found: (found.project, found.name))]
-    return _with_runs(seen), looker.warnings
+    if files:
+        seen = looker.with_files(seen)
+    return _with_runs(_with_volumes(seen, unused)), looker.warnings
+
+
+def _with_volumes(seen: Sequence[Seen], unused: Sequence[Unused] | None) -> list[Seen]:
+    """Return what was seen, with the volumes of each container that nothing uses."""
+    if unused is None:
+        return [replace(one, volumes=None) for one in seen]
+    found = by_container(unused)
+    return [replace(one, volumes=found.get(lxc_name(one.instance.project, one.instance.name), ())) for one in seen]
 
 
 def _with_runs(seen: Sequence[Seen]) -> list[Seen]:
@@ -128,6 +148,22 @@ class _Looker:
             return replace(seen, roots=roots_of(name))
         except OSError as error:
             self.warnings.append(f"The roots of {name} cannot be read: {error.strerror}.")
+            return seen
+
+    def with_files(self, seen: Sequence[Seen]) -> list[Seen]:
+        """Return what was seen, with the files that the next rebuild of each root on this host erases."""
+        deadline = time.monotonic() + FILES_SECONDS
+        return [self._with_files(one, deadline) for one in seen]
+
+    def _with_files(self, seen: Seen, deadline: float) -> Seen:
+        instance = seen.instance
+        if not is_rebuilt(instance) or instance.location != self._incus.server.member:
+            return seen
+        name = lxc_name(instance.project, instance.name)
+        try:
+            return replace(seen, files=look_for_files(self._incus.disk_of(name), deadline))
+        except OSError as error:
+            self.warnings.append(f"The root disk of {name} cannot be read: {error.strerror}.")
             return seen
 
 

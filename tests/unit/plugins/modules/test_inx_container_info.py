@@ -29,6 +29,8 @@ def connect(run: Run) -> Call:
 @pytest.fixture
 def look(run: Run, connect: Call) -> Call:
     run.replace(inx_container_info, "unused_profiles", None)
+    run.replace(inx_container_info, "try_unused", ([], []))
+    run.replace(inx_container_info, "without_container", [])
     return run.replace(inx_container_info, "look", ([WEB], ["db cannot be read"]))
 
 
@@ -36,13 +38,13 @@ def test_containers_are_returned(run: Run, connect: Call, look: Call) -> None:
     result = run(inx_container_info, names=["web"], check=True)
     assert (result["failed"], result["changed"], result["warned"]) == (False, False, ["db cannot be read"])
     assert [container["name"] for container in result["containers"]] == ["web"]
-    assert look.arguments == ("incus", {"web"})
+    assert look.arguments == ("incus", {"web"}, [])
     assert "result" not in result
 
 
 def test_all_projects_are_looked_at_if_asked_for(run: Run, connect: Call, look: Call) -> None:
     run(inx_container_info)
-    assert look.arguments == ("incus", None)
+    assert look.arguments == ("incus", None, [])
     run(inx_container_info, all_projects=True, names=[])
     assert connect.arguments[1] is True
     run(inx_container_info, names=[])
@@ -59,6 +61,16 @@ def test_directories_that_nobody_uses_are_returned(run: Run, look: Call, everywh
     unused.answer = None
     assert run(inx_container_info)["unused_profiles"] is None
     assert "unused_profiles" not in run(inx_container_info, names=["web"])
+
+
+def test_volumes_that_nobody_uses_are_returned(run: Run, look: Call) -> None:
+    run.replace(inx_container_info, "try_unused", (["volume"], ["a pool is broken"]))
+    gone = run.replace(inx_container_info, "without_container", [{"name": "db_srv"}])
+    result = run(inx_container_info, project="shop")
+    assert result["unused_volumes"] == [{"name": "db_srv"}]
+    assert gone.arguments == (["volume"], "incus", "shop")
+    assert result["warned"] == ["a pool is broken", "db cannot be read"]
+    assert "unused_volumes" not in run(inx_container_info, names=["web"])
 
 
 def test_a_query_has_a_result_of_its_own(run: Run, look: Call) -> None:

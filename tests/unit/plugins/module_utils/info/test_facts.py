@@ -12,7 +12,10 @@ import pytest
 from ansible_collections.inx.fleet.plugins.module_utils.container.raw_lxc import INIT_LINE
 from ansible_collections.inx.fleet.plugins.module_utils.container.secret_device import guard_lines
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, instance_from
+from ansible_collections.inx.fleet.plugins.module_utils.incus.volume_list import MadeVolume
 from ansible_collections.inx.fleet.plugins.module_utils.info.facts import ROOTS_SHOWN, Seen, container_info, problems
+from ansible_collections.inx.fleet.plugins.module_utils.info.volatile_files import VolatileFiles
+from ansible_collections.inx.fleet.plugins.module_utils.info.volumes import Unused
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import (
     ACTIVATING,
@@ -159,6 +162,18 @@ def test_packages_are_null_unless_asked_for() -> None:
 def test_what_cannot_be_read_is_null() -> None:
     info = container_info(replace(SEEN, generations=None, roots=None))
     assert (info["generations"], info["generation"], info["system"], info["roots"]) == (None, None, None, None)
+
+
+def test_volumes_and_files_are_told_as_far_as_they_are_known() -> None:
+    info = container_info(replace(SEEN, volumes=None))
+    assert (info["unused_volumes"], info["volatile_files"]) == (None, None)
+    made = MadeVolume(pool="fast", name="web_srv", project="default", container="web", path="/srv")
+    files = VolatileFiles(number=1, bytes=4096, paths=("/etc/left",), complete=True)
+    info = container_info(replace(SEEN, volumes=(Unused(volume=made, used=5),), files=files))
+    assert info["unused_volumes"] == [{"pool": "fast", "name": "web_srv", "path": "/srv", "location": None, "used": 5}]
+    assert info["volatile_files"] == {"number": 1, "bytes": 4096, "paths": ["/etc/left"], "complete": True}
+    # A volume stays when its path is no longer declared, on purpose.
+    assert info["problems"] == []
 
 
 def test_roots_are_counted_and_the_first_ones_shown_as_a_terminal_may_have_them() -> None:
