@@ -544,6 +544,21 @@ options:
           - Whether to try a system again that an earlier run found bad.
         type: bool
         default: false
+  rehearse:
+    description:
+      - Whether to boot a new system in a temporary twin of the container first, and to judge it there by O(health).
+        Only if it is healthy there is the container itself touched. Otherwise the task fails, and the system is
+        remembered as bad.
+      - The twin is what the container would be, without published ports, static addresses and devices of the host. It
+        has a network of its own that leads nowhere. What it shares with the host it can only read. It is removed in
+        every case.
+      - Its root disk and volumes are copies if the storage driver copies without taking time and space (btrfs, zfs, LVM
+        with a thin pool, ceph). Otherwise they are empty. The step in RV(ignore:steps) tells which.
+      - A new container, a system that was healthy there last, and a return to an earlier generation are not rehearsed.
+      - Requires O(health). Not possible in a cluster. In the defaults of a set it applies to containers with
+        O(health).
+    type: bool
+    default: false
   stop_timeout:
     description:
       - Seconds to wait for the container to shut down. It is asked again every 5 seconds, because an init that has just

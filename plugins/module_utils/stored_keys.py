@@ -60,3 +60,5 @@ VOLATILE_ROOT = "user.inx.volatile_root"
 BOOT_PRIORITY = "user.inx.boot_priority"
 #: On an instance: its own devices that hide those of its profiles between a release and a claim, as JSON.
 RELEASED = "user.inx.released"
+#: On what a rehearsal has made: the container that it is the rehearsal of, as liblxc names it.
+REHEARSAL = "user.inx.rehearsal"

@@ -218,9 +218,9 @@ steps:
   contains:
     action:
       description: >-
-        One of V(build), V(copy), V(volume), V(secrets), V(create), V(update), V(record), V(move), V(snapshot),
-        V(restore), V(unfreeze), V(rebuild), V(start), V(restart), V(activate), V(restart_units), V(rollback),
-        V(prune), V(stop), V(forget), V(delete).
+        One of V(build), V(copy), V(rehearse), V(volume), V(secrets), V(create), V(update), V(record), V(move),
+        V(snapshot), V(restore), V(unfreeze), V(rebuild), V(start), V(restart), V(activate), V(restart_units),
+        V(rollback), V(prune), V(stop), V(forget), V(delete).
       type: str
       sample: activate
     summary:

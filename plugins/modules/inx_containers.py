@@ -116,7 +116,8 @@ options:
     type: str
   rollback_limit:
     description:
-      - Maximum number of rollbacks in an update. After that the remaining containers are left as they are.
+      - Maximum number of rollbacks in an update. A failed rehearsal counts as one. After that the remaining containers
+        are left as they are.
       - Containers that are being worked on at that moment are finished. O(max_unavailable) limits their number.
     type: int
     default: 3

@@ -153,6 +153,7 @@ CONTAINER_OPTIONS: dict[str, Any] = {
             "retry_failed": {"type": "bool", "default": False},
         },
     },
+    "rehearse": {"type": "bool", "default": False},
     "stop_timeout": {"type": "int", "default": 60},
     "force": {"type": "bool", "default": False},
     "restart_if_required": {"type": "bool", "default": False},
@@ -250,6 +251,8 @@ def _member(params: Mapping[str, Any], entry: Mapping[str, Any]) -> Container:
     if not validated["wait"] and "health" not in entry:
         # What holds for all has no say over one that is not waited for, and that one none over the others.
         validated["health"] = None
+    if validated["health"] is None and "rehearse" not in entry:
+        validated["rehearse"] = False
     return container_from(validated)
 
 

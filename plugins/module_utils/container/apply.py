@@ -37,6 +37,8 @@ from .ends import Host
 from .fallback import newest_with
 from .health import await_boot, system_of_start, verify
 from .kind import PROFILES_DEVICE
+from .rehearsal import is_rehearsal
+from .rehearse import rehearse, remove_rehearsal
 from .revisions import noted_revision
 from .rollback import (
     check_root_now,
@@ -104,6 +106,13 @@ def _build(host: Host, plan: Plan, step: Step) -> list[str]:
     if missing is not None:
         raise missing
     return list(machine_warnings(plan.container.name, path))
+
+
+def _rehearse(host: Host, plan: Plan, step: Step) -> None:
+    if plan.twin is not None and is_rehearsal(step):
+        rehearse(host, plan, plan.twin, step)
+    else:
+        remove_rehearsal(host, plan.container)
 
 
 def _volume(host: Host, plan: Plan, step: Step) -> None:
@@ -403,6 +412,7 @@ def _forget(host: Host, plan: Plan, step: Step) -> None:
 _APPLY: Mapping[Action, Callable[[Host, Plan, Step], Told | list[str] | None]] = {
     "build": _build,
     "copy": _build,
+    "rehearse": _rehearse,
     "volume": _volume,
     "secrets": _secrets,
     "create": _create,

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import ConflictError, FleetError, NotTriedError
 from ..names import lxc_name
+from ..nix.rehearsals import read_rehearsal
 from ..nix.sources import System
 from ..stored_keys import WAITING
 from ..text import incus_command
@@ -32,6 +33,7 @@ from .observed import Observed
 from .outcome import Outcome
 from .packages import closure_differences
 from .placement import placed
+from .rehearse import UnfitError
 from .rollback import RolledBackError
 from .run_locks import Locks
 from .schedule import Slots, run_jobs
@@ -220,6 +222,8 @@ def _names_here(host: Host, declared: ContainerSet, locks: Locks | None) -> set[
         if container.target == host.incus.server.member
         and (locks is None or lxc_name(container.project, container.name) in locks)
     }
+    # A killed run may have left a twin behind that is still starting.
+    names |= {left.twin for name in names if (left := read_rehearsal(declared.project, name)) is not None}
     return names | (members_of_set(host, declared) if declared.purge else set())
 
 
@@ -299,7 +303,11 @@ class _Work:
             for number, step in enumerate(plan.steps):
                 # What was built, together with the others, stays so. All else waits for the container's turn: what is
                 # recorded before that would boot with the host.
-                if step.action not in BUILDING and not has_turn:
+                if step.action == "rehearse" and not has_turn:
+                    # What it tries is no container of the set, and interrupts none.
+                    self._check_others(plan)
+                    self._check_limit(plan)
+                elif step.action not in BUILDING and not has_turn:
                     self._check_others(plan)
                     has_slot, has_turn = self._take_slot(plan), True
                 if number < plan.head or step.claims_from:
@@ -322,6 +330,10 @@ class _Work:
             self._slots.note_rollback()
             done.append(failure.step)
             snapshots += [] if failure.data is None else [failure.data.told]
+        except UnfitError as failure:
+            error = failure
+            self._slots.note_rollback()
+            done.append(failure.step)
         except NotTriedError as failure:
             error = failure
             available = True
@@ -365,12 +377,8 @@ class _Work:
         takes_slot = bool(actions & DISRUPTIVE) and instance is not None and instance.is_running
         if takes_slot and self._slots.take():
             return True
-        if (takes_slot or actions & PROVING) and self._slots.is_over:
-            raise FleetError(
-                f"{name} was not touched: as many containers were rolled back as 'rollback_limit' allows, which is "
-                f"{self._rollback_limit}.",
-                "Fix their systems first, or raise it.",
-            )
+        if takes_slot or actions & PROVING:
+            self._check_limit(plan)
         if takes_slot:
             raise FleetError(
                 f"{name} was not interrupted: as many containers are unavailable after their update as "
@@ -378,6 +386,14 @@ class _Work:
                 "Fix those first.",
             )
         return False
+
+    def _check_limit(self, plan: Plan) -> None:
+        if self._slots.is_over:
+            raise FleetError(
+                f"{plan.container.name} was not touched: as many containers were rolled back, or kept from a system "
+                f"that failed its rehearsal, as 'rollback_limit' allows, which is {self._rollback_limit}.",
+                "Fix their systems first, or raise it.",
+            )
 
     def _prove(self, plan: Plan) -> list[str]:
         """See that a container is up that others come after, or that did not come up after its start.

@@ -112,6 +112,8 @@ class Container:
     allow_privileged: bool = False
     wait: Wait = field(default_factory=Wait)
     health: Health | None = None
+    #: Try another system in a twin before the container is touched.
+    rehearse: bool = False
     stop_timeout: int = 60
     force: bool = False
     #: Restart it when a restart is what it waits for.
@@ -187,6 +189,7 @@ def container_from(params: Mapping[str, Any]) -> Container:
         allow_privileged=params["allow_privileged"],
         wait=_wait_from(params),
         health=_health_from(params),
+        rehearse=_rehearse_from(params),
         stop_timeout=_positive(params["stop_timeout"], f"{name}: stop_timeout"),
         force=params["force"],
         restart_if_required=params["restart_if_required"],
@@ -334,6 +337,15 @@ def _health_from(params: Mapping[str, Any]) -> Health | None:
         rollback=given["rollback"],
         retry_failed=given["retry_failed"],
     )
+
+
+def _rehearse_from(params: Mapping[str, Any]) -> bool:
+    if params["rehearse"] and params["health"] is None:
+        raise FleetError(
+            f"{params['name']}: 'rehearse' requires 'health', which decides about the rehearsal.",
+            "Declare 'health', {} at least, or remove 'rehearse'.",
+        )
+    return bool(params["rehearse"])
 
 
 def _positive(value: int, what: str) -> int:

@@ -107,6 +107,15 @@ def creation(declared: Container, observed: Observed) -> dict[str, Any]:
     return body
 
 
+def body_after(instance: Instance, differs: Change) -> dict[str, Any]:
+    """Return the config, devices and profiles of an instance when a change is done."""
+    return {
+        "config": _patched(instance.config, differs.after.get("config", {})),
+        "devices": _patched(instance.devices, differs.after.get("devices", {})),
+        "profiles": list(differs.after.get("profiles", instance.profiles)),
+    }
+
+
 def change(declared: Container, instance: Instance, observed: Observed) -> Change:
     """Return what differs on an instance from what is declared. Raise FleetError for what it must not become."""
     before: dict[str, Any] = {}

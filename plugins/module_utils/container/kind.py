@@ -13,6 +13,7 @@ from ..errors import FleetError
 from ..incus.models import Instance
 from ..names import lxc_name, lxc_name_parts
 from ..paths import PROFILES_DIR, STORE_PROFILE, profile_dir
+from ..stored_keys import REHEARSAL
 from ..text import incus_command
 from .declaration import Container
 from .observed import Observed
@@ -23,9 +24,10 @@ PROFILES_DEVICE = "nixprofiles"
 
 
 def shares_store(instance: Instance, store_profile: str = STORE_PROFILE) -> bool:
-    """Return whether an instance is a container on the shared store. One sign is enough."""
+    """Return whether an instance is a container on the shared store. One sign is enough. The twin of one is not."""
     signs = (has_profiles_device(instance), has_init_line(instance), store_profile in instance.profiles)
-    return instance.type == "container" and "volatile.base_image" not in instance.config and any(signs)
+    is_other = "volatile.base_image" in instance.config or REHEARSAL in instance.config
+    return instance.type == "container" and not is_other and any(signs)
 
 
 def has_profiles_device(instance: Instance) -> bool:

@@ -26,6 +26,7 @@ from ..incus.snapshots import Place
 from ..incus.start_config import read_start_config
 from ..names import lxc_name
 from ..nix.profiles import read_generations
+from ..nix.rehearsals import read_rehearsal
 from ..nix.set_marks import container_of, marked_directories
 from ..paths import LOCALTIME, profile_dir
 from ..stored_keys import RESTORING, SET, TAKING, VOLATILE_ROOT, VOLUME_CONTAINER
@@ -89,6 +90,7 @@ def observe(host: Host, declared: ContainerSet, chosen: Collection[str] | None =
             member=server.member,
             is_left=name in left,
             config_keys=config_keys,
+            rehearsal=read_rehearsal(declared.project, name),
         )
         for name in wanted
     }
@@ -225,6 +227,8 @@ def _depending_on_volumes(
         or (entry.state != "absent" and _has_sets(entry, instances.get(entry.name)))
         # A move to another member may leave their volumes behind, or has done so.
         or (may_move and _has_volumes(instances.get(entry.name)))
+        # They are what its twin gets copies of.
+        or (entry.rehearse and pools is not None)
     ]
 
 

@@ -14,6 +14,7 @@ from ..incus.models import Instance, Pool, Profile, Volume
 from ..incus.mounted import Replaced
 from ..incus.start_config import StartConfig
 from ..nix.profiles import Generations
+from ..nix.rehearsals import Rehearsal
 from .secrets import SecretsSeen
 
 
@@ -46,7 +47,8 @@ class Observed:
     #: Of the paths on the host that are mounted or to be mounted, those that are files.
     files: frozenset[str] = frozenset()
     has_snapshots: bool = False
-    #: The names of the snapshots of the instance, and the storage pools. Looked at where snapshots are declared.
+    #: The names of the snapshots of the instance, and the storage pools. Looked at where snapshots or a rehearsal are
+    #: declared.
     snapshots: frozenset[str] = frozenset()
     pool_details: Mapping[str, Pool] = field(default_factory=dict)
     #: What the host has mounted, as far as it may be in a root disk or a volume.
@@ -67,6 +69,8 @@ class Observed:
     config_keys: ConfigKeys = field(default_factory=ConfigKeys)
     #: What the host has of its secrets. Looked at where some are declared, or it has any.
     secrets: SecretsSeen = field(default_factory=SecretsSeen)
+    #: What an earlier rehearsal has left.
+    rehearsal: Rehearsal | None = None
     #: The cluster member that this host is; None without a cluster.
     member: str | None = None
 

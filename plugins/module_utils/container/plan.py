@@ -44,6 +44,7 @@ from .observed import Observed
 from .plan_warnings import id_warnings, plan_warnings
 from .prune_steps import left_by, with_prune
 from .rebuilds import check_rebuild, is_started, keeps_running, rebuilds
+from .rehearsal import check_rehearsal, with_rehearsal, with_removal
 from .secret_steps import check_secrets, removal_step, secrets_step, units_step
 from .steps import Plan, Step, changed_names, new_step, numbered
 from .survival import around_stop, saving
@@ -54,6 +55,11 @@ def plan_container(declared: Container, wanted: System | None, observed: Observe
 
     Raises FleetError when the declaration cannot be met on what was observed.
     """
+    check_rehearsal(declared, observed)
+    return with_removal(_plan_container(declared, wanted, observed), observed)
+
+
+def _plan_container(declared: Container, wanted: System | None, observed: Observed) -> Plan:
     instance = observed.instance
     if declared.target != observed.member:
         return Plan(container=declared, steps=tuple(_stale_steps(declared, observed)))
@@ -108,7 +114,7 @@ def _plan_as_declared(
     declared: Container, wanted: System | None, system: str, observed: Observed, instance: Instance
 ) -> Plan:
     check_rebuild(declared, instance, observed)
-    differs = change(declared, instance, observed)
+    whole = differs = change(declared, instance, observed)
     changed = differs.after.get("devices", {})
     if observed.is_elsewhere:
         moving = with_data_steps(declared, observed, _steps_for_move(declared, wanted, observed, instance, differs))
@@ -127,7 +133,7 @@ def _plan_as_declared(
     changing = (*changing, *units_step(declared, observed, changing))
     steps = with_prune(declared, system, observed, changing)
     warnings = (*differs.warnings, *warnings, *check_sources(declared, observed, steps, changed))
-    return Plan(
+    plan = Plan(
         container=declared,
         system=wanted,
         steps=steps,
@@ -136,6 +142,7 @@ def _plan_as_declared(
         fallback=fallback_of(system, instance, observed.generations),
         awaits=_awaits(declared, instance),
     )
+    return with_rehearsal(plan, system, whole, instance, observed)
 
 
 # The steps

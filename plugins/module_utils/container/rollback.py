@@ -261,9 +261,8 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
         found = read_generations(container.profile_dir)
         restored = set_for(data_now(host.incus, host.notes, container), fallback, bad) if _restores(container) else None
         step = rollback_step(name, found, bad, fallback, restored)
-        known = [path for path in failed_in(host.notes.of(container)) if path != bad]
         # Remembered before anything else: a run that is killed now is finished by the next one.
-        host.notes.change(container, {FAILED: " ".join([*known, bad][-_FAILED_KEPT:])})
+        known = note_bad(host, container, bad)
         failed_before = why.failed_before if isinstance(why, UnhealthyError) else frozenset()
         returned = return_to(
             host, container, fallback, failed_before, restored=restored, generation=newest_with(found, bad)
@@ -304,6 +303,13 @@ def _told_of_data(container: Container, data: Restored | None, number: int) -> s
     if not _restores(container):
         return ""
     return f" Its data was not restored: there is no snapshot of the data of generation {number}."
+
+
+def note_bad(host: Host, container: Container, system: str) -> list[str]:
+    """Remember that a system is bad. Return the others that are remembered as such."""
+    known = [path for path in failed_in(host.notes.of(container)) if path != system]
+    host.notes.change(container, {FAILED: " ".join([*known, system][-_FAILED_KEPT:])})
+    return known
 
 
 def _way_back(host: Host, plan: Plan, bad: str) -> Generation | str:

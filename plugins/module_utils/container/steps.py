@@ -14,11 +14,13 @@ from ..errors import FleetError
 from ..nix.profiles import Generation
 from ..nix.sources import System
 from .declaration import Container
+from .twin import Twin
 from .units import Units
 
 Action: TypeAlias = Literal[
     "build",
     "copy",
+    "rehearse",
     "volume",
     "secrets",
     "create",
@@ -80,6 +82,7 @@ class Plan:
 
     ``fallback`` is the generation to go back to when ``system`` turns out bad.
     ``error`` is raised after the steps: the declaration cannot be met.
+    ``twin`` is what its rehearsal makes.
     ``awaits`` is whether what an earlier run waited for in vain is waited for again.
     The first steps, ``head`` of them, may be done before its turn: others claim what they release, or release what they
     claim. After ``released`` steps it has released everything.
@@ -92,6 +95,7 @@ class Plan:
     restart_required: bool = False
     fallback: Generation | None = None
     error: FleetError | None = None
+    twin: Twin | None = None
     awaits: bool = False
     head: int = 0
     released: int = 0

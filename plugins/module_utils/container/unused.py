@@ -12,6 +12,7 @@ from ..errors import FleetError
 from ..incus.client import Incus
 from ..names import lxc_name, lxc_name_parts
 from ..nix.profiles import read_generations, remove_profile
+from ..nix.rehearsals import twins
 from ..paths import PROFILES_DIR
 from .declaration import Container
 from .kind import users_of
@@ -39,6 +40,8 @@ def unused_profiles(incus: Incus, project: str | None) -> list[Unused] | None:
     instances, are_all = incus.all_instances()
     if not are_all:
         return None
+    # A run makes that of a twin before the twin.
+    rehearsed = twins()
     names = {lxc_name(one.project, one.name) for one in instances}
     try:
         directories = profile_directories()
@@ -47,6 +50,7 @@ def unused_profiles(incus: Incus, project: str | None) -> list[Unused] | None:
             for lxc in directories
             if project in (None, lxc_name_parts(lxc)[0])
             and lxc not in names
+            and lxc not in rehearsed
             and not users_of(f"{PROFILES_DIR}/{lxc}", instances)
         ]
     except FleetError:

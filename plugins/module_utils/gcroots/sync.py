@@ -20,6 +20,7 @@ from ..errors import FleetError
 from ..incus.models import Fleet
 from ..incus.rootfs import Running, has_ended, running_containers, store_path_behind
 from ..incus.visibility import FULL_VIEW
+from ..nix.rehearsals import twins
 from ..waiting import poll
 from .hazards import remove_hazards
 from .lookup import Answers, Bounds, Questions, look_into
@@ -373,8 +374,9 @@ def _chosen(found: Mapping[str, _Entry], only: Collection[str] | None) -> dict[s
 
 
 def _chosen_names(names: Iterable[str], only: Collection[str] | None) -> list[str]:
-    """Return the selected names in their order."""
-    return sorted(name for name in names if only is None or name in only)
+    """Return the selected names in their order, without the twins of rehearsals, which keep nothing for long."""
+    ignored = twins()
+    return sorted(name for name in names if name not in ignored and (only is None or name in only))
 
 
 def _unknown(paths: Sequence[str], answers: Answers) -> list[str]:

@@ -23,13 +23,12 @@ from ..names import lxc_name
 from ..paths import store_object
 from .config_keys import ConfigKeys, config_keys_from
 from .connection import OUTPUT_LIMIT, STREAMS, first_bytes
+from .copies import Copies
 from .ending import is_refused_as_running, until_settled
 from .everywhere import link_by_api
-from .inside import Inside
 from .models import (
     Cluster,
     Instance,
-    Network,
     Profile,
     Space,
     instance_from,
@@ -39,7 +38,6 @@ from .models import (
     writable,
 )
 from .rootfs import container_root, read_link, sees_processes
-from .snapshots import Snapshots
 from .volume_list import VolumeList
 
 with suppress(ImportError):
@@ -61,7 +59,7 @@ class Execution:
     stderr: str
 
 
-class Incus(VolumeList, Snapshots, Inside):
+class Incus(VolumeList, Copies):
     """One project of one Incus server, or with None all of them: its instances, profiles, pools and volumes.
 
     Every method raises FleetError with Incus's own words when it refuses.
@@ -117,16 +115,6 @@ class Incus(VolumeList, Snapshots, Inside):
             found = self._get(self._client.api["storage-pools"][name].resources, **self._here)["space"]
             return Space(used=found["used"], total=found["total"]) if found.get("total") else None
         return None
-
-    def network(self, name: str) -> Network | None:
-        """Return a managed network, None if there is none of that name, or it is not shown to this user."""
-        with self._explained(f"look at the network {name}"):
-            try:
-                found = self._get(self._client.api.networks[name])
-            except LXDAPIException:
-                return None
-        managed = Network(name=name, type=found.get("type") or "", config=found.get("config") or {})
-        return managed if found.get("managed") else None
 
     def has_files(self, name: str, path: str) -> bool:
         """Return whether ``path`` in an instance exists and is not an empty directory."""

@@ -253,6 +253,15 @@ class Pool:
     source: str = ""
     config: Config = field(default_factory=dict)
 
+    @property
+    def shares_copies(self) -> bool:
+        """Return whether a copy takes no space and hardly any time."""
+        # Incus: doc/reference/storage_drivers, "optimized volume cloning", and what turns it off.
+        off = {"zfs": "zfs.clone_copy", "ceph": "ceph.rbd.clone_copy", "lvm": "lvm.use_thinpool"}
+        return (
+            self.driver in ("btrfs", "linstor", *off) and self.config.get(off.get(self.driver, ""), "true") != "false"
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Fleet:

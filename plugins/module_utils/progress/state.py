@@ -15,6 +15,7 @@ from .events import Ended, Evaluated, Evaluating, Event, Healthy, NixWorks, Plan
 
 #: What a container is doing, by the step.
 _WORDS: Mapping[str, str] = {
+    "rehearse": "rehearsing",
     "volume": "getting its volumes",
     "create": "being created",
     "secrets": "getting its secrets",

@@ -274,6 +274,15 @@ FAMILIES: Mapping[str, Family] = {
             {"health": {"degraded": True, "timeout": 30}},
         ),
     ),
+    "rehearse": Family(
+        share=0.15,
+        alternatives=_same(
+            {"rehearse": True, "health": {"command": HEALTHY, "timeout": 5, "rollback": True, "retry_failed": False}},
+            {"rehearse": True, "health": {"command": HEALTHY, "timeout": 4, "rollback": False, "retry_failed": True}},
+            {"rehearse": False},
+        ),
+        wrong=({"rehearse": True, "health": None},),
+    ),
     "stop": Family(
         share=0.2,
         alternatives=_same({"stop_timeout": 20, "force": True}, {"stop_timeout": 30, "force": False}),

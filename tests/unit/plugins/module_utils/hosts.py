@@ -248,6 +248,11 @@ def _created(container: Container, step: Step, observed: Observed) -> Observed:
     return replace(observed, instance=instance, generations=replace(observed.generations, directory=True))
 
 
+def _rehearsed(container: Container, step: Step, observed: Observed) -> Observed:
+    """Nothing of a rehearsal stays, and nothing of an earlier one."""
+    return replace(observed, rehearsal=None)
+
+
 def _updated(container: Container, step: Step, observed: Observed) -> Observed:
     return with_body(observed, patched(body_of(observed), step.before, step.after))
 
@@ -331,6 +336,7 @@ def _instance(observed: Observed) -> Instance:
 
 
 _AFTER = {
+    "rehearse": _rehearsed,
     "volume": _with_volumes,
     "secrets": _with_secrets,
     "restart_units": _units_restarted,

@@ -86,6 +86,17 @@ def rollback(version: str) -> Start:
     return Start(arguments=web(), names=fresh(version, switch="after"))
 
 
+def rehearsal(version: str) -> Start:
+    with_web(persist=_KEPT)
+    return Start(arguments=web(persist=_KEPT, rehearse=True), names=fresh(version))
+
+
+def rehearsal_of_bad(version: str) -> Start:
+    with_web()
+    health = {"command": ["/run/current-system/sw/bin/grep", OLD, "/etc/inx-version"], "timeout": 1}
+    return Start(arguments=web(health=health, rehearse=True), names=fresh(version))
+
+
 def rollback_by_boot(version: str) -> Start:
     with_web()
     host.ask("incus", "stop", "web")
@@ -349,6 +360,21 @@ def _running(system: str, number: int, **more: Any) -> Callable[[dict[str, Any]]
     return lambda found: expect(found, **wanted)
 
 
+def _rehearsed(system: str, number: int) -> Callable[[dict[str, Any]], list[str]]:
+    """The container has run on under the same init, and nothing of a twin is left."""
+
+    def right(found: dict[str, Any]) -> list[str]:
+        left = [f"there is {name}" for name in (*found["instances"], *found["networks"]) if name != "web"]
+        left += [f"there is {line}" for line in found["generations"] if "rehearsal" in line]
+        boots = host.ask(
+            "inside", "web", "/run/current-system/sw/bin/grep", "-c", "^boot ", "/var/log/switch.log"
+        ).strip()
+        left += [] if boots == "1" else [f"it was booted {boots} times"]
+        return [*_running(system, number)(found), *left]
+
+    return right
+
+
 def _has_secrets(found: dict[str, Any]) -> list[str]:
     in_memory = [line for line in found["secrets"] if not line.startswith("at rest ")]
     wrong = in_memory != ["web/new 7:0 100440 new", "web/token 0:0 100400 changed"] or len(found["secrets"]) != 4
@@ -424,6 +450,14 @@ SCENARIOS = (
         prepare=rollback_by_boot,
         right=_running(OLD, 2),
         fails=_WENT_BACK,
+    ),
+    Scenario(name="rehearse", module="inx_container", prepare=rehearsal, right=_rehearsed("new", 3)),
+    Scenario(
+        name="rehearse a bad system",
+        module="inx_container",
+        prepare=rehearsal_of_bad,
+        right=_rehearsed(OLD, 2),
+        fails="is not healthy in its rehearsal|was found unhealthy by an earlier run",
     ),
     Scenario(name="move old notes", module="inx_container", prepare=migrate, right=_migrated),
     Scenario(name="go to a generation", module="inx_container", prepare=generation, right=_running(OLDER, 1)),

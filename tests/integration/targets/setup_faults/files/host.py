@@ -155,6 +155,9 @@ def census(names: Mapping[str, str]) -> dict[str, Any]:
     found = {
         "instances": _instances(),
         "volumes": _volumes(),
+        "networks": [
+            entry["name"] for entry in rest.query("/1.0/networks?recursion=1") if entry["name"][:5] == "inxr-"
+        ],
         "secrets": _secrets(),
         "profiles": {entry["name"]: _plain(entry) for entry in rest.query("/1.0/profiles?recursion=1")},
         "generations": [line for line in tree(PROFILES) if not line.startswith(f"/{NOTES}")],

@@ -22,6 +22,9 @@ def wipe() -> None:
     """Take away all that scenarios make, by hand."""
     for entry in rest.query("/1.0/instances"):
         host.ask("incus", "delete", "--force", entry.rpartition("/")[2])
+    for network in rest.query("/1.0/networks"):
+        if "/inxr-" in network:
+            host.ask("incus", "network", "delete", network.rpartition("/")[2])
     for pool in rest.query("/1.0/storage-pools"):
         for volume in rest.query(f"{pool}/volumes/custom?recursion=1"):
             if "/" not in volume["name"]:

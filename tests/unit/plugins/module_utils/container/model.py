@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.inx.fleet.plugins.module_utils.container.apply import patched
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
+from ansible_collections.inx.fleet.plugins.module_utils.container.rehearsal import is_rehearsal
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import PROVING, Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance, Volume
 from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
@@ -88,10 +89,22 @@ class Model:
     def _is_bad(self, plan: Plan, step: Step) -> bool:
         """Return whether a step brings up a system that its declared health command finds ill."""
         health = plan.container.health
-        return step.action in PROVING and health is not None and bool(health.command) and "-ill-" in _system_of(step)
+        return (
+            (step.action in PROVING or is_rehearsal(step))
+            and health is not None
+            and bool(health.command)
+            and "-ill-" in _system_of(step)
+        )
 
     def _go_back(self, plan: Plan, step: Step) -> None:
-        """Do what a run does when a system is ill (container/rollback.py)."""
+        """Do what a run does when a system is ill (container/rollback.py, container/rehearse.py)."""
+        if is_rehearsal(step):
+            seen = self.observe(plan.container.name)
+            notes = dict(_there(seen).notes)
+            known = [path for path in notes.get(FAILED, "").split() if path != _system_of(step)]
+            notes[FAILED] = " ".join([*known, _system_of(step)])
+            self.seen[plan.container.name] = with_instance(seen, notes=notes)
+            return
         self._apply(plan, step)
         name, bad, good = plan.container.name, _system_of(step), plan.fallback
         seen = self.observe(name)
@@ -215,7 +228,8 @@ class Model:
 
 def _system_of(step: Step) -> str:
     """Return the system that a step brings up."""
-    return str(step.after.get("running_system" if step.action == "activate" else "system"))
+    keys = {"activate": "running_system", "rehearse": "rehearsed"}
+    return str(step.after.get(keys.get(step.action, "system")))
 
 
 def _without_ended(before: Observed, now: Observed) -> Observed:

@@ -110,6 +110,7 @@ SHARED: dict[str, Any] = {
     "wait_for": ["addresses"],
     "wait_timeout": 5,
     "health": {"degraded": True},
+    "rehearse": True,
     "stop_timeout": 5,
     "force": True,
     "secrets_at_rest": False,
@@ -132,13 +133,17 @@ OF_THE_SYSTEM = {
 }
 
 
+#: What some cannot be declared without.
+_NEEDED: dict[str, dict[str, Any]] = {"tmpfs": {"volatile_root": "rebuild"}, "rehearse": {"health": {}}}
+
+
 def test_every_option_is_tried() -> None:
     assert set(SHARED) | OF_THE_SYSTEM == {*CONTAINER_OPTIONS, "after", "tags"}
 
 
 @pytest.mark.parametrize("option", sorted(SHARED))
 def test_null_is_as_if_the_option_were_not_shared(option: str) -> None:
-    shared = {option: SHARED[option], **({"volatile_root": "rebuild"} if option == "tmpfs" else {})}
+    shared = {option: SHARED[option], **_NEEDED.get(option, {})}
     without = {key: value for key, value in shared.items() if key != option}
     assert declared(shared) != declared({})
     assert declared(shared, **{option: None}) == declared(without)
