@@ -119,11 +119,14 @@ def test_a_name_that_is_not_text_is_found(disk: Path) -> None:
     assert set(walk(disk)[0]) == {"/\udcff"}
 
 
-def test_directories_too_deep_for_a_path_are_not_all_read_but_others_are(disk: Path) -> None:
+def test_directories_too_deep_for_a_path_are_not_all_read_but_others_are(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("etc", "before", "later"):
         (disk / name).mkdir(exist_ok=True)
         (disk / name / "file").touch()
-    os.chdir(disk)
+    # What it changes is restored after the test: others ask where they are.
+    monkeypatch.chdir(disk)
     for _level in range(60):
         os.mkdir("d" * 200)
         os.chdir("d" * 200)
