@@ -24,7 +24,7 @@ from .snapshots import chosen_set, is_ours, persistent_places, seconds_in, sets_
 
 _KEPT = "kept"
 # Config keys of Incus's own that a restored snapshot must not bring back.
-_ADDRESS = ".hwaddr"
+_KEPT_CONFIG = (".hwaddr", ".uuid")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +75,17 @@ def take(data: Data, generation: int, system: str) -> dict[str, Any]:
     remove_unfinished(data)
     name = _new_name(data, generation)
     data.notes.change(data.container, {TAKING: name})
+    span = Span()
     try:
-        with frozen(data) as span:
+        with frozen(data, span):
             data.take(name)
     except LateError:
         # It goes on without this run: the next one waits for it, and removes it.
         raise
     except FleetError as error:
         with cleaning_up(error, f"Removing the unfinished snapshot {name}"):
-            remove_unfinished(data)
+            if not span.is_left:
+                remove_unfinished(data)
         raise
     data.notes.change(data.container, {TAKING: "", TAKEN: f"{name} {system}", RESTORED: ""})
     return {"name": name, "frozen_seconds": span.seconds, "restored": False}
@@ -91,25 +93,27 @@ def take(data: Data, generation: int, system: str) -> dict[str, Any]:
 
 @dataclass(kw_only=True)
 class Span:
-    """The seconds for which a container was frozen; None if it was not."""
+    """The seconds for which a container was frozen; None if it was not. ``is_left``: it could not be unfrozen."""
 
     seconds: float | None = None
+    is_left: bool = False
 
 
 @contextmanager
-def frozen(data: Data) -> Iterator[Span]:
+def frozen(data: Data, span: Span) -> Iterator[None]:
     """Freeze a container that runs, and unfreeze it in every case."""
-    span = Span()
     found = data.incus.instance(data.name)
     if found is None or found.status != "Running":
-        yield span
+        yield
         return
     began = time.monotonic()
     try:
         data.incus.set_state(data.name, "freeze")
-        yield span
+        yield
     finally:
+        span.is_left = True
         _unfreeze(data)
+        span.is_left = False
         span.seconds = round(time.monotonic() - began, 3)
 
 
@@ -133,11 +137,9 @@ def remove_unfinished(data: Data) -> None:
 
 
 def _new_name(data: Data, generation: int) -> str:
-    """Return a name that no snapshot has yet."""
-    there, seconds = data.names(), time.time()
-    while (name := snapshot_name(generation, seconds)) in there:
-        seconds += 1
-    return name
+    """Return a name with a later time than all sets have, also when the clock was wrong: they are sorted by it."""
+    newest = max(map(seconds_in, data.names()), default=0.0)
+    return snapshot_name(generation, max(time.time(), newest + 1))
 
 
 # What ran on it
@@ -261,8 +263,8 @@ def _restore_root(data: Data, snapshot: str, kept: str) -> None:
 def config_after(restored: Mapping[str, str], saved: Mapping[str, str]) -> dict[str, str]:
     """Return the configuration that was ``saved``, with what Incus notes of the ``restored`` root."""
     own = {key: value for key, value in restored.items() if key.startswith("volatile.")}
-    addresses = {key: value for key, value in saved.items() if key.startswith("volatile.") and key.endswith(_ADDRESS)}
-    return {**{key: value for key, value in saved.items() if not key.startswith("volatile.")}, **own, **addresses}
+    kept = {key: value for key, value in saved.items() if key.startswith("volatile.") and key.endswith(_KEPT_CONFIG)}
+    return {**{key: value for key, value in saved.items() if not key.startswith("volatile.")}, **own, **kept}
 
 
 # On a way back that no plan has foreseen

@@ -57,7 +57,9 @@ def _with_cost(incus: Incus, plan: Plan, step: Step, seen: Observed) -> Step:
             copied[pool] += used(f"{details.source}/{path}")
     for pool, size in copied.items():
         free = _free(incus, pool, seen.pool_details.get(pool, Pool(driver="")))
-        _check_room(container, pool, size, free)
+        # What a killed run has not finished is removed first, and makes room.
+        if "unfinished" not in step.before:
+            _check_room(container, pool, size, free)
     drivers = {pool: seen.pool_details.get(pool, Pool(driver="")).driver for pool in copied}
     total = sum(copied.values())
     names = ", ".join(sorted(set(drivers.values())))

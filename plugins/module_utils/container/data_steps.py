@@ -30,6 +30,7 @@ from .snapshots import (
     chosen_set,
     generation_in,
     persistent_places,
+    set_of_generation,
     sets_of,
 )
 from .steps import PROVING, Step, new_step
@@ -118,14 +119,13 @@ def restored_set(declared: Container, observed: Observed) -> str | None:
     if not declared.restore_data:
         return None
     number, sets = chosen_generation(declared, observed), sets_seen(declared, observed)
-    found = [one.name for one in sets if one.is_complete and one.generation == number]
-    if not found:
+    if not any(one.is_complete and one.generation == number for one in sets):
         there = ", ".join(one.name for one in sets if one.is_complete)
         raise FleetError(
             f"{declared.name} has no snapshot of the data of generation {number}.",
             f"It has {there or 'none at all'}. Leave out 'restore_data', or choose one of those generations.",
         )
-    return None if found[-1] == notes.get(RESTORED) else found[-1]
+    return set_of_generation(sets, notes, number)
 
 
 def stops_for_data(declared: Container, observed: Observed, boots: str | None) -> bool:
@@ -176,20 +176,32 @@ def _with_snapshot(
     notes = _notes(observed)
     taken, _blank, wanted = notes.get(TAKEN, "").partition(" ")
     is_there = any(one.name == taken and one.is_complete for one in sets_seen(declared, observed))
-    for number, step in enumerate(steps):
+    planned: tuple[Step, ...] = ()
+    for step in steps:
         system = _system_of(step)
         # An earlier run that was killed has taken it, and may have come to run the system.
-        if system is None or system == runs or (system == wanted and is_there):
-            continue
-        place = _before(steps, number)
-        scope = scope_of(declared, observed, steps[:place])
-        generation = newest_with(observed.generations, runs)
-        summary = f"take a snapshot of {scope.words} as inx-{generation}-TIME"
-        before = {"unfinished": notes[TAKING]} if TAKING in notes else {}
-        data = {**_data(scope), "generation": generation, "system": system}
-        snapshot = new_step("snapshot", declared.name, summary, before, {"snapshot": data})
-        return (*steps[:place], snapshot, *steps[place:])
-    return steps
+        is_taken = system == wanted and is_there and (runs is None or notes.get(RAN) == system)
+        if system not in (None, runs) and not is_taken:
+            place = _before(planned, len(planned))
+            between = planned[place:]
+            # A snapshot that fails leaves nothing frozen.
+            first = tuple(one for one in between if one.action == "unfreeze")
+            snapshot = _snapshot_step(declared, observed, planned[:place], runs, str(system))
+            planned = (*planned[:place], *first, snapshot, *(one for one in between if one not in first))
+        planned, runs = (*planned, step), system or runs
+    return planned
+
+
+def _snapshot_step(
+    declared: Container, observed: Observed, done: Sequence[Step], runs: str | None, system: str
+) -> Step:
+    """Return the step that takes a set of what ``runs`` has written, after some steps and before ``system`` runs."""
+    notes, scope = _notes(observed), scope_of(declared, observed, done)
+    generation = newest_with(observed.generations, runs)
+    summary = f"take a snapshot of {scope.words} as inx-{generation}-TIME"
+    before = {"unfinished": notes[TAKING]} if TAKING in notes else {}
+    data = {**_data(scope), "generation": generation, "system": system}
+    return new_step("snapshot", declared.name, summary, before, {"snapshot": data})
 
 
 def _before(steps: Sequence[Step], number: int) -> int:

@@ -21,7 +21,7 @@ from ..errors import FleetError
 from ..incus.models import Config, Devices, Volume
 from ..incus.snapshots import Place
 from ..nix.profiles import Generation
-from ..stored_keys import RESTORED, TAKEN
+from ..stored_keys import HEALTHY, RESTORED, TAKEN
 from .volatile import PERSIST_DEVICE
 
 # Longer numbers are not generations, see nix/profiles.py.
@@ -146,12 +146,22 @@ def chosen_set(sets: Sequence[SnapshotSet], notes: Config, fallback: Generation,
     Nor is there when the data comes from that set already, and only that generation has run since.
     """
     complete = [one.name for one in sets if one.is_complete]
-    found = [name for name in complete if generation_in(name) == fallback.number]
-    if found:
-        return None if found[-1] == notes.get(RESTORED) else found[-1]
     name, _blank, system = notes.get(TAKEN, "").partition(" ")
     # It was taken before the bad one ran, of data that no known generation had written.
-    return name if name in complete and system == bad and generation_in(name) == NO_GENERATION else None
+    is_unknown = name in complete and system == bad and generation_in(name) == NO_GENERATION
+    if is_unknown and notes.get(HEALTHY) in (None, fallback.system):
+        # What an older set of that generation has may be months older.
+        return name
+    return set_of_generation(sets, notes, fallback.number) or (name if is_unknown else None)
+
+
+def set_of_generation(sets: Sequence[SnapshotSet], notes: Config, number: int | None) -> str | None:
+    """Return the newest complete set of a generation, None when the data comes from one of it already.
+
+    The newest one may be what that restoration replaced, so a second run must not restore it.
+    """
+    found = [one.name for one in sets if one.is_complete and one.generation == number]
+    return found[-1] if found and notes.get(RESTORED) not in found else None
 
 
 def persistent_places(devices: Devices) -> tuple[Place, ...]:

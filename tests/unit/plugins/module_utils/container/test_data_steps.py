@@ -15,11 +15,16 @@ import pytest
 from ansible_collections.inx.fleet.plugins.module_utils.container.declaration import Container
 from ansible_collections.inx.fleet.plugins.module_utils.container.observed import Observed
 from ansible_collections.inx.fleet.plugins.module_utils.container.plan import plan_container
-from ansible_collections.inx.fleet.plugins.module_utils.container.snapshots import sets_of, size_text, span_text
+from ansible_collections.inx.fleet.plugins.module_utils.container.snapshots import (
+    chosen_set,
+    sets_of,
+    size_text,
+    span_text,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.container.steps import Plan, Step
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Pool, Volume
-from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generations
+from ansible_collections.inx.fleet.plugins.module_utils.nix.profiles import Generation, Generations
 from ansible_collections.inx.fleet.plugins.module_utils.nix.sources import System
 from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import (
     ACTIVATING,
@@ -43,6 +48,7 @@ from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import 
 
 FIRST = "inx-1-20261130T100000Z"
 SECOND = "inx-2-20261130T110000Z"
+UNKNOWN = "inx-0-20261130T120000Z"
 KEPT = {"path": "/var/lib/db", "size": None, "mode": "0755", "pool": None}
 PLACE = ("default", "web_var-lib-db")
 
@@ -150,11 +156,29 @@ def test_what_wrote_the_data_may_be_unknown() -> None:
     assert data_step(plan(host(runs=None)), "snapshot").after["snapshot"]["generation"] == 0
 
 
-def test_a_run_that_was_killed_has_taken_the_good_one() -> None:
-    notes = {TAKEN: f"{FIRST} {path(2)}"}
-    assert actions(plan(host(FIRST, notes=notes))) == ["record", "activate"]
-    assert actions(plan(host(notes=notes))) == ["snapshot", "record", "activate"]
-    assert actions(plan(host(FIRST, notes={TAKEN: f"{FIRST} {path(3)}"}))) == ["snapshot", "record", "activate"]
+@pytest.mark.parametrize(
+    ("runs", "notes", "expected"),
+    [
+        (1, {TAKEN: f"{FIRST} {path(2)}", RAN: path(2)}, ["record", "activate"]),
+        (None, {TAKEN: f"{FIRST} {path(2)}", RAN: path(1), RAN_SINCE: "before"}, ["record", "start"]),
+        # The good one has written on since.
+        (1, {TAKEN: f"{FIRST} {path(2)}", RAN: path(1)}, ["snapshot", "record", "activate"]),
+        (1, {TAKEN: f"{FIRST} {path(2)}"}, ["snapshot", "record", "activate"]),
+        (None, {TAKEN: f"{FIRST} {path(2)}", RAN: path(1), RAN_SINCE: "then"}, ["snapshot", "record", "start"]),
+        (1, {TAKEN: f"{FIRST} {path(3)}", RAN: path(2)}, ["snapshot", "record", "activate"]),
+        (1, {TAKEN: f"{SECOND} {path(2)}", RAN: path(2)}, ["snapshot", "record", "activate"]),
+    ],
+)
+def test_a_run_that_was_killed_has_taken_the_good_one_if_the_new_system_may_have_run(
+    runs: int | None, notes: dict[str, str], expected: list[str]
+) -> None:
+    assert actions(plan(host(FIRST, runs=runs, notes=notes))) == expected
+
+
+def test_what_a_start_brings_and_what_it_is_switched_to_have_one_each() -> None:
+    found = plan(host(runs=None), activation="test")
+    assert actions(found) == ["snapshot", "start", "snapshot", "activate"]
+    assert [step.after["snapshot"]["generation"] for step in found.steps if step.action == "snapshot"] == [0, 1]
 
 
 def test_a_run_that_was_killed_meanwhile_left_one_that_does_not_count() -> None:
@@ -172,6 +196,9 @@ def test_a_run_that_was_killed_meanwhile_left_one_that_does_not_count() -> None:
 def test_what_a_killed_run_left_frozen_is_unfrozen(state: str) -> None:
     seen = with_instance(host(runs=2, recorded=2, notes={TAKING: FIRST}), status="Frozen")
     assert actions(plan(seen, state=state)) == ["unfreeze", "prune"]
+    # A snapshot that fails again does not leave it frozen.
+    again = with_instance(host(notes={TAKING: FIRST}), status="Frozen")
+    assert actions(plan(again, state=state)) == ["unfreeze", "snapshot", "record", "activate"]
     by_hand = with_instance(host(runs=2, recorded=2), status="Frozen")
     assert actions(plan(by_hand, state=state)) == (["unfreeze"] if state == "started" else [])
 
@@ -196,7 +223,7 @@ def test_a_run_that_is_killed_after_any_step_is_finished(killed_after: int) -> N
     then = plan(seen)
     done = after(then, seen)
     assert len(done.snapshots) == 3
-    assert "snapshot" not in actions(then)[: killed_after and 4]
+    assert ("snapshot" in actions(then)) == (killed_after < 3)
     assert actions(plan(done)) == []
 
 
@@ -226,6 +253,23 @@ def test_the_data_of_a_generation_that_runs_can_be_restored_as_well() -> None:
     options: dict[str, Any] = {"system": None, "generation": "1", "restore_data": True}
     assert actions(plan(host(FIRST), **options)) == ["stop", "restore", "start"]
     assert actions(plan(host(FIRST, notes={RESTORED: FIRST}), **options)) == []
+
+
+def test_a_second_run_does_not_restore_what_the_first_has_replaced() -> None:
+    options: dict[str, Any] = {"system": None, "generation": "1", "restore_data": True}
+    seen = host(FIRST)
+    done = after(plan(seen, **options), seen)
+    assert len({name for name in done.snapshots if name.startswith("inx-1-")}) == 2
+    assert actions(plan(done, **options)) == []
+
+
+@pytest.mark.parametrize(
+    ("healthy", "expected"), [(path(1), UNKNOWN), (None, UNKNOWN), (path(3), FIRST)], ids=["good", "unknown", "tested"]
+)
+def test_a_rollback_restores_no_older_data_than_that_of_before(healthy: str | None, expected: str) -> None:
+    sets = sets_of((FIRST, UNKNOWN), {}, {}, covers_root=True)
+    notes = {TAKEN: f"{UNKNOWN} {path(2)}", **({} if healthy is None else {HEALTHY: healthy})}
+    assert chosen_set(sets, notes, Generation(number=1, system=path(1)), path(2)) == expected
 
 
 def test_a_generation_without_a_snapshot_is_refused() -> None:
