@@ -472,9 +472,9 @@ def test_what_profiles_give_is_swapped_by_devices_that_hide_theirs() -> None:
     assert (own_devices(run, "c1"), note_on(run, "c1")) == ({}, None)
 
 
-def released_only(then: Sequence[Container] = SWAPPED) -> Run:
+def released_only(then: Sequence[Container] | None = None) -> Run:
     """Return a host on which a run was killed when all was released."""
-    run = converged(*FIRST, then=then)
+    run = converged(*FIRST, then=SWAPPED if then is None else then)
     run.left = 2
     with pytest.raises(KilledError):
         follow(run, plans_of(SWAPPED, run.seen))
