@@ -309,8 +309,7 @@ containers:
     snapshots:
       description:
         - Snapshots of the instance, those of O(inx.fleet.inx_container#module:snapshots) and others. With
-          O(inx.fleet.inx_container#module:volatile_root=rebuild) there are snapshots of volumes only, which are not
-          listed.
+          O(inx.fleet.inx_container#module:volatile_root=rebuild), those of its volumes.
       type: list
       elements: dict
       contains:

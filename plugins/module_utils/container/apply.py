@@ -28,7 +28,7 @@ from ..nix.profiles import (
     unlink_test,
 )
 from ..nix.set_marks import mark_set
-from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RAN, RAN_SINCE, RESTART, STORED_NOTES, TAKEN
+from ..stored_keys import ACTIVATING, HEALTHY, MOVING, RAN, RAN_SINCE, RESTART, RESTORING, STORED_NOTES, TAKEN
 from ..text import utc
 from .data import forget_taken, note_run, note_start, note_switch
 from .data_apply import remove_sets, restore_data, take_snapshot
@@ -58,7 +58,7 @@ from .switching import switch_and_verify
 
 # Steps that end with a container that does not run, and those that may follow them before its start.
 _ENDING = ("stop", "move")
-_BETWEEN = ("update", "secrets", "snapshot", "record", "rebuild")
+_BETWEEN = ("update", "secrets", "snapshot", "restore", "record", "rebuild")
 
 
 def apply_step(host: Host, plan: Plan, step: Step) -> Told:
@@ -85,6 +85,9 @@ def _resume(host: Host, plan: Plan, step: Step, cause: FleetError) -> None:
     ended = [one for one in plan.steps[:place] if one.action in _ENDING]
     starts = any(one.action == "start" for one in plan.steps[place:])
     if step.action not in _BETWEEN or not ended or not starts or ended[0].before.get("status") == "Stopped":
+        return
+    if step.action == "restore" and RESTORING in host.notes.of(plan.container):
+        # Some of its data may be replaced.
         return
     with cleaning_up(cause, "Starting it again"):
         host.incus.set_state(plan.container.name, "start")
@@ -383,10 +386,11 @@ def _rollback(host: Host, plan: Plan, step: Step) -> Told:
     _await_commands(host, plan.container)
     fallback = Generation(number=step.after["generation"], system=step.after["system"])
     bad = newest_with(read_generations(plan.container.profile_dir), step.before["running_system"])
-    done = return_to(host, plan.container, fallback, restored=step.after.get("data"), generation=bad).data
-    if done is None:
-        return Told()
-    return Told(warnings=(f"{plan.container.name}: {done.words}",), snapshots=(done.told,))
+    done = return_to(host, plan.container, fallback, restored=step.after.get("data"), generation=bad)
+    name = plan.container.name
+    if done.data is not None:
+        return Told(warnings=(f"{name}: {done.data.words}",), snapshots=(done.data.told,))
+    return Told(warnings=(f"{name}: its data was not restored: {done.without}",) if done.without else ())
 
 
 def _delete(host: Host, plan: Plan, step: Step) -> None:

@@ -67,8 +67,8 @@ class Data:
             self.incus.delete_volume_snapshot(place, snapshot)
 
 
-def take(data: Data, generation: int, system: str) -> dict[str, Any]:
-    """Take a set before ``system`` runs, and return what there is to tell of it.
+def take(data: Data, generation: int, system: str, superseded: str = "") -> dict[str, Any]:
+    """Take a set before ``system`` runs, remove the one that it supersedes, and return what there is to tell of it.
 
     What runs is frozen meanwhile. Whatever fails, it goes on, and nothing is left of the set.
     """
@@ -87,7 +87,8 @@ def take(data: Data, generation: int, system: str) -> dict[str, Any]:
             if not span.is_left:
                 remove_unfinished(data)
         raise
-    data.notes.change(data.container, {TAKING: "", TAKEN: f"{name} {system}", RESTORED: ""})
+    data.notes.change(data.container, {TAKING: superseded, TAKEN: f"{name} {system}", RESTORED: ""})
+    remove_unfinished(data)
     return {"name": name, "frozen_seconds": span.seconds, "restored": False}
 
 
@@ -230,8 +231,7 @@ def finish_restoration(data: Data, system: str | None) -> Restored:
     snapshot, kept, *rest = data.notes.of(data.container)[RESTORING].split()
     data.settle()
     if rest != [_KEPT]:
-        data.remove(kept)
-        data.take(kept)
+        _keep(data, kept)
         data.notes.change(data.container, {RESTORING: f"{snapshot} {kept} {_KEPT}"})
     if data.covers_root:
         _restore_root(data, snapshot, kept)
@@ -242,6 +242,20 @@ def finish_restoration(data: Data, system: str | None) -> Restored:
     ran = {RAN: "", RAN_SINCE: ""} if system is None else {RAN: system, RAN_SINCE: since}
     data.notes.change(data.container, {RESTORING: "", RESTORED: snapshot, TAKEN: "", **ran})
     return Restored(name=snapshot, kept=kept, lost=seconds_in(kept) - seconds_in(snapshot))
+
+
+def _keep(data: Data, kept: str) -> None:
+    """Take the set of what is to be replaced. If that fails nothing is replaced, and no run is to go on with it."""
+    try:
+        data.remove(kept)
+        data.take(kept)
+    except LateError:
+        raise
+    except FleetError as error:
+        with cleaning_up(error, f"Removing the unfinished snapshot {kept}"):
+            data.remove(kept)
+            data.notes.change(data.container, {RESTORING: ""})
+        raise
 
 
 def _restore_root(data: Data, snapshot: str, kept: str) -> None:

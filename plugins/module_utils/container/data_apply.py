@@ -32,7 +32,8 @@ def _data(host: Host, plan: Plan, what: Mapping[str, Any]) -> Data:
 def take_snapshot(host: Host, plan: Plan, step: Step) -> Told:
     """Take the snapshot of a step."""
     what = step.after["snapshot"]
-    told = take(_data(host, plan, what), what["generation"], what["system"])
+    superseded = step.before.get("superseded", "")
+    told = take(_data(host, plan, what), what["generation"], what["system"], superseded)
     return Told(snapshots=({**told, "drivers": what["drivers"], "copied_bytes": what["copied_bytes"]},))
 
 

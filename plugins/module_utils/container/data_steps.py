@@ -162,7 +162,8 @@ def _with_restoration(
     if unfinished:
         summary += ": an earlier run did not finish it"
     data = {**_data(scope), "from": name, "generation": newest_with(observed.generations, runs)}
-    step = new_step("restore", declared.name, summary, {}, {"data": data})
+    before = {"unfinished": name} if unfinished else {}
+    step = new_step("restore", declared.name, summary, before, {"data": data})
     return (*steps[:place], step, *steps[place:])
 
 
@@ -200,8 +201,20 @@ def _snapshot_step(
     generation = newest_with(observed.generations, runs)
     summary = f"take a snapshot of {scope.words} as inx-{generation}-TIME"
     before = {"unfinished": notes[TAKING]} if TAKING in notes else {}
+    superseded = _superseded(declared, observed, done, generation)
+    if superseded:
+        summary += f" in the place of {superseded}"
+        before["superseded"] = superseded
     data = {**_data(scope), "generation": generation, "system": system}
     return new_step("snapshot", declared.name, summary, before, {"snapshot": data})
+
+
+def _superseded(declared: Container, observed: Observed, done: Sequence[Step], generation: int) -> str | None:
+    """Return the set that a killed run took of the same generation, for a system that has not run since."""
+    name = _notes(observed).get(TAKEN, "").partition(" ")[0]
+    is_first = not any(step.action == "snapshot" for step in done)
+    is_there = any(one.name == name and one.generation == generation for one in sets_seen(declared, observed))
+    return name if is_first and is_there else None
 
 
 def _before(steps: Sequence[Step], number: int) -> int:
@@ -237,7 +250,8 @@ def data_prune_step(declared: Container, observed: Observed, steps: Sequence[Ste
     actions = [step.action for step in steps]
     left = notes.get(TAKING, "") if "snapshot" not in actions else ""
     new = sum(actions.count(action) for action in ("snapshot", "restore"))
-    sets = sets_seen(declared, observed)
+    superseded = {step.before.get("superseded") for step in steps}
+    sets = [one for one in sets_seen(declared, observed) if one.name not in superseded]
     old: Sequence[SnapshotSet] = ()
     if declared.snapshots is not None and observed.instance is not None:
         needed = _restored_by(steps, notes)

@@ -27,7 +27,7 @@ from ..incus.host_mounts import check_root, host_mount_points
 from ..names import lxc_name
 from ..nix.profiles import Generation, read_generations, select_generation
 from ..progress.events import Healthy
-from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, VOLATILE_ROOT, WAITING
+from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, RESTORING, VOLATILE_ROOT, WAITING
 from ..text import incus_command
 from .data import Restored, begin_restoration, data_now, finish_restoration, note_run, note_start, set_for
 from .declaration import Container
@@ -50,10 +50,14 @@ _ASKED_AGAIN = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Returned:
-    """The end of a way back: the units that are failed as they were before, and the data that was restored."""
+    """The end of a way back: the units that are failed as they were before, and the data that was restored.
+
+    ``without`` tells why it was not.
+    """
 
     units: Collection[str] = ()
     data: Restored | None = None
+    without: str = ""
 
 
 class RolledBackError(FleetError):
@@ -282,10 +286,12 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
             f"See '{incus_command(container.project, 'info', '--show-log', name)}', and run again.",
         )
     units, data = returned.units, returned.data
+    if returned.without:
+        step = rollback_step(name, found, bad, fallback)
     state = f"where {', '.join(sorted(units))} had failed before" if units else "and is healthy with it"
     return RolledBackError(
         f"{problem}\n{name} went back to generation {number}, {good}, {state}. {bad} is remembered as bad."
-        f"{_told_of_data(container, data, number)}",
+        f"{_told_of_data(container, returned, number)}",
         "Declare another system, or 'health: {retry_failed: true}' to try this one again.",
         step,
         data,
@@ -296,10 +302,12 @@ def _restores(container: Container) -> bool:
     return container.snapshots is not None and container.snapshots.restore
 
 
-def _told_of_data(container: Container, data: Restored | None, number: int) -> str:
+def _told_of_data(container: Container, returned: Returned, number: int) -> str:
     """Return what to say of the data of a container that went back."""
-    if data is not None:
-        return f" {data.words}"
+    if returned.data is not None:
+        return f" {returned.data.words}"
+    if returned.without:
+        return f" Its data was not restored: {returned.without}"
     if not _restores(container):
         return ""
     return f" Its data was not restored: there is no snapshot of the data of generation {number}."
@@ -347,9 +355,17 @@ def return_to(
     """
     select_generation(container.profile_dir, fallback.number)
     owners = Owners(host, container, fallback.system, is_way_back=True)
-    data = None
+    data, without = None, ""
     if restored is not None:
-        data = _restore(host, container, fallback.system, restored, generation)
+        try:
+            data = _restore(host, container, fallback.system, restored, generation)
+        except LateError:
+            raise
+        except FleetError as error:
+            if RESTORING in host.notes.of(container):
+                raise
+            # Nothing was replaced, as when there is no room to keep it: it does not stay stopped for that.
+            without = str(error)
         link_secrets(host, container)
         note_run(host.notes, container, fallback.system)
         start_instance(host, container, emptied=_starts_emptied(host, container))
@@ -364,9 +380,9 @@ def return_to(
         if not error.had_failed(failed_before):
             raise
         host.notes.change(container, {ACTIVATING: ""})
-        return Returned(units=error.units, data=data)
+        return Returned(units=error.units, data=data, without=without)
     _note_good(host, container, fallback.system)
-    return Returned(data=data)
+    return Returned(data=data, without=without)
 
 
 def _restore(host: Host, container: Container, system: str, snapshot: str, generation: int) -> Restored:

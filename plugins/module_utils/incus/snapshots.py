@@ -89,6 +89,13 @@ class Snapshots(Connection):
             urls = self._list(self._volumes(place[0])[place[1]].snapshots, **self._here)
         return frozenset(str(url).partition("?")[0].rpartition("/")[2] for url in urls)
 
+    def times_of_volume_snapshots(self, place: Place, project: str) -> dict[str, str]:
+        """Return when the snapshots of a volume were taken, by their names. ``project`` is that of its container."""
+        with self._explained(f"list the snapshots of the volume {'/'.join(place)}"):
+            node = self._volumes(place[0])[place[1]].snapshots
+            found = self._list(node, recursion=1, project=project, **self._here)
+        return {entry["name"].rpartition("/")[2]: entry["created_at"] for entry in found}
+
     # Changing
 
     def take_snapshot(self, name: str, snapshot: str) -> None:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -17,10 +17,11 @@ from ..container.in_force import restart_pending
 from ..container.kind import PROFILES_DEVICE, has_init_line, has_profiles_device, is_foreign
 from ..container.raw_lxc import INIT_LINE, lines_of
 from ..container.secret_device import GUARD, SECRETS_DEVICE, directory_of
-from ..container.snapshots import generation_in, is_ours, persistent_places
+from ..container.snapshots import generation_in, is_ours, persistent_places, time_in
 from ..incus.addresses import first, ordered
 from ..incus.models import Instance, Snapshot
 from ..incus.mounted import Replaced
+from ..incus.snapshots import Place
 from ..nix.profiles import Generations
 from ..paths import LOCALTIME, STORE_DIR, profile_dir
 from ..runlogs.records import Run, as_data
@@ -58,6 +59,8 @@ class Seen:
     runs: tuple[Run, ...] | None = ()
     #: Volumes that were made for it and that nothing uses; None if they could not be listed.
     volumes: tuple[Unused, ...] | None = ()
+    #: When the snapshots of its volumes were taken, by their names, if each start empties its root.
+    volume_snapshots: Mapping[Place, Mapping[str, str]] = field(default_factory=dict)
     #: What the next rebuild of its root erases; None if that was not asked for, or could not be read.
     files: VolatileFiles | None = None
 
@@ -67,14 +70,24 @@ class Seen:
         return None if self.generations is None else self.generations.system
 
 
-def _snapshot(found: Snapshot) -> dict[str, Any]:
+def _snapshots(seen: Seen) -> list[dict[str, Any]]:
+    """Return the snapshots of an instance, and the sets that have volumes only."""
+    found = [_snapshot(one, persistent_places(one.devices)) for one in seen.instance.snapshots]
+    times = seen.volume_snapshots
+    for name in sorted({name for taken in times.values() for name in taken if is_ours(name)}, key=time_in):
+        places = [place for place, taken in times.items() if name in taken]
+        found.append(_snapshot(Snapshot(name=name, created=min(times[place][name] for place in places)), places))
+    return found
+
+
+def _snapshot(found: Snapshot, places: Iterable[Place]) -> dict[str, Any]:
     return {
         "name": found.name,
         "generation": (generation_in(found.name) or None) if is_ours(found.name) else None,
         "created": found.created,
         "size": found.size,
         # Those with a snapshot of the same name.
-        "volumes": ["/".join(place) for place in persistent_places(found.devices)] if is_ours(found.name) else [],
+        "volumes": ["/".join(place) for place in places] if is_ours(found.name) else [],
     }
 
 
@@ -123,7 +136,7 @@ def container_info(seen: Seen, differences: Differences | None = None, family: s
         # Its name in 0.1.0.
         "drift": found_problems,
         "runs": None if seen.runs is None else [as_data(run) for run in seen.runs],
-        "snapshots": [_snapshot(one) for one in instance.snapshots],
+        "snapshots": _snapshots(seen),
         "roots": None if seen.roots is None else _roots(seen.roots),
         "unused_volumes": None if seen.volumes is None else [volume_data(one) for one in seen.volumes],
         "volatile_files": None if seen.files is None else {**asdict(seen.files), "paths": list(seen.files.paths)},

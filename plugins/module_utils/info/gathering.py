@@ -17,6 +17,7 @@ from typing import Any
 from ..container.kind import booted_directory, shares_store
 from ..container.notes import carried, remembered
 from ..container.revisions import revisions_of
+from ..container.snapshots import persistent_places
 from ..errors import FleetError
 from ..gcroots.store import roots_of
 from ..incus.client import Incus
@@ -116,7 +117,23 @@ class _Looker:
         if instance.location != self._incus.server.member:
             return replace(seen, instance=replace(seen.instance, notes=carried(instance)))
         seen = replace(seen, replaced=replaced_sources(instance, self._host_mounts))
+        seen = self._with_volume_snapshots(seen)
         return self._with_roots(_with_revisions(self._with_generations(self._with_notes(seen))))
+
+    def _with_volume_snapshots(self, seen: Seen) -> Seen:
+        """Look for sets without a root: those of a container whose starts empty it."""
+        instance = seen.instance
+        if not is_rebuilt(instance):
+            return seen
+        try:
+            times = {
+                place: self._incus.times_of_volume_snapshots(place, instance.project)
+                for place in persistent_places(instance.devices)
+            }
+        except FleetError as error:
+            self.warnings.append(str(error))
+            return seen
+        return replace(seen, volume_snapshots=times)
 
     def _running_system(self, instance: Instance) -> str | None:
         try:

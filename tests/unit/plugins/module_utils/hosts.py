@@ -217,10 +217,18 @@ def _new_set(observed: Observed, data: Mapping[str, Any]) -> str:
     return snapshot_name(data["generation"], newest + 1)
 
 
+def _without_sets(observed: Observed, names: set[str]) -> Observed:
+    """Return the host without some sets."""
+    volumes = {place: replace(one, snapshots=one.snapshots - names) for place, one in observed.volumes.items()}
+    left = observed.snapshots - names
+    return replace(observed, snapshots=left, has_snapshots=bool(left), volumes=volumes)
+
+
 def _snapshotted(container: Container, step: Step, observed: Observed) -> Observed:
     data = step.after["snapshot"]
     name = _new_set(observed, data)
     now = with_set(observed, name, data["volumes"], root=data["root"] is not None)
+    now = _without_sets(now, {step.before["superseded"]} if "superseded" in step.before else set())
     notes = {key: value for key, value in _instance(now).notes.items() if key not in (TAKING, RESTORED)}
     return with_instance(now, notes={**notes, TAKEN: f"{name} {data['system']}"})
 
@@ -304,14 +312,7 @@ def _pruned(container: Container, step: Step, observed: Observed) -> Observed:
     tried = None if "tried" in step.before else found.tried
     gone = step.before.get("snapshots", {})
     if gone:
-        observed = replace(
-            observed,
-            snapshots=observed.snapshots - gone.keys(),
-            has_snapshots=bool(observed.snapshots - gone.keys()),
-            volumes={
-                place: replace(one, snapshots=one.snapshots - gone.keys()) for place, one in observed.volumes.items()
-            },
-        )
+        observed = _without_sets(observed, set(gone))
         notes = {key: one for key, one in _instance(observed).notes.items() if key != TAKING or one not in gone}
         observed = with_instance(observed, notes=notes)
     return replace(observed, generations=replace(found, paths=kept, tried=tried))

@@ -34,6 +34,8 @@ from proxy import PROXY, Rule, proxy
 from starts import build_systems, expect, fresh, web, wipe, with_web
 
 SMALL = f"{host.HERE}/small"
+#: A storage pool for data and its snapshots.
+ROOMY = f"{host.HERE}/roomy"
 _UNREACHABLE = "the connection to Incus failed|Incus socket at|Incus says|Incus was shut down"
 _INCUS = ("incus.socket", "incus.service")
 #: What shuts the containers down when the host goes down, or Incus's socket is stopped.
@@ -93,7 +95,8 @@ def main() -> int:
                 print(f"LOST {fault.part}: {problem}", flush=True)
             arguments.rows.write_text(json.dumps(list(rows.values())), encoding="utf-8")
     wipe()
-    remove_small_pool()
+    remove_pool(SMALL)
+    remove_pool(ROOMY)
     return 0
 
 
@@ -188,13 +191,13 @@ def stop() -> None:
 
 def new_in_small_pool() -> dict[str, Any]:
     """The same, and its root is in a small pool."""
-    make_small_pool()
+    make_pool(SMALL, "2M")
     return {**new(), "storage_pool": "small"}
 
 
 def newer_in_small_pool() -> dict[str, Any]:
     """A container that runs with its root in a small pool is to be switched."""
-    make_small_pool()
+    make_pool(SMALL, "2M")
     with_web(storage_pool="small")
     fresh(f"newer-{time.time_ns()}")
     return web(storage_pool="small", health=None)
@@ -205,6 +208,17 @@ def stopped_in_small_pool() -> dict[str, Any]:
     declared = newer_in_small_pool()
     stop()
     return declared
+
+
+def newer_with_data() -> dict[str, Any]:
+    """One with data, which a rollback restores, is to be switched."""
+    make_pool(ROOMY, "400M")
+    declared = {"storage_pool": "roomy", "snapshots": {"restore": True, "full_copy": True}}
+    with_web(**declared)
+    # Random: zeros are copied as holes.
+    Path(ROOMY, "containers/web/rootfs/data").write_bytes(os.urandom(50_000_000))
+    fresh(f"newer-{time.time_ns()}")
+    return web(**declared, health={"timeout": 30, "retry_failed": True})
 
 
 # The faults
@@ -301,19 +315,28 @@ def full_store() -> Iterator[None]:
         host.ask("umount", "--lazy", over)
 
 
-def make_small_pool() -> None:
-    """A storage pool of two megabytes."""
-    if not os.path.ismount(SMALL):
-        os.makedirs(SMALL, exist_ok=True)
-        host.ask("mount", "-t", "tmpfs", "-o", "size=2M", "tmpfs", SMALL)
-        host.ask("incus", "storage", "create", "small", "dir", f"source={SMALL}")
+def make_pool(place: str, size: str) -> None:
+    """Make a storage pool of so many bytes, which is called as its directory is."""
+    if not os.path.ismount(place):
+        os.makedirs(place, exist_ok=True)
+        host.ask("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place)
+        host.ask("incus", "storage", "create", os.path.basename(place), "dir", f"source={place}")
 
 
-def remove_small_pool() -> None:
-    """What make_small_pool made."""
-    if os.path.ismount(SMALL):
-        host.ask("incus", "storage", "delete", "small")
-        host.ask("umount", "--lazy", SMALL)
+def remove_pool(place: str) -> None:
+    """Remove what make_pool made."""
+    if os.path.ismount(place):
+        host.ask("incus", "storage", "delete", os.path.basename(place))
+        host.ask("umount", "--lazy", place)
+
+
+@contextmanager
+def room_made_after() -> Iterator[None]:
+    """Remove at the end what takes the room of a pool."""
+    try:
+        yield
+    finally:
+        Path(ROOMY, ".full").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -504,6 +527,20 @@ def real_faults() -> Iterator[Fault]:
             around=small_pool_full,
             may_succeed=True,
         )
+    yield Fault(
+        part="no room to keep what a rollback would replace",
+        start=newer_with_data,
+        message="and is healthy with it.* Its data was not restored: .*space",
+        around=room_made_after,
+        # After the snapshot. It is enough for the old system.
+        meddle=host.at(
+            ("POST .*/snapshots", "POST .*/exec"),
+            *("sh", "-c", f"fallocate -l $(($(df -B1 --output=avail {ROOMY} | tail -1) - 20000000)) {ROOMY}/.full"),
+        ),
+        stays=False,
+        options={"health": {"command": ["/run/current-system/sw/bin/grep", "old", "/etc/inx-version"], "timeout": 1}},
+        always=True,
+    )
     yield Fault(part="the bridge gone, a creation", start=new, message="incusbr0|eth0", around=bridge_gone)
     yield Fault(part="the bridge gone, a start", start=stopped, message="incusbr0|eth0", around=bridge_gone)
     yield Fault(part="the bridge gone, a switch", start=newer, message="", around=bridge_gone, may_succeed=True)

@@ -10,12 +10,18 @@ from typing import Any, cast
 
 import pytest
 
-from ansible_collections.inx.fleet.plugins.module_utils.container.data import Data, config_after, take
+from ansible_collections.inx.fleet.plugins.module_utils.container.data import (
+    Data,
+    begin_restoration,
+    config_after,
+    finish_restoration,
+    take,
+)
 from ansible_collections.inx.fleet.plugins.module_utils.container.notes import Notes
 from ansible_collections.inx.fleet.plugins.module_utils.errors import FleetError
 from ansible_collections.inx.fleet.plugins.module_utils.incus.client import Incus
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
-from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import TAKEN, TAKING
+from ansible_collections.inx.fleet.plugins.module_utils.stored_keys import RESTORING, TAKEN, TAKING
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import declared
 
 FUTURE = "inx-1-21000101T000000Z"
@@ -98,11 +104,31 @@ def test_nothing_is_left_of_a_set_that_fails(refused: str) -> None:
     assert (incus.status, incus.sets, notes.kept) == ("Running", {FUTURE}, {})
 
 
+def test_what_cannot_be_kept_is_not_replaced_and_no_run_goes_on_with_it() -> None:
+    incus, notes = FaultyIncus("snapshot"), KeptNotes()
+    incus.status = "Stopped"
+    begin_restoration(data(incus, notes), FUTURE, 2)
+    assert notes.kept[RESTORING] == f"{FUTURE} inx-2-21000101T000001Z"
+    with pytest.raises(FleetError, match="snapshot was refused"):
+        finish_restoration(data(incus, notes), None)
+    assert (incus.sets, notes.kept) == ({FUTURE}, {})
+
+
 def test_a_set_comes_after_all_others_also_when_the_clock_goes_back() -> None:
     incus, notes = FaultyIncus(), KeptNotes()
     told = take(data(incus, notes), 1, "/nix/store/y")
     assert told["name"] == "inx-1-21000101T000001Z"
     assert notes.kept == {TAKEN: "inx-1-21000101T000001Z /nix/store/y"}
+
+
+def test_what_is_superseded_goes_once_there_is_a_newer_set() -> None:
+    incus, notes = FaultyIncus("snapshot"), KeptNotes()
+    with pytest.raises(FleetError):
+        take(data(incus, notes), 1, "/nix/store/y", FUTURE)
+    assert incus.sets == {FUTURE}
+    incus.refused = ()
+    told = take(data(incus, notes), 1, "/nix/store/y", FUTURE)
+    assert (incus.sets, notes.kept) == ({told["name"]}, {TAKEN: f"{told['name']} /nix/store/y"})
 
 
 def test_a_copy_keeps_its_identity_when_a_snapshot_of_its_origin_is_restored() -> None:

@@ -175,6 +175,16 @@ def test_a_run_that_was_killed_has_taken_the_good_one_if_the_new_system_may_have
     assert actions(plan(host(FIRST, runs=runs, notes=notes))) == expected
 
 
+def test_a_newer_set_takes_the_place_of_one_that_a_killed_run_took_for_nothing() -> None:
+    found = plan(host(FIRST, notes={TAKEN: f"{FIRST} {path(2)}"}), snapshots={"keep": 1})
+    assert (actions(found), data_step(found, "snapshot").before) == (
+        ["snapshot", "record", "activate"],
+        {"superseded": FIRST},
+    )
+    of_another = plan(host(FIRST, runs=2, recorded=2, notes={TAKEN: f"{FIRST} {path(2)}"}), system=path(3))
+    assert all("superseded" not in step.before for step in of_another.steps)
+
+
 def test_what_a_start_brings_and_what_it_is_switched_to_have_one_each() -> None:
     found = plan(host(runs=None), activation="test")
     assert actions(found) == ["snapshot", "start", "snapshot", "activate"]
@@ -222,6 +232,8 @@ def test_a_run_that_is_killed_after_any_step_is_finished(killed_after: int) -> N
         seen = after_step(made, step, seen)
     then = plan(seen)
     done = after(then, seen)
+    # A set that nothing else came after does not push out an older one.
+    assert {*old[1:]} < done.snapshots
     assert len(done.snapshots) == 3
     assert ("snapshot" in actions(then)) == (killed_after < 3)
     assert actions(plan(done)) == []

@@ -204,3 +204,15 @@ def test_snapshots_are_told_with_the_generation_that_wrote_the_data() -> None:
         ("inx-4-20261130T101502Z", 4, None, ["fast/web_data"]),
         ("mine", None, 5, []),
     ]
+
+
+def test_sets_of_volumes_are_told_where_each_start_empties_the_root() -> None:
+    taken = {
+        ("fast", "web_a"): {"inx-2-20261130T101502Z": "2026-11-30T10:15:03Z", "mine": "2026-11-30T09:00:00Z"},
+        ("fast", "web_b"): {"inx-2-20261130T101502Z": "2026-11-30T10:15:02Z", "inx-3-20261130T111502Z": "later"},
+    }
+    found = container_info(replace(SEEN, volume_snapshots=taken))["snapshots"]
+    assert [(one["name"], one["generation"], one["created"], one["volumes"]) for one in found] == [
+        ("inx-2-20261130T101502Z", 2, "2026-11-30T10:15:02Z", ["fast/web_a", "fast/web_b"]),
+        ("inx-3-20261130T111502Z", 3, "later", ["fast/web_b"]),
+    ]
