@@ -21,9 +21,9 @@ let
   # By services instead of the activation.
   makesUsersLate =
     (config.services.userborn.enable or false) || (config.systemd.sysusers.enable or false);
-  # Wait until each secret belongs to its owner, whose id may be new in this system. A run of inx_container on the host does
-  # that as soon as it sees the users. If there is none, this ends by itself. The host writes lines of NAME USER GROUP.
-  # It is in here because people copy this file alone.
+  # Wait until each secret belongs to its owner, whose id may be new in this system. A run of inx_container on the host
+  # does that as soon as it sees the users. If there is none, this ends by itself. The host writes lines of NAME USER
+  # GROUP. It is in here because people copy this file alone.
   waiting = builtins.toFile "await-owners.sh" ''
     owners=/inx/secrets/.owners
 
