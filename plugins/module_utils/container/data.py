@@ -14,12 +14,13 @@ from typing import Any
 
 from ..errors import ConflictError, FleetError, LateError, cleaning_up
 from ..incus.client import Incus
-from ..incus.models import writable
+from ..incus.models import on_member, writable
 from ..incus.snapshots import Place
 from ..nix.profiles import Generation
-from ..stored_keys import RAN, RAN_SINCE, RESTORED, RESTORING, TAKEN, TAKING, VOLATILE_ROOT
+from ..stored_keys import RAN, RAN_SINCE, RESTORED, RESTORING, TAKEN, TAKING
 from .declaration import Container
 from .notes import Notes
+from .rebuilds import rebuilds
 from .snapshots import chosen_set, is_ours, persistent_places, seconds_in, sets_of, snapshot_name, span_text, taken_at
 
 _KEPT = "kept"
@@ -288,12 +289,11 @@ def data_now(incus: Incus, notes: Notes, container: Container) -> Data:
     """Return the data of a container as it is now."""
     found = incus.instance(container.name)
     devices = {} if found is None else found.devices
-    root = container.volatile.root or (None if found is None else found.config.get(VOLATILE_ROOT))
     return Data(
         incus=incus,
         notes=notes,
         container=container,
-        covers_root=root != "rebuild",
+        covers_root=not rebuilds(container, found),
         volumes=persistent_places(devices),
     )
 
@@ -304,14 +304,8 @@ def set_for(data: Data, fallback: Generation, bad: str) -> str | None:
     if declared is None or not declared.restore:
         return None
     found = data.incus.volumes(sorted({pool for pool, _name in data.volumes}))
-    here = (None, data.incus.server.member)
-    volumes = {
-        place: one
-        for place, several in found.items()
-        if place in data.volumes
-        for one in several
-        if one.location in here
-    }
+    here = on_member(found, data.incus.server.member)
+    volumes = {place: one for place, one in here.items() if place in data.volumes}
     root = data.incus.snapshots(data.name) if data.covers_root else frozenset[str]()
     sets = sets_of(root, data.incus.with_snapshots(volumes), {}, covers_root=data.covers_root)
     return chosen_set([one for one in sets if one.name != notes.get(TAKING)], notes, fallback, bad)

@@ -14,7 +14,7 @@ from ..errors import FleetError
 from ..incus.models import Config, Instance
 from ..incus.snapshots import Place
 from ..nix.profiles import Generation
-from ..stored_keys import RAN, RAN_SINCE, RESTORED, RESTORING, TAKEN, TAKING, VOLATILE_ROOT
+from ..stored_keys import RAN, RAN_SINCE, RESTORED, RESTORING, TAKEN, TAKING
 from ..text import incus_command
 from ..values import same_value
 from .declaration import Container
@@ -23,6 +23,7 @@ from .expanded import root_of
 from .fallback import chosen_generation, newest_with
 from .mounts import own_volumes
 from .observed import Observed
+from .rebuilds import rebuilds
 from .snapshots import (
     COPYING,
     SHARING,
@@ -64,10 +65,10 @@ class Scope:
 def scope_of(declared: Container, observed: Observed, steps: Sequence[Step] = ()) -> Scope:
     """Return what of a container a set has after some steps."""
     devices = devices_after(steps, observed)
-    stored = {} if observed.instance is None else observed.instance.config
-    root = declared.volatile.root or stored.get(VOLATILE_ROOT)
     return Scope(
-        covers_root=root != "rebuild", root_pool=root_of(devices).get("pool", ""), volumes=persistent_places(devices)
+        covers_root=not rebuilds(declared, observed.instance),
+        root_pool=root_of(devices).get("pool", ""),
+        volumes=persistent_places(devices),
     )
 
 

@@ -18,7 +18,7 @@ from ..incus.addresses import addresses_of
 from ..incus.config_keys import ConfigKeys
 from ..incus.host_mounts import host_mount_points
 from ..incus.idmapped import unshiftable
-from ..incus.models import Instance, Profile, Volume
+from ..incus.models import Instance, Profile, Volume, on_member
 from ..incus.mounted import Replaced, mounts_of_host, replaced_sources
 from ..incus.mountinfo import Mount, read_mountinfo
 from ..incus.proxies import lost_proxies
@@ -29,7 +29,7 @@ from ..nix.profiles import read_generations
 from ..nix.rehearsals import read_rehearsal
 from ..nix.set_marks import container_of, marked_directories
 from ..paths import LOCALTIME, profile_dir
-from ..stored_keys import RESTORING, SET, TAKING, VOLATILE_ROOT, VOLUME_CONTAINER
+from ..stored_keys import RESTORING, SET, TAKING, VOLUME_CONTAINER
 from ..values import value_text
 from .booting import with_running_systems
 from .declaration import Container
@@ -39,7 +39,7 @@ from .mount_sources import required_sources, shifted_sources
 from .mount_tree import possible_points
 from .mounts import attached_volumes, is_in_memory
 from .observed import Observed
-from .rebuilds import is_rebuilt
+from .rebuilds import has_volatile_root, is_rebuilt
 from .secret_inside import is_mounted, look_at_links, read_ids
 from .secrets import SecretsSeen, named_accounts, wanted_links
 from .set_declaration import ContainerSet
@@ -245,7 +245,7 @@ def _with_volumes(host: Host, name: str, pools: frozenset[str] | None, nothing: 
     here = (None, host.incus.server.member)
     return replace(
         nothing,
-        volumes={place: one for place, found in volumes.items() for one in found if one.location in here},
+        volumes=on_member(volumes, host.incus.server.member),
         far_volumes={
             place: frozenset(str(one.location) for one in found if one.location not in here)
             for place, found in volumes.items()
@@ -277,7 +277,7 @@ def _has_volumes(instance: Instance | None) -> bool:
 
 def _occupied(host: Host, declared: Container, instance: Instance) -> frozenset[str]:
     """Return the paths that are to get a volume and have files that it would hide."""
-    if not instance.is_running and instance.config.get(VOLATILE_ROOT) == "rebuild":
+    if not instance.is_running and has_volatile_root(instance):
         # What was left there was volatile.
         return frozenset()
     new = [entry.path for entry in declared.volatile.persist or () if entry.device not in instance.devices]

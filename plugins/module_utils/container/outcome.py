@@ -28,10 +28,10 @@ class Outcome:
     warnings: tuple[str, ...] = ()
     #: What a switch has changed, or would change in check mode.
     units: Units = field(default_factory=dict)
-    #: Snapshots that were taken or restored.
-    snapshots: tuple[Mapping[str, Any], ...] = ()
     #: Why check mode does not know them.
     units_unknown: str = ""
+    #: Snapshots that were taken or restored.
+    snapshots: tuple[Mapping[str, Any], ...] = ()
     error: FleetError | None = None
     #: Configuration revisions of the systems in it, by store path.
     revisions: Mapping[str, str] = field(default_factory=dict)

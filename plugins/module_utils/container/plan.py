@@ -94,13 +94,10 @@ def _plan_container(declared: Container, wanted: System | None, observed: Observ
 def _plan_for_existing(
     declared: Container, wanted: System | None, system: str, observed: Observed, instance: Instance
 ) -> Plan:
-    if keeps_running(declared, instance) and restored_set(declared, observed) is not None:
-        declared_restart = replace(declared, state="restarted")
-        restored = _plan_as_declared(declared_restart, wanted, system, observed, instance)
-        return replace(restored, container=declared)
-    plan = _plan_as_declared(declared, wanted, system, observed, instance)
-    if not plan.restart_required or not _restarts(declared, instance):
-        return plan
+    if not (keeps_running(declared, instance) and restored_set(declared, observed) is not None):
+        plan = _plan_as_declared(declared, wanted, system, observed, instance)
+        if not plan.restart_required or not _restarts(declared, instance):
+            return plan
     restarted = _plan_as_declared(replace(declared, state="restarted"), wanted, system, observed, instance)
     return replace(restarted, container=declared)
 

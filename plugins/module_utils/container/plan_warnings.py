@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..incus.models import Instance
-from ..stored_keys import EMPTIED, SELF_UPDATE, VOLATILE_ROOT
+from ..stored_keys import EMPTIED, SELF_UPDATE
 from ..values import same_value
 from .declaration import Container
 from .desired import Change
 from .expanded import expanded_now
 from .in_force import trust_warnings
 from .observed import Observed
-from .rebuilds import is_rebuilt, keeps_running, rebuilds
+from .rebuilds import has_volatile_root, is_rebuilt, keeps_running, rebuilds
 from .volatile import warn_of_ids
 
 
@@ -49,7 +49,7 @@ def id_warnings(declared: Container) -> list[str]:
 def _root_warnings(declared: Container, instance: Instance) -> Iterator[str]:
     if not rebuilds(declared, instance) or is_rebuilt(declared, instance):
         return
-    if instance.config.get(VOLATILE_ROOT) != "rebuild":
+    if not has_volatile_root(instance):
         yield f"{declared.name}: its next start empties its root disk, except for 'persist' and 'devices'."
     elif instance.is_running and instance.notes.get(EMPTIED) not in (None, instance.last_started):
         yield (

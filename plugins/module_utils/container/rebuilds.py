@@ -18,11 +18,16 @@ from .observed import Observed
 # A root that is emptied at every start
 
 
-def rebuilds(declared: Container, instance: Instance) -> bool:
+def has_volatile_root(instance: Instance | None) -> bool:
+    """Return whether each start empties the root of an instance, as it was declared last."""
+    return instance is not None and instance.config.get(VOLATILE_ROOT) == "rebuild"
+
+
+def rebuilds(declared: Container, instance: Instance | None) -> bool:
     """Return whether a start empties the root, as declared now or by an earlier declaration."""
     if declared.volatile.root is not None:
         return declared.volatile.root == "rebuild"
-    return instance.config.get(VOLATILE_ROOT) == "rebuild"
+    return has_volatile_root(instance)
 
 
 def keeps_running(declared: Container, instance: Instance) -> bool:

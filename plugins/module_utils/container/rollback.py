@@ -27,13 +27,14 @@ from ..incus.host_mounts import check_root, host_mount_points
 from ..names import lxc_name
 from ..nix.profiles import Generation, read_generations, select_generation
 from ..progress.events import Healthy
-from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, RESTORING, VOLATILE_ROOT, WAITING
+from ..stored_keys import ACTIVATING, EMPTIED, FAILED, HEALTHY, RESTORING, WAITING
 from ..text import incus_command
 from .data import Restored, begin_restoration, data_now, finish_restoration, note_run, note_start, set_for
 from .declaration import Container
 from .ends import Host
 from .fallback import failed_in, newest_with, notes_of_health, rollback_step
 from .health import journal, quoted_journal, verify
+from .rebuilds import has_volatile_root
 from .secret_apply import Owners
 from .secret_inside import make_links
 from .snapshots import NO_GENERATION
@@ -82,9 +83,7 @@ def reboot(host: Host, container: Container, *, force: bool) -> None:
 
 def _starts_emptied(host: Host, container: Container) -> bool:
     """Empty the root of a stopped container if each start does, and return whether it is empty."""
-    instance = host.incus.instance(container.name)
-    is_volatile = instance is not None and instance.config.get(VOLATILE_ROOT) == "rebuild"
-    return is_volatile and _is_emptied(host, container)
+    return has_volatile_root(host.incus.instance(container.name)) and _is_emptied(host, container)
 
 
 def _is_emptied(host: Host, container: Container) -> bool:

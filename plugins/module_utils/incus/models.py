@@ -34,7 +34,12 @@ def server_from(info: Mapping[str, Any]) -> Server:
 def instances_of(operation: Mapping[str, Any]) -> set[str]:
     """Return the names of an operation's instances, which are all in one project."""
     urls = (operation.get("resources") or {}).get("instances") or ()
-    return {str(url).partition("?")[0].rpartition("/")[2] for url in urls}
+    return set(map(name_in, urls))
+
+
+def name_in(url: object) -> str:
+    """Return the name of what a URL of Incus is about, which is its last part."""
+    return str(url).partition("?")[0].rpartition("/")[2]
 
 
 def location_of(entry: Mapping[str, Any]) -> str | None:
@@ -106,6 +111,13 @@ def volume_from(entry: Mapping[str, Any], snapshots: Collection[str] = ()) -> Vo
         created=entry.get("created_at") or "",
         snapshots=frozenset(snapshots),
     )
+
+
+def on_member(
+    volumes: Mapping[tuple[str, str], Collection[Volume]], member: str | None
+) -> dict[tuple[str, str], Volume]:
+    """Return the volumes that a member of a cluster has, or all members; without a cluster, all of them."""
+    return {place: one for place, found in volumes.items() for one in found if one.location in (None, member)}
 
 
 def pool_from(entry: Mapping[str, Any]) -> Pool:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from .connection import Connection
-from .models import Pool, Volume, pool_from, volume_from
+from .models import Pool, Volume, name_in, pool_from, volume_from
 
 with suppress(ImportError):
     # require_pylxd ends a module without it.
@@ -72,7 +72,7 @@ class Snapshots(Connection):
         """Return the names of the snapshots of an instance."""
         with self._explained(f"list the snapshots of {name}"):
             urls = self._list(self._client.api.instances[name].snapshots)
-        return frozenset(str(url).partition("?")[0].rpartition("/")[2] for url in urls)
+        return frozenset(map(name_in, urls))
 
     def snapshot(self, name: str, snapshot: str) -> Mapping[str, Any] | None:
         """Return a snapshot of an instance as Incus shows it, None if there is none of that name."""
@@ -87,7 +87,7 @@ class Snapshots(Connection):
         """Return the names of the snapshots of a volume."""
         with self._explained(f"list the snapshots of the volume {'/'.join(place)}"):
             urls = self._list(self._volumes(place[0])[place[1]].snapshots, **self._here)
-        return frozenset(str(url).partition("?")[0].rpartition("/")[2] for url in urls)
+        return frozenset(map(name_in, urls))
 
     def times_of_volume_snapshots(self, place: Place, project: str) -> dict[str, str]:
         """Return when the snapshots of a volume were taken, by their names. ``project`` is that of its container."""

@@ -16,7 +16,7 @@ from ..paths import DAEMON_SOCKET_DIR, DB_DIR, LOCALTIME, STORE_DIR, STORE_PROFI
 from ..stored_keys import SELF_UPDATE
 from ..text import UNPRINTABLE
 from ..values import Value, same_value, value_text
-from .models import Config, Devices, Profile, Server
+from .models import Config, Devices, Profile, Server, name_in
 
 #: Names as inx-container has them, so that its profile is taken over as it is.
 _STORE = {"nixstore": STORE_DIR}
@@ -85,7 +85,7 @@ def warnings(declared: StoreMount, wanted: Profile) -> list[str]:
 
 def check_removal(found: Profile) -> None:
     """Raise FleetError while instances use the profile."""
-    users = [url.partition("?")[0].rpartition("/")[2] for url in found.used_by]
+    users = [name_in(url) for url in found.used_by]
     if users:
         raise FleetError(
             f"The profile {found.name!r} is in use by {', '.join(sorted(users))}.",

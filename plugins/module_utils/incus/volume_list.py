@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..stored_keys import VOLUME_CONTAINER, VOLUME_PATH
-from .connection import Connection
 from .models import location_of
+from .snapshots import Snapshots
 
 with suppress(ImportError):
     # require_pylxd ends a module without it.
@@ -36,7 +36,7 @@ class MadeVolume:
     is_used: bool = False
 
 
-class VolumeList(Connection):
+class VolumeList(Snapshots):
     """A connection that lists volumes.
 
     Every method raises FleetError with Incus's own words when it refuses.
@@ -47,7 +47,7 @@ class VolumeList(Connection):
         everywhere = {} if self.project is not None else {"all-projects": "true"}
         with self._explained("list the storage volumes"):
             found = {
-                pool: self._list(self._client.api["storage-pools"][pool].volumes.custom, recursion=1, **everywhere)
+                pool: self._list(self._volumes(pool), recursion=1, **everywhere)
                 for pool in pools
             }
         return [made_volume(pool, entry) for pool, entries in found.items() for entry in entries if _is_made(entry)]
@@ -55,7 +55,7 @@ class VolumeList(Connection):
     def volume_usage(self, volume: MadeVolume) -> int | None:
         """Return the bytes that a volume takes, None if Incus does not tell: its pool may not."""
         params = {"project": volume.project, **({} if volume.location is None else {"target": volume.location})}
-        node = self._client.api["storage-pools"][volume.pool].volumes.custom[volume.name].state
+        node = self._volumes(volume.pool)[volume.name].state
         with self._explained(f"look at the volume {volume.pool}/{volume.name}"), suppress(LXDAPIException):
             used = (self._get(node, **params).get("usage") or {}).get("used")
             return int(used) if used else None

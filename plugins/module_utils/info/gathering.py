@@ -16,6 +16,7 @@ from typing import Any
 
 from ..container.kind import booted_directory, shares_store
 from ..container.notes import carried, remembered
+from ..container.rebuilds import has_volatile_root
 from ..container.revisions import revisions_of
 from ..container.snapshots import persistent_places
 from ..errors import FleetError
@@ -29,7 +30,7 @@ from ..nix.profiles import generation_dates, read_generations
 from ..paths import STORE_DIR
 from ..runlogs.reading import can_read, last_runs
 from .facts import Differences, Seen, neighbours
-from .volatile_files import is_rebuilt, look_for_files
+from .volatile_files import look_for_files
 from .volumes import Unused, by_container
 
 #: How many of the last runs are returned.
@@ -123,7 +124,7 @@ class _Looker:
     def _with_volume_snapshots(self, seen: Seen) -> Seen:
         """Look for sets without a root: those of a container whose starts empty it."""
         instance = seen.instance
-        if not is_rebuilt(instance):
+        if not has_volatile_root(instance):
             return seen
         try:
             times = {
@@ -174,7 +175,7 @@ class _Looker:
 
     def _with_files(self, seen: Seen, deadline: float) -> Seen:
         instance = seen.instance
-        if not is_rebuilt(instance) or instance.location != self._incus.server.member:
+        if not has_volatile_root(instance) or instance.location != self._incus.server.member:
             return seen
         name = lxc_name(instance.project, instance.name)
         try:

@@ -13,10 +13,8 @@ from bisect import insort
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from ..incus.models import Instance
 from ..incus.root_walk import Bounds, File, files_on_disk
 from ..incus.rootfs import read_file
-from ..stored_keys import VOLATILE_ROOT
 from ..text import shown
 
 #: How many files are listed.
@@ -51,11 +49,6 @@ class VolatileFiles:
     bytes: int
     paths: tuple[str, ...]
     complete: bool
-
-
-def is_rebuilt(instance: Instance) -> bool:
-    """Return whether the root disk of an instance is emptied at each start."""
-    return instance.config.get(VOLATILE_ROOT) == "rebuild"
 
 
 def look_for_files(disk: str, deadline: float) -> VolatileFiles:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.inx.fleet.plugins.module_utils.container.rebuilds import has_volatile_root
 from ansible_collections.inx.fleet.plugins.module_utils.incus.models import Instance
 from ansible_collections.inx.fleet.plugins.module_utils.incus.root_walk import Bounds, File
 from ansible_collections.inx.fleet.plugins.module_utils.info.volatile_files import (
     copied_in,
-    is_rebuilt,
     is_written_anew,
     look_for_files,
     summed,
@@ -122,5 +122,5 @@ def test_a_disk_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 def test_only_some_roots_are_rebuilt() -> None:
-    assert is_rebuilt(Instance(name="web", config={"user.inx.volatile_root": "rebuild"}))
-    assert not is_rebuilt(Instance(name="web"))
+    assert has_volatile_root(Instance(name="web", config={"user.inx.volatile_root": "rebuild"}))
+    assert not has_volatile_root(Instance(name="web"))
