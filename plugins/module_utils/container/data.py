@@ -167,9 +167,8 @@ def note_start(incus: Incus, notes: Notes, container: Container, system: str) ->
 
 
 def _note(notes: Notes, container: Container, system: str, changes: Mapping[str, str]) -> None:
-    if container.snapshots is not None:
-        left = {} if notes.of(container).get(RAN) == system else {RESTORED: ""}
-        notes.change(container, {RAN: system, **left, **changes})
+    left = {} if notes.of(container).get(RAN) == system else {RESTORED: ""}
+    notes.change(container, {RAN: system, **left, **changes})
 
 
 def _last_start(incus: Incus, container: Container) -> str:
