@@ -26,9 +26,11 @@ export NIX_REMOTE=daemon HOME=/root
 cd /root
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
-# refused COMMAND...: it must fail
+# refused COMMAND...: it must fail, and how is in $code
 refused() {
-    if "$@" > "$said" 2>&1; then
+    code=0
+    "$@" > "$said" 2>&1 || code=$?
+    if test "$code" = 0; then
         echo "this succeeded: $*"
         cat "$said"
         exit 1
@@ -39,7 +41,7 @@ says() {
     words=$1
     shift
     refused "$@"
-    grep -q -e "$words" "$said" || { echo "$*: it did not say '$words', but:"; cat "$said"; exit 1; }
+    grep -q -e "$words" "$said" || { echo "$*: it did not say '$words' but ended with $code:"; cat "$said"; exit 1; }
 }
 # soon COMMAND...: it succeeds, if not at once
 soon() {
