@@ -225,6 +225,8 @@ def _record(host: Host, plan: Plan, step: Step) -> None:
 def _prune(host: Host, plan: Plan, step: Step) -> None:
     if "snapshots" in step.before:
         remove_sets(host, plan.container, step.before["snapshots"])
+    if "restoring" in step.before:
+        host.notes.change(plan.container, {RESTORING: ""})
     remove_generations(plan.container.profile_dir, [int(number) for number in step.before.get("generations", ())])
     if "tried" in step.before:
         unlink_test(plan.container.profile_dir)

@@ -16,7 +16,7 @@ from ..errors import ConflictError, FleetError, LateError, cleaning_up
 from ..incus.client import Incus
 from ..incus.models import on_member, writable
 from ..incus.snapshots import Place
-from ..nix.profiles import Generation
+from ..nix.profiles import Generation, read_generations
 from ..stored_keys import RAN, RAN_SINCE, RESTORED, RESTORING, TAKEN, TAKING
 from .declaration import Container
 from .notes import Notes
@@ -139,9 +139,13 @@ def remove_unfinished(data: Data) -> None:
 
 
 def _new_name(data: Data, generation: int) -> str:
-    """Return a name with a later time than all sets have, also when the clock was wrong: they are sorted by it."""
+    """Return a name with a later time than all sets and their generation have, also when the clock was wrong.
+
+    Sets are sorted by it, and one that is older than its generation belongs to an earlier container.
+    """
     newest = max(map(seconds_in, data.names()), default=0.0)
-    return snapshot_name(generation, max(time.time(), newest + 1))
+    made = read_generations(data.container.profile_dir).made.get(generation, 0.0)
+    return snapshot_name(generation, max(time.time(), newest + 1, made))
 
 
 # What ran on it
@@ -306,5 +310,6 @@ def set_for(data: Data, fallback: Generation, bad: str) -> str | None:
     here = on_member(found, data.incus.server.member)
     volumes = {place: one for place, one in here.items() if place in data.volumes}
     root = data.incus.snapshots(data.name) if data.covers_root else frozenset[str]()
-    sets = sets_of(root, data.incus.with_snapshots(volumes), {}, covers_root=data.covers_root)
+    made = read_generations(data.container.profile_dir).made
+    sets = sets_of(root, data.incus.with_snapshots(volumes), {}, made, covers_root=data.covers_root)
     return chosen_set([one for one in sets if one.name != notes.get(TAKING)], notes, fallback, bad)

@@ -57,8 +57,7 @@ def _with_cost(incus: Incus, plan: Plan, step: Step, seen: Observed) -> Step:
             copied[pool] += used(f"{details.source}/{path}")
     for pool, size in copied.items():
         free = _free(incus, pool, seen.pool_details.get(pool, Pool(driver="")))
-        # What a killed run has not finished is removed first, and makes room.
-        if "unfinished" not in step.before:
+        if not _makes_room(plan, step):
             _check_room(container, pool, size, free)
     drivers = {pool: seen.pool_details.get(pool, Pool(driver="")).driver for pool in copied}
     total = sum(copied.values())
@@ -66,6 +65,12 @@ def _with_cost(incus: Incus, plan: Plan, step: Step, seen: Observed) -> Step:
     cost = f"copies {size_text(total)}" if total else "copies nothing"
     after = {**step.after, key: {**what, "drivers": drivers, "copied_bytes": total}}
     return replace(step, summary=f"{step.summary} ({names}: {cost})", after=after)
+
+
+def _makes_room(plan: Plan, step: Step) -> bool:
+    """Return whether snapshots are removed before a step: what a killed run has not finished, or what is too old."""
+    done = plan.steps[: plan.steps.index(step)]
+    return "unfinished" in step.before or any(one.action == "prune" for one in done)
 
 
 def _pools(what: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..errors import FleetError
 from ..incus.models import Config, Instance
 from ..incus.snapshots import Place
 from ..nix.profiles import Generation
-from ..stored_keys import RAN, RAN_SINCE, RESTORED, RESTORING, TAKEN, TAKING
+from ..stored_keys import RAN, RAN_SINCE, RESTORING, TAKEN, TAKING
 from ..text import incus_command
 from ..values import same_value
 from .declaration import Container
@@ -77,15 +77,18 @@ def sets_seen(declared: Container, observed: Observed) -> list[SnapshotSet]:
 
     Nor is one that keeps what is being restored: the step that finishes that makes it.
     """
+    notes = notes_seen(observed)
+    wanted, *kept = notes.get(RESTORING, "").split() or [""]
+    unfinished = {notes.get(TAKING), *(kept if wanted == _begun(declared, observed) else ())}
+    return [one for one in _all_sets(declared, observed) if one.name not in unfinished]
+
+
+def _all_sets(declared: Container, observed: Observed) -> list[SnapshotSet]:
     scope, owned = scope_of(declared, observed), own_volumes(declared, observed)
     required = {place: volume for place, volume in observed.volumes.items() if place in scope.volumes}
     others = {place: volume for place, volume in observed.volumes.items() if "/".join(place) in owned}
-    notes = _notes(observed)
-    return [
-        one
-        for one in sets_of(observed.snapshots, required, others, covers_root=scope.covers_root)
-        if one.name not in (notes.get(TAKING), *notes.get(RESTORING, "").split()[1:])
-    ]
+    made = observed.generations.made
+    return sets_of(observed.snapshots, required, others, made, covers_root=scope.covers_root)
 
 
 def runner(instance: Instance | None) -> str | None:
@@ -102,11 +105,25 @@ def runner(instance: Instance | None) -> str | None:
 def data_of_rollback(declared: Container, observed: Observed, fallback: Generation, bad: str) -> str | None:
     """Return the set that a rollback restores as declared, None if it restores none."""
     is_declared = declared.snapshots is not None and declared.snapshots.restore
-    notes = _notes(observed)
-    if not is_declared or RESTORING in notes:
+    if not is_declared or _begun(declared, observed) is not None:
         # What an earlier run has begun is finished first.
         return None
-    return chosen_set(sets_seen(declared, observed), notes, fallback, bad)
+    return chosen_set(sets_seen(declared, observed), notes_seen(observed), fallback, bad)
+
+
+def _begun(declared: Container, observed: Observed) -> str | None:
+    """Return the set with which the restoration that an earlier run has begun is finished, None without one.
+
+    It is the set that keeps what was replaced, when somebody has deleted the other one meanwhile.
+    """
+    words = notes_seen(observed).get(RESTORING, "").split()
+    if not words:
+        return None
+    wanted, kept, *is_kept = words
+    there = {one.name for one in _all_sets(declared, observed) if one.is_complete}
+    if wanted in there:
+        return wanted
+    return kept if is_kept and kept in there else None
 
 
 def restored_set(declared: Container, observed: Observed) -> str | None:
@@ -114,11 +131,10 @@ def restored_set(declared: Container, observed: Observed) -> str | None:
 
     Raises FleetError when there is none of that generation.
     """
-    notes = _notes(observed)
-    if RESTORING in notes:
-        return notes[RESTORING].split()[0]
-    if not declared.restore_data:
-        return None
+    begun = _begun(declared, observed)
+    if begun is not None or not declared.restore_data:
+        return begun
+    notes = notes_seen(observed)
     number, sets = chosen_generation(declared, observed), sets_seen(declared, observed)
     if not any(one.is_complete and one.generation == number for one in sets):
         there = ", ".join(one.name for one in sets if one.is_complete)
@@ -157,13 +173,16 @@ def _with_restoration(
     declared: Container, observed: Observed, steps: tuple[Step, ...], name: str, runs: str | None
 ) -> tuple[Step, ...]:
     stops = [number for number, step in enumerate(steps) if step.action == "stop"]
-    place = stops[0] + 1 if stops else _before(steps, _first_start(steps))
-    scope, unfinished = scope_of(declared, observed, steps[:place]), RESTORING in _notes(observed)
+    place = stops[0] + 1 if stops else before_preparation(steps, _first_start(steps))
+    scope, begun = scope_of(declared, observed, steps[:place]), _begun(declared, observed)
     summary = f"restore {scope.words} from {name}, and keep what that replaces as a snapshot"
-    if unfinished:
+    if begun is not None:
+        wanted = notes_seen(observed)[RESTORING].split()[0]
         summary += ": an earlier run did not finish it"
+        if wanted != name:
+            summary += f" from {wanted}, which somebody has deleted"
     data = {**_data(scope), "from": name, "generation": newest_with(observed.generations, runs)}
-    before = {"unfinished": name} if unfinished else {}
+    before = {} if begun is None else {"unfinished": name}
     step = new_step("restore", declared.name, summary, before, {"data": data})
     return (*steps[:place], step, *steps[place:])
 
@@ -175,7 +194,7 @@ def _first_start(steps: Sequence[Step]) -> int:
 def _with_snapshot(
     declared: Container, observed: Observed, steps: tuple[Step, ...], runs: str | None
 ) -> tuple[Step, ...]:
-    notes = _notes(observed)
+    notes = notes_seen(observed)
     taken, _blank, wanted = notes.get(TAKEN, "").partition(" ")
     is_there = any(one.name == taken and one.is_complete for one in sets_seen(declared, observed))
     planned: tuple[Step, ...] = ()
@@ -184,7 +203,7 @@ def _with_snapshot(
         # An earlier run that was killed has taken it, and may have come to run the system.
         is_taken = system == wanted and is_there and (runs is None or notes.get(RAN) == system)
         if system not in (None, runs) and not is_taken:
-            place = _before(planned, len(planned))
+            place = before_preparation(planned, len(planned))
             between = planned[place:]
             # A snapshot that fails leaves nothing frozen.
             first = tuple(one for one in between if one.action == "unfreeze")
@@ -198,7 +217,7 @@ def _snapshot_step(
     declared: Container, observed: Observed, done: Sequence[Step], runs: str | None, system: str
 ) -> Step:
     """Return the step that takes a set of what ``runs`` has written, after some steps and before ``system`` runs."""
-    notes, scope = _notes(observed), scope_of(declared, observed, done)
+    notes, scope = notes_seen(observed), scope_of(declared, observed, done)
     generation = newest_with(observed.generations, runs)
     summary = f"take a snapshot of {scope.words} as inx-{generation}-TIME"
     before = {"unfinished": notes[TAKING]} if TAKING in notes else {}
@@ -212,13 +231,13 @@ def _snapshot_step(
 
 def _superseded(declared: Container, observed: Observed, done: Sequence[Step], generation: int) -> str | None:
     """Return the set that a killed run took of the same generation, for a system that has not run since."""
-    name = _notes(observed).get(TAKEN, "").partition(" ")[0]
+    name = notes_seen(observed).get(TAKEN, "").partition(" ")[0]
     is_first = not any(step.action == "snapshot" for step in done)
     is_there = any(one.name == name and one.generation == generation for one in sets_seen(declared, observed))
     return name if is_first and is_there else None
 
 
-def _before(steps: Sequence[Step], number: int) -> int:
+def before_preparation(steps: Sequence[Step], number: int) -> int:
     """Return the place before a step, and before those that prepare it."""
     while number and steps[number - 1].action in _AFTER:
         number -= 1
@@ -238,42 +257,8 @@ def _data(scope: Scope) -> dict[str, Any]:
     return {"root": scope.root_pool if scope.covers_root else None, "volumes": volumes}
 
 
-def _notes(observed: Observed) -> Config:
+def notes_seen(observed: Observed) -> Config:
     return {} if observed.instance is None else observed.instance.notes
-
-
-# What is too old, or not finished
-
-
-def data_prune_step(declared: Container, observed: Observed, steps: Sequence[Step]) -> Iterator[Step]:
-    """Yield the removal of the oldest sets, and of one that an earlier run did not finish."""
-    notes = _notes(observed)
-    actions = [step.action for step in steps]
-    left = notes.get(TAKING, "") if "snapshot" not in actions else ""
-    new = sum(actions.count(action) for action in ("snapshot", "restore"))
-    superseded = {step.before.get("superseded") for step in steps}
-    sets = [one for one in sets_seen(declared, observed) if one.name not in superseded]
-    old: Sequence[SnapshotSet] = ()
-    if declared.snapshots is not None and observed.instance is not None:
-        needed = _restored_by(steps, notes)
-        old = [one for one in sets[: max(0, len(sets) + new - declared.snapshots.keep)] if one.name != needed]
-    gone = {one.name: sorted("/".join(place) for place in one.volumes) for one in old}
-    if left:
-        gone[left] = sorted("/".join(place) for place in scope_of(declared, observed).volumes)
-    if gone:
-        summary = f"remove the snapshots {', '.join(gone)}"
-        yield new_step("prune", declared.name, summary, {"snapshots": gone}, {})
-
-
-def _restored_by(steps: Sequence[Step], notes: Config) -> str | None:
-    """Return the set that the data comes from when a plan is done: the same declaration finds it in the next run."""
-    restored = notes.get(RESTORED)
-    for step in steps:
-        if step.action == "restore":
-            restored = step.after["data"]["from"]
-        elif step.action == "snapshot":
-            restored = None
-    return restored
 
 
 # What is refused

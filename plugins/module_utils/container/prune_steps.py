@@ -12,17 +12,19 @@ from dataclasses import replace
 from ..incus.models import Instance
 from ..nix.profiles import Generations
 from ..stored_keys import ACTIVATING
-from .data_steps import data_prune_step
+from .data_pruning import with_data_pruned
 from .declaration import Container
-from .fallback import notes_of_health, old_generations
+from .fallback import fallback_of, notes_of_health, old_generations
 from .observed import Observed
 from .steps import PROVING, Step, new_step, numbered
 
 
 def with_prune(declared: Container, system: str, observed: Observed, planned: Iterable[Step]) -> tuple[Step, ...]:
-    """Return the planned steps, and after them the removal of old generations."""
+    """Return the planned steps, with the removal of old snapshots, and after them that of old generations."""
     steps = tuple(planned)
-    return (*steps, *_prune_step(declared, system, observed, steps))
+    fallback = None if observed.instance is None else fallback_of(system, observed.instance, observed.generations)
+    with_data = with_data_pruned(declared, observed, steps, fallback)
+    return (*with_data, *_prune_step(declared, system, observed, steps))
 
 
 def _prune_step(declared: Container, system: str, observed: Observed, steps: Sequence[Step]) -> Iterator[Step]:
@@ -30,7 +32,6 @@ def _prune_step(declared: Container, system: str, observed: Observed, steps: Seq
 
     That is judged by what the other steps leave, as the next run would judge it, which is to find nothing to do.
     """
-    yield from data_prune_step(declared, observed, steps)
     instance, found = left_by(declared, observed, steps)
     is_known = instance.running_system is not None or not instance.is_running
     if found.tried is not None and is_known and instance.running_system != found.tried:

@@ -48,17 +48,16 @@ class Snapshots:
 
 @dataclass(frozen=True, kw_only=True)
 class SnapshotSet:
-    """The snapshots of one name; ``is_complete`` says whether all that the container has now has one."""
+    """The snapshots of one name; ``is_complete`` says whether all that the container has now has one.
+
+    ``generation`` wrote the data; 0 if that is unknown, or was one of an earlier container with that name.
+    """
 
     name: str
+    generation: int
     has_root: bool
     volumes: frozenset[Place]
     is_complete: bool
-
-    @property
-    def generation(self) -> int:
-        """Return the generation that wrote the data."""
-        return generation_in(self.name)
 
     @property
     def time(self) -> str:
@@ -118,11 +117,17 @@ def seconds_in(name: str) -> float:
 
 
 def sets_of(
-    root: Collection[str], required: Mapping[Place, Volume], others: Mapping[Place, Volume], *, covers_root: bool
+    root: Collection[str],
+    required: Mapping[Place, Volume],
+    others: Mapping[Place, Volume],
+    made: Mapping[int, float],
+    *,
+    covers_root: bool,
 ) -> list[SnapshotSet]:
     """Return the sets of a container, the oldest first: of its root, of the volumes that it has now, and of others.
 
-    A volume that is newer than a set need not be in it.
+    A volume that is newer than a set need not be in it. ``made`` is when its generations were made, in seconds since
+    1970: volumes outlive their container, and the next one of that name counts its generations from 1 again.
     """
     volumes = {**others, **required}
     names = {name for found in (root, *(volume.snapshots for volume in volumes.values())) for name in found}
@@ -131,8 +136,21 @@ def sets_of(
         having = frozenset(place for place, volume in volumes.items() if name in volume.snapshots)
         missing = {place for place, volume in required.items() if _is_older(volume, name)} - having
         is_complete = not missing and (name in root or not covers_root)
-        sets.append(SnapshotSet(name=name, has_root=name in root, volumes=having, is_complete=is_complete))
+        found = SnapshotSet(
+            name=name,
+            generation=_writer(name, made),
+            has_root=name in root,
+            volumes=having,
+            is_complete=is_complete,
+        )
+        sets.append(found)
     return sets
+
+
+def _writer(name: str, made: Mapping[int, float]) -> int:
+    """Return the generation that wrote what a set has. None wrote anything before it was made."""
+    number = generation_in(name)
+    return number if int(made.get(number, 0)) <= seconds_in(name) else NO_GENERATION
 
 
 def _is_older(volume: Volume, name: str) -> bool:

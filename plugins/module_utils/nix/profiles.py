@@ -55,7 +55,8 @@ def read_generations(profile_dir: str) -> Generations:
     generations = generations_from({**links, _PROFILE: boots})
     lost = frozenset(path for path in generations.paths.values() if is_lost(path))
     tried = _link(f"{profile_dir}/{_TEST}")
-    return replace(generations, lost=lost, tried=tried if store_object(tried) == tried else None)
+    made = generation_dates(profile_dir, generations.paths)
+    return replace(generations, lost=lost, tried=tried if store_object(tried) == tried else None, made=made)
 
 
 def is_lost(path: str) -> bool:
@@ -254,6 +255,7 @@ class Generations:
 
     ``directory`` says whether the directory of the profile is there at all, ``lost`` which of the paths are not in
     the store any more. ``tried`` is a system that is kept in the store because it was activated for a test.
+    ``made`` is when they were made, in seconds since 1970.
     """
 
     directory: bool = True
@@ -261,6 +263,7 @@ class Generations:
     current: int | None = None
     lost: frozenset[str] = frozenset()
     tried: str | None = None
+    made: Mapping[int, float] = field(default_factory=dict, compare=False)
 
     @property
     def system(self) -> str | None:

@@ -315,6 +315,9 @@ def _pruned(container: Container, step: Step, observed: Observed) -> Observed:
         observed = _without_sets(observed, set(gone))
         notes = {key: one for key, one in _instance(observed).notes.items() if key != TAKING or one not in gone}
         observed = with_instance(observed, notes=notes)
+    if "restoring" in step.before:
+        notes = {key: one for key, one in _instance(observed).notes.items() if key != RESTORING}
+        observed = with_instance(observed, notes=notes)
     return replace(observed, generations=replace(found, paths=kept, tried=tried))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -279,7 +280,7 @@ def test_a_second_run_does_not_restore_what_the_first_has_replaced() -> None:
     ("healthy", "expected"), [(path(1), UNKNOWN), (None, UNKNOWN), (path(3), FIRST)], ids=["good", "unknown", "tested"]
 )
 def test_a_rollback_restores_no_older_data_than_that_of_before(healthy: str | None, expected: str) -> None:
-    sets = sets_of((FIRST, UNKNOWN), {}, {}, covers_root=True)
+    sets = sets_of((FIRST, UNKNOWN), {}, {}, {}, covers_root=True)
     notes = {TAKEN: f"{UNKNOWN} {path(2)}", **({} if healthy is None else {HEALTHY: healthy})}
     assert chosen_set(sets, notes, Generation(number=1, system=path(1)), path(2)) == expected
 
@@ -305,6 +306,40 @@ def test_what_a_killed_run_has_begun_to_restore_is_finished_first(
 ) -> None:
     seen = host(FIRST, runs=runs, notes={RESTORING: f"{FIRST} {SECOND} kept"})
     assert actions(plan(seen, to=1, state=state)) == expected
+
+
+@pytest.mark.parametrize("kept", ["kept", ""])
+def test_a_set_that_was_deleted_while_it_was_restored_stops_no_run(kept: str) -> None:
+    begun = {RESTORING: f"{FIRST} {SECOND} {kept}".strip()}
+    seen = host(SECOND, runs=None, notes=begun)
+    found = plan(seen, to=1)
+    if kept:
+        # What was replaced is put back: some of the data may be that of the other set.
+        assert actions(found) == ["restore", "snapshot", "start"]
+        assert found.steps[0].after["data"]["from"] == SECOND
+        assert f"from {FIRST}, which somebody has deleted" in found.steps[0].summary
+    else:
+        assert actions(found) == ["snapshot", "start", "prune"]
+    assert actions(plan(after(found, seen), to=1)) == []
+    gone = host(runs=None, notes=begun)
+    assert actions(plan(gone, to=1)) == ["snapshot", "start", "prune"]
+    assert actions(plan(after(plan(gone, to=1), gone), to=1)) == []
+
+
+def test_what_runs_that_went_back_have_left_goes_before_the_next_snapshot() -> None:
+    old = [f"inx-{number}-20261130T0{number}0000Z" for number in (1, 2, 3, 4)]
+    seen = host(*old, runs=2, recorded=2, notes={HEALTHY: path(1), ACTIVATING: path(2)})
+    found = plan(seen, to=3, snapshots={"keep": 2})
+    # The first one is what a rollback of this run goes back to.
+    assert actions(found) == ["prune", "snapshot", "record", "activate", "prune"]
+    assert [list(step.before["snapshots"]) for step in found.steps if step.action == "prune"] == [
+        [old[1]],
+        [old[0], old[2]],
+    ]
+    restarted = plan(seen, to=3, snapshots={"keep": 2}, state="restarted")
+    assert actions(restarted)[:3] == ["prune", "stop", "snapshot"]
+    usual = plan(host(*old[:2], runs=1), snapshots={"keep": 2})
+    assert actions(usual) == ["snapshot", "record", "activate", "prune"]
 
 
 def test_a_rollback_restores_only_when_that_is_declared() -> None:
@@ -381,12 +416,25 @@ def test_a_set_is_complete_if_all_that_was_there_has_it() -> None:
     old = Volume(created="2026-11-30T09:00:00.5Z", snapshots=frozenset((FIRST, SECOND)))
     new = Volume(created="2026-11-30T10:30:00.5Z", snapshots=frozenset((SECOND,)))
     required = {("p", "old"): old, ("p", "new"): new}
-    found = sets_of({FIRST, SECOND, "mine"}, required, {}, covers_root=True)
+    found = sets_of({FIRST, SECOND, "mine"}, required, {}, {}, covers_root=True)
     assert [(one.name, one.is_complete) for one in found] == [(FIRST, True), (SECOND, True)]
     lost = {**required, ("p", "new"): replace(new, snapshots=frozenset())}
-    assert [one.is_complete for one in sets_of({FIRST, SECOND}, lost, {}, covers_root=True)] == [True, False]
-    assert [one.is_complete for one in sets_of({FIRST}, required, {}, covers_root=True)] == [True, False]
-    assert [one.is_complete for one in sets_of((), required, {}, covers_root=False)] == [True, True]
+    assert [one.is_complete for one in sets_of({FIRST, SECOND}, lost, {}, {}, covers_root=True)] == [True, False]
+    assert [one.is_complete for one in sets_of({FIRST}, required, {}, {}, covers_root=True)] == [True, False]
+    assert [one.is_complete for one in sets_of((), required, {}, {}, covers_root=False)] == [True, True]
+
+
+def test_a_set_that_is_older_than_its_generation_is_of_an_earlier_container() -> None:
+    taken = datetime(2026, 11, 30, 10, tzinfo=timezone.utc).timestamp()
+    assert [one.generation for one in sets_of({FIRST}, {}, {}, {1: taken + 0.7}, covers_root=True)] == [1]
+    assert [one.generation for one in sets_of({FIRST}, {}, {}, {1: taken + 1}, covers_root=True)] == [0]
+    seen = host(FIRST, runs=2, recorded=2)
+    later = replace(seen, generations=replace(seen.generations, made={1: taken + 60, 2: taken + 90}))
+    with pytest.raises(FleetError, match=r"no snapshot of the data of generation 1\."):
+        plan(later, system=None, generation="1", restore_data=True)
+    notes = {FAILED: path(2), HEALTHY: path(1), ACTIVATING: path(2)}
+    back = plan(with_instance(later, notes=notes), health={"degraded": True}, snapshots={"restore": True})
+    assert (actions(back), back.steps[0].after.get("data")) == (["rollback"], None)
 
 
 def test_sizes_and_spans_are_for_readers() -> None:
