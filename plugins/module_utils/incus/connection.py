@@ -21,7 +21,7 @@ from ..names import lxc_name
 from ..text import incus_command
 from ..waiting import poll
 from .config_keys import ConfigKeys
-from .ending import STOP_GRACE, STOP_POLL
+from .ending import LONGEST_GRACE, STOP_POLL, grace_for
 from .endpoint import Endpoint, local_endpoint
 from .hints import advice_on
 from .models import instances_of, server_from
@@ -56,8 +56,6 @@ _TRANSITIONS = frozenset(
 _COMMAND = "Executing command"
 #: The numbers of a command's outputs.
 STREAMS = {"stdout": "1", "stderr": "2"}
-# Incus: internal/server/instance/operationlock/operationlock.go
-_BUSY = "Instance is busy running"
 OUTPUT_LIMIT = 64 * 1024
 _CHUNK = 16 * 1024
 # Incus: shared/api/status_code.go
@@ -247,22 +245,25 @@ class Connection:
         return list(self._get(node, **params) or ())
 
     def _do(self, request: Callable[[], Any], timeout: int | None = None) -> None:
-        """Make a request and wait for what it begins; once more while Incus is at something else with the instance.
+        """Make a request and wait for what it begins; once more while Incus refuses it for what passes.
 
-        It is when a container has just ended: its stop is not done.
+        It is at something else with the instance when a container has just ended: its stop is not done. And it answers
+        before it has brought up its networks and pools.
         """
-        deadline = time.monotonic() + STOP_GRACE
+        began = time.monotonic()
 
-        def is_done() -> bool:
+        def attempt() -> Exception | None:
             try:
                 self._wait(request(), timeout)
             except (pylxd.exceptions.LXDAPIException, RefusedError) as error:
-                if _BUSY not in str(error) or time.monotonic() >= deadline:
+                if time.monotonic() >= began + grace_for(error):
                     raise
-                return False
-            return True
+                return error
+            return None
 
-        poll(is_done, deadline, pause=STOP_POLL)
+        left = poll(attempt, began + LONGEST_GRACE, until=lambda error: error is None, pause=STOP_POLL)
+        if left is not None:
+            raise left
 
     def _wait(
         self, answer: Any, timeout: int | None = None, is_enough: Callable[[], bool] | None = None

@@ -2,12 +2,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Tell what is between the end of its init and stopped, of which Incus says one thing and another.
+"""Tell what passes: a container between the end of its init and stopped, and an Incus that comes up.
 
-From Incus's stop hook on, until its stop is done, it calls it running, and has no state of it: it answers 500 for one,
-and has it as an Error in a list (internal/server/instance/drivers: driver_lxc.go, statusCode; driver_common.go,
-processStartedAt). Asked just before, it calls it stopped: liblxc says so when it closes its command socket, which is
-after the hook. What it is asked to start then is refused as running.
+Of such a container Incus says one thing and another. From Incus's stop hook on, until its stop is done, it calls it
+running, and has no state of it: it answers 500 for one, and has it as an Error in a list
+(internal/server/instance/drivers: driver_lxc.go, statusCode; driver_common.go, processStartedAt). Asked just before, it
+calls it stopped: liblxc says so when it closes its command socket, which is after the hook. What it is asked to start
+then is refused as running.
+
+Incus answers requests before it has brought up its networks and its storage pools (cmd/incusd/daemon.go, init), and
+refuses what needs one of them until then. That says nothing of the system that was to start.
 """
 
 from __future__ import annotations
@@ -27,6 +31,14 @@ with suppress(ImportError):
 #: How long a container may take from the end of its init to what Incus calls stopped, in seconds.
 STOP_GRACE = 10
 STOP_POLL = 0.1
+# What a network, or a pool with a disk that is slow, may take to come up after Incus answers.
+_UPCOMING_GRACE = 20
+#: The longest time for which anything is asked for again, in seconds.
+LONGEST_GRACE = max(STOP_GRACE, _UPCOMING_GRACE)
+# Incus: internal/server/instance/operationlock/operationlock.go
+_BUSY = "Instance is busy running"
+# Incus: internal/server/device (PreStartCheck).
+_UPCOMING = re.compile(r"(Network|[Pp]ool) .*unavailable on this server")
 _NO_PROCESS = re.compile(r"Invalid PID|/proc/\d+")
 # Incus: internal/server/instance/drivers/driver_common.go (isStartableStatusCode); cmd/incusd: instance_delete.go,
 # instance_post.go, instance_rebuild.go.
@@ -36,6 +48,13 @@ _AS_RUNNING = re.compile(r"nstance is (already )?running|nstance must be stopped
 def is_refused_as_running(error: Exception) -> bool:
     """Return whether Incus has refused what it does only to stopped instances."""
     return _AS_RUNNING.search(str(error)) is not None
+
+
+def grace_for(error: Exception) -> int:
+    """Return for how many seconds what Incus refuses so is asked for again, 0 for what does not pass."""
+    if _BUSY in str(error):
+        return STOP_GRACE
+    return _UPCOMING_GRACE if _UPCOMING.search(str(error)) else 0
 
 
 def until_settled(look: Callable[[], list[Instance]], is_ending: Callable[[Instance], bool]) -> list[Instance]:

@@ -120,6 +120,35 @@ def test_a_start_that_was_refused_of_one_that_was_just_ending_is_asked_for_again
     assert len(starts) == asked
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ('Failed pre-start check for device "eth0": Network "incusbr0" unavailable on this server', 20),
+        ('Storage pool "default" unavailable on this server', 20),
+        ("Instance is busy running a \"stop\" operation", 10),
+        ("Device is in use", 0),
+    ],
+)
+def test_what_passes_is_asked_for_again_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, said: str, seconds: int
+) -> None:
+    incus = object.__new__(Incus)
+    refusals = [refusal(said), refusal(said)]
+
+    def wait(refused: list[Exception], _timeout: int | None = None) -> None:
+        if refused:
+            raise refused.pop()
+
+    monkeypatch.setattr(incus, "_wait", wait, raising=False)
+    if seconds:
+        incus._do(lambda: refusals)
+        assert (refusals, clock.now() < 101) == ([], True)
+    began = clock.now()
+    with pytest.raises(pylxd.exceptions.LXDAPIException):
+        incus._do(lambda: [refusal(said)])
+    assert seconds <= clock.now() - began < seconds + 1
+
+
 def test_one_that_has_said_that_it_is_ready_runs() -> None:
     assert instance_from({"name": "web", "status": "Ready"}).is_running
 
