@@ -18,7 +18,7 @@ from ..incus.client import Incus
 from ..incus.models import Pool
 from ..names import lxc_name
 from ..text import incus_command, tail
-from .data_steps import places_in
+from .data_steps import place_of, places_in
 from .declaration import Container
 from .observed import Observed
 from .snapshots import COPYING, ROOM, size_text
@@ -57,7 +57,7 @@ def _with_cost(incus: Incus, plan: Plan, step: Step, seen: Observed) -> Step:
             copied[pool] += used(f"{details.source}/{path}")
     for pool, size in copied.items():
         free = _free(incus, pool, seen.pool_details.get(pool, Pool(driver="")))
-        if not _makes_room(plan, step):
+        if not _makes_room(plan, step, pool, what):
             _check_room(container, pool, size, free)
     drivers = {pool: seen.pool_details.get(pool, Pool(driver="")).driver for pool in copied}
     total = sum(copied.values())
@@ -67,10 +67,13 @@ def _with_cost(incus: Incus, plan: Plan, step: Step, seen: Observed) -> Step:
     return replace(step, summary=f"{step.summary} ({names}: {cost})", after=after)
 
 
-def _makes_room(plan: Plan, step: Step) -> bool:
-    """Return whether snapshots are removed before a step: what a killed run has not finished, or what is too old."""
-    done = plan.steps[: plan.steps.index(step)]
-    return "unfinished" in step.before or any(one.action == "prune" for one in done)
+def _makes_room(plan: Plan, step: Step, pool: str, what: Mapping[str, Any]) -> bool:
+    """Return whether snapshots in a pool go before a step: what a killed run has not finished, or what is too old."""
+    if "unfinished" in step.before:
+        return True
+    pruned = [one.before["snapshots"] for one in plan.steps[: plan.steps.index(step)] if "snapshots" in one.before]
+    places = [place_of(text) for sets in pruned for volumes in sets.values() for text in volumes]
+    return bool(pruned) and pool in {what["root"], *(found for found, _name in places)}
 
 
 def _pools(what: Mapping[str, Any]) -> list[str]:

@@ -90,8 +90,18 @@ def _forgotten(declared: Container, observed: Observed, steps: Sequence[Step]) -
     """Yield the end of a restoration that nothing can finish any more: its set was deleted."""
     begun = notes_seen(observed).get(RESTORING)
     if begun is not None and not any(step.action == "restore" for step in steps):
-        summary = f"forget that {begun.split()[0]} was to be restored: it is not there any more"
+        summary = f"forget that {begun.split()[0]} was to be restored: it is not complete any more"
         yield new_step("prune", declared.name, summary, {"restoring": begun}, {})
+
+
+def data_warnings(declared: Container, observed: Observed, steps: Sequence[Step]) -> Iterator[str]:
+    """Yield that a restoration which has replaced some of the data cannot be finished."""
+    wanted, *kept = notes_seen(observed).get(RESTORING, "").split() or [""]
+    if len(kept) > 1 and not any(step.action == "restore" for step in steps):
+        yield (
+            f"{declared.name}: an earlier run has begun to restore its data from {wanted}. Neither that snapshot nor "
+            f"{kept[0]}, which kept what it replaced, is complete any more. Its data may be of two times."
+        )
 
 
 def _restored_by(steps: Sequence[Step], notes: Config) -> set[str]:

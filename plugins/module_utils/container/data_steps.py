@@ -26,6 +26,7 @@ from .observed import Observed
 from .rebuilds import rebuilds
 from .snapshots import (
     COPYING,
+    NO_GENERATION,
     SHARING,
     SnapshotSet,
     chosen_set,
@@ -174,14 +175,18 @@ def _with_restoration(
 ) -> tuple[Step, ...]:
     stops = [number for number, step in enumerate(steps) if step.action == "stop"]
     place = stops[0] + 1 if stops else before_preparation(steps, _first_start(steps))
-    scope, begun = scope_of(declared, observed, steps[:place]), _begun(declared, observed)
+    scope, begun, wanted = scope_of(declared, observed, steps[:place]), _begun(declared, observed), None
     summary = f"restore {scope.words} from {name}, and keep what that replaces as a snapshot"
     if begun is not None:
         wanted = notes_seen(observed)[RESTORING].split()[0]
         summary += ": an earlier run did not finish it"
         if wanted != name:
-            summary += f" from {wanted}, which somebody has deleted"
-    data = {**_data(scope), "from": name, "generation": newest_with(observed.generations, runs)}
+            summary += f" from {wanted}, which is not complete any more"
+    generation = newest_with(observed.generations, runs)
+    if wanted not in (None, name):
+        # What is replaced may be data of two times, which no generation wrote.
+        generation = NO_GENERATION
+    data = {**_data(scope), "from": name, "generation": generation}
     before = {} if begun is None else {"unfinished": name}
     step = new_step("restore", declared.name, summary, before, {"data": data})
     return (*steps[:place], step, *steps[place:])

@@ -24,6 +24,7 @@ from ..nix.sources import System
 from ..stored_keys import ACTIVATING, MOVING, TAKING, WAITING
 from ..text import incus_command
 from ..values import same_value
+from .data_pruning import data_warnings
 from .data_steps import data_of_rollback, restored_set, stops_for_data, with_data_steps
 from .declaration import Container
 from .desired import Change, change, creation, volume_change
@@ -129,7 +130,8 @@ def _plan_as_declared(
     changing = with_data_steps(declared, observed, existing)
     changing = (*changing, *units_step(declared, observed, changing))
     steps = with_prune(declared, system, observed, changing)
-    warnings = (*differs.warnings, *warnings, *check_sources(declared, observed, steps, changed))
+    warnings = (*differs.warnings, *warnings, *data_warnings(declared, observed, steps))
+    warnings = (*warnings, *check_sources(declared, observed, steps, changed))
     plan = Plan(
         container=declared,
         system=wanted,

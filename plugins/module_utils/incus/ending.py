@@ -31,8 +31,9 @@ with suppress(ImportError):
 #: How long a container may take from the end of its init to what Incus calls stopped, in seconds.
 STOP_GRACE = 10
 STOP_POLL = 0.1
-# What a network, or a pool with a disk that is slow, may take to come up after Incus answers.
-_UPCOMING_GRACE = 20
+# Once a minute Incus tries again what it could not bring up, as with the dnsmasq of one that was killed still there
+# (cmd/incusd: networks.go, networkStartup; storage.go, storageStartup).
+_UPCOMING_GRACE = 70
 #: The longest time for which anything is asked for again, in seconds.
 LONGEST_GRACE = max(STOP_GRACE, _UPCOMING_GRACE)
 # Incus: internal/server/instance/operationlock/operationlock.go

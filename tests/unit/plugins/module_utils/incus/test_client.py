@@ -123,8 +123,8 @@ def test_a_start_that_was_refused_of_one_that_was_just_ending_is_asked_for_again
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
-        ('Failed pre-start check for device "eth0": Network "incusbr0" unavailable on this server', 20),
-        ('Storage pool "default" unavailable on this server', 20),
+        ('Failed pre-start check for device "eth0": Network "incusbr0" unavailable on this server', 70),
+        ('Storage pool "default" unavailable on this server', 70),
         ("Instance is busy running a \"stop\" operation", 10),
         ("Device is in use", 0),
     ],
