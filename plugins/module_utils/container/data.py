@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ConflictError, FleetError, LateError, cleaning_up
@@ -21,9 +21,19 @@ from ..stored_keys import RAN, RAN_SINCE, RESTORED, RESTORING, TAKEN, TAKING
 from .declaration import Container
 from .notes import Notes
 from .rebuilds import rebuilds
-from .snapshots import chosen_set, is_ours, persistent_places, seconds_in, sets_of, snapshot_name, span_text, taken_at
+from .snapshots import (
+    Restoration,
+    chosen_set,
+    is_ours,
+    persistent_places,
+    restoration_in,
+    seconds_in,
+    sets_of,
+    snapshot_name,
+    span_text,
+    taken_at,
+)
 
-_KEPT = "kept"
 # Config keys of Incus's own that a restored snapshot must not bring back.
 _KEPT_CONFIG = (".hwaddr", ".uuid")
 
@@ -222,9 +232,10 @@ def begin_restoration(data: Data, snapshot: str, generation: int) -> None:
 
     ``generation`` is the one that wrote what is replaced.
     """
-    words = data.notes.of(data.container).get(RESTORING, "").split()
-    if words[:1] != [snapshot]:
-        data.notes.change(data.container, {RESTORING: f"{snapshot} {_new_name(data, generation)}"})
+    begun = restoration_in(data.notes.of(data.container))
+    if begun is None or begun.wanted != snapshot:
+        begun = Restoration(wanted=snapshot, kept=_new_name(data, generation))
+        data.notes.change(data.container, {RESTORING: begun.text})
 
 
 def finish_restoration(data: Data, system: str | None) -> Restored:
@@ -232,11 +243,14 @@ def finish_restoration(data: Data, system: str | None) -> Restored:
 
     ``system`` wrote what is restored.
     """
-    snapshot, kept, *rest = data.notes.of(data.container)[RESTORING].split()
+    begun = restoration_in(data.notes.of(data.container))
+    if begun is None:
+        raise ConflictError(f"The data of {data.name} is not to be restored any more.", "Run again.")
+    snapshot, kept = begun.wanted, begun.kept
     data.settle()
-    if rest != [_KEPT]:
+    if not begun.is_kept:
         _keep(data, kept)
-        data.notes.change(data.container, {RESTORING: f"{snapshot} {kept} {_KEPT}"})
+        data.notes.change(data.container, {RESTORING: replace(begun, is_kept=True).text})
     if data.covers_root:
         _restore_root(data, snapshot, kept)
     for place in data.volumes:
@@ -301,8 +315,11 @@ def data_now(incus: Incus, notes: Notes, container: Container) -> Data:
     )
 
 
-def set_for(data: Data, fallback: Generation, bad: str) -> str | None:
-    """Return the set with which a rollback from ``bad`` goes back to a generation as declared, None for none."""
+def set_for(data: Data, made: Mapping[int, float], fallback: Generation, bad: str) -> str | None:
+    """Return the set with which a rollback from ``bad`` goes back to a generation as declared, None for none.
+
+    ``made`` is when the generations were made, in seconds since 1970.
+    """
     declared, notes = data.container.snapshots, data.notes.of(data.container)
     if declared is None or not declared.restore:
         return None
@@ -310,6 +327,5 @@ def set_for(data: Data, fallback: Generation, bad: str) -> str | None:
     here = on_member(found, data.incus.server.member)
     volumes = {place: one for place, one in here.items() if place in data.volumes}
     root = data.incus.snapshots(data.name) if data.covers_root else frozenset[str]()
-    made = read_generations(data.container.profile_dir).made
     sets = sets_of(root, data.incus.with_snapshots(volumes), {}, made, covers_root=data.covers_root)
     return chosen_set([one for one in sets if one.name != notes.get(TAKING)], notes, fallback, bad)

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from ..incus.models import Config
 from ..nix.profiles import Generation
-from ..stored_keys import RESTORED, RESTORING, TAKING
+from ..stored_keys import RESTORED, TAKING
 from .data_steps import before_preparation, notes_seen, scope_of, sets_seen
 from .declaration import Container
 from .observed import Observed
-from .snapshots import SnapshotSet, set_of_generation
+from .snapshots import Restoration, SnapshotSet, restoration_in, set_of_generation
 from .steps import Step, new_step
 
 
@@ -29,15 +29,16 @@ def with_data_pruned(
     if observed.instance is None:
         return steps
     sets, keep = _counted_sets(declared, observed, steps), declared.snapshots.keep if declared.snapshots else 0
+    notes = notes_seen(observed)
+    restored = _restored_by(steps, notes)
     place = next((number for number, step in enumerate(steps) if step.action in ("snapshot", "restore")), None)
     surplus: Sequence[SnapshotSet] = ()
     if place is not None:
         number = None if fallback is None else fallback.number
-        needed = {notes_seen(observed).get(RESTORED), set_of_generation(sets, {}, number)}
-        surplus = _oldest(sets, keep, {*needed, *_restored_by(steps, notes_seen(observed))})
+        surplus = _oldest(sets, keep, {*restored, notes.get(RESTORED), set_of_generation(sets, {}, number)})
     left = [one for one in sets if one not in surplus]
     new = sum(step.action in ("snapshot", "restore") for step in steps)
-    old = _oldest(left, keep - new, _restored_by(steps, notes_seen(observed)))
+    old = _oldest(left, keep - new, restored)
     first, last = _named(surplus), {**_named(old), **_unfinished(declared, observed, steps)}
     before = _before_downtime(steps, place or 0)
     return (
@@ -88,20 +89,26 @@ def _unfinished(declared: Container, observed: Observed, steps: Sequence[Step]) 
 
 def _forgotten(declared: Container, observed: Observed, steps: Sequence[Step]) -> Iterator[Step]:
     """Yield the end of a restoration that nothing can finish any more: its set was deleted."""
-    begun = notes_seen(observed).get(RESTORING)
-    if begun is not None and not any(step.action == "restore" for step in steps):
-        summary = f"forget that {begun.split()[0]} was to be restored: it is not complete any more"
-        yield new_step("prune", declared.name, summary, {"restoring": begun}, {})
+    begun = _left_begun(observed, steps)
+    if begun is not None:
+        summary = f"forget that {begun.wanted} was to be restored: it is not complete any more"
+        yield new_step("prune", declared.name, summary, {"restoring": begun.text}, {})
 
 
 def data_warnings(declared: Container, observed: Observed, steps: Sequence[Step]) -> Iterator[str]:
     """Yield that a restoration which has replaced some of the data cannot be finished."""
-    wanted, *kept = notes_seen(observed).get(RESTORING, "").split() or [""]
-    if len(kept) > 1 and not any(step.action == "restore" for step in steps):
+    begun = _left_begun(observed, steps)
+    if begun is not None and begun.is_kept:
         yield (
-            f"{declared.name}: an earlier run has begun to restore its data from {wanted}. Neither that snapshot nor "
-            f"{kept[0]}, which kept what it replaced, is complete any more. Its data may be of two times."
+            f"{declared.name}: an earlier run has begun to restore its data from {begun.wanted}. Neither that snapshot "
+            f"nor {begun.kept}, which kept what it replaced, is complete any more. Its data may be of two times."
         )
+
+
+def _left_begun(observed: Observed, steps: Sequence[Step]) -> Restoration | None:
+    """Return the restoration that an earlier run has begun, if no step finishes it."""
+    finishes = any(step.action == "restore" for step in steps)
+    return None if finishes else restoration_in(notes_seen(observed))
 
 
 def _restored_by(steps: Sequence[Step], notes: Config) -> set[str]:

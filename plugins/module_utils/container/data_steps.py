@@ -14,7 +14,7 @@ from ..errors import FleetError
 from ..incus.models import Config, Instance
 from ..incus.snapshots import Place
 from ..nix.profiles import Generation
-from ..stored_keys import RAN, RAN_SINCE, RESTORING, TAKEN, TAKING
+from ..stored_keys import RAN, RAN_SINCE, TAKEN, TAKING
 from ..text import incus_command
 from ..values import same_value
 from .declaration import Container
@@ -32,6 +32,7 @@ from .snapshots import (
     chosen_set,
     generation_in,
     persistent_places,
+    restoration_in,
     set_of_generation,
     sets_of,
 )
@@ -78,10 +79,11 @@ def sets_seen(declared: Container, observed: Observed) -> list[SnapshotSet]:
 
     Nor is one that keeps what is being restored: the step that finishes that makes it.
     """
-    notes = notes_seen(observed)
-    wanted, *kept = notes.get(RESTORING, "").split() or [""]
-    unfinished = {notes.get(TAKING), *(kept if wanted == _begun(declared, observed) else ())}
-    return [one for one in _all_sets(declared, observed) if one.name not in unfinished]
+    notes, sets = notes_seen(observed), _all_sets(declared, observed)
+    begun, unfinished = restoration_in(notes), {notes.get(TAKING)}
+    if begun is not None and begun.source(sets) == begun.wanted:
+        unfinished.add(begun.kept)
+    return [one for one in sets if one.name not in unfinished]
 
 
 def _all_sets(declared: Container, observed: Observed) -> list[SnapshotSet]:
@@ -113,18 +115,9 @@ def data_of_rollback(declared: Container, observed: Observed, fallback: Generati
 
 
 def _begun(declared: Container, observed: Observed) -> str | None:
-    """Return the set with which the restoration that an earlier run has begun is finished, None without one.
-
-    It is the set that keeps what was replaced, when somebody has deleted the other one meanwhile.
-    """
-    words = notes_seen(observed).get(RESTORING, "").split()
-    if not words:
-        return None
-    wanted, kept, *is_kept = words
-    there = {one.name for one in _all_sets(declared, observed) if one.is_complete}
-    if wanted in there:
-        return wanted
-    return kept if is_kept and kept in there else None
+    """Return the set with which the restoration that an earlier run has begun is finished, None without one."""
+    begun = restoration_in(notes_seen(observed))
+    return None if begun is None else begun.source(_all_sets(declared, observed))
 
 
 def restored_set(declared: Container, observed: Observed) -> str | None:
@@ -175,19 +168,16 @@ def _with_restoration(
 ) -> tuple[Step, ...]:
     stops = [number for number, step in enumerate(steps) if step.action == "stop"]
     place = stops[0] + 1 if stops else before_preparation(steps, _first_start(steps))
-    scope, begun, wanted = scope_of(declared, observed, steps[:place]), _begun(declared, observed), None
-    summary = f"restore {scope.words} from {name}, and keep what that replaces as a snapshot"
-    if begun is not None:
-        wanted = notes_seen(observed)[RESTORING].split()[0]
-        summary += ": an earlier run did not finish it"
-        if wanted != name:
-            summary += f" from {wanted}, which is not complete any more"
-    generation = newest_with(observed.generations, runs)
-    if wanted not in (None, name):
-        # What is replaced may be data of two times, which no generation wrote.
-        generation = NO_GENERATION
+    scope, generation = scope_of(declared, observed, steps[:place]), newest_with(observed.generations, runs)
+    summary, before = f"restore {scope.words} from {name}, and keep what that replaces as a snapshot", {}
+    begun = restoration_in(notes_seen(observed))
+    if begun is not None and _begun(declared, observed) is not None:
+        summary, before = f"{summary}: an earlier run did not finish it", {"unfinished": name}
+        if begun.wanted != name:
+            summary += f" from {begun.wanted}, which is not complete any more"
+            # What is replaced may be data of two times, which no generation wrote.
+            generation = NO_GENERATION
     data = {**_data(scope), "from": name, "generation": generation}
-    before = {} if begun is None else {"unfinished": name}
     step = new_step("restore", declared.name, summary, before, {"data": data})
     return (*steps[:place], step, *steps[place:])
 

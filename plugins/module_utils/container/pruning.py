@@ -15,7 +15,7 @@ from ..errors import FleetError
 from ..incus.client import Incus
 from ..incus.models import Instance
 from ..names import lxc_name, lxc_name_parts
-from ..nix.profiles import generation_dates, read_generations, remove_generations
+from ..nix.profiles import read_generations, remove_generations
 from ..paths import PROFILES_DIR
 from ..text import incus_command
 from .fallback import old_generations
@@ -100,8 +100,8 @@ def _prune(incus: Incus, lxc: str, instance: Instance | None, rule: Rule, *, che
         # Without a current one it is somebody's half-made profile, or none.
         return []
     old = old_generations(found.system, seen, found, rule.keep)
-    dates = generation_dates(directory, old)
-    aged = {number: path for number, path in sorted(old.items()) if dates.get(number, rule.before + 1) <= rule.before}
+    made = found.made
+    aged = {number: path for number, path in sorted(old.items()) if made.get(number, rule.before + 1) <= rule.before}
     if aged and not check:
         remove_generations(directory, aged)
     return [Pruned(container=name, project=project, generations=aged)] if aged else []

@@ -262,7 +262,9 @@ def _gone_back(host: Host, plan: Plan, bad: str, why: FleetError) -> FleetError:
     known: list[str] = []
     try:
         found = read_generations(container.profile_dir)
-        restored = set_for(data_now(host.incus, host.notes, container), fallback, bad) if _restores(container) else None
+        restored = None
+        if _restores(container):
+            restored = set_for(data_now(host.incus, host.notes, container), found.made, fallback, bad)
         step = rollback_step(name, found, bad, fallback, restored)
         # Remembered before anything else: a run that is killed now is finished by the next one.
         known = note_bad(host, container, bad)

@@ -21,7 +21,7 @@ from ..errors import FleetError
 from ..incus.models import Config, Devices, Volume
 from ..incus.snapshots import Place
 from ..nix.profiles import Generation
-from ..stored_keys import HEALTHY, RESTORED, TAKEN
+from ..stored_keys import HEALTHY, RESTORED, RESTORING, TAKEN
 from .volatile import PERSIST_DEVICE
 
 # Longer numbers are not generations, see nix/profiles.py.
@@ -63,6 +63,39 @@ class SnapshotSet:
     def time(self) -> str:
         """Return when it was taken, as its name says."""
         return time_in(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restoration:
+    """What is noted of a restoration that is not finished: of the set ``wanted``, with ``kept`` for what it replaces.
+
+    ``is_kept`` says whether that one has been taken, so that data may have been replaced.
+    """
+
+    wanted: str
+    kept: str
+    is_kept: bool = False
+
+    @property
+    def text(self) -> str:
+        """Return it as it is noted."""
+        return " ".join((self.wanted, self.kept, *(("kept",) if self.is_kept else ())))
+
+    def source(self, sets: Sequence[SnapshotSet]) -> str | None:
+        """Return the set with which it is finished, None if there is none any more.
+
+        It is the set that keeps what was replaced, when somebody has deleted the other one meanwhile.
+        """
+        there = {one.name for one in sets if one.is_complete}
+        if self.wanted in there:
+            return self.wanted
+        return self.kept if self.is_kept and self.kept in there else None
+
+
+def restoration_in(notes: Config) -> Restoration | None:
+    """Return the restoration that an earlier run, or an earlier step, has begun."""
+    words = notes.get(RESTORING, "").split()
+    return Restoration(wanted=words[0], kept=words[1], is_kept=len(words) > 2) if words else None
 
 
 def snapshots_from(params: Mapping[str, Any], name: str) -> Snapshots | None:

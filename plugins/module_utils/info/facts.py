@@ -49,7 +49,6 @@ class Seen:
 
     instance: Instance
     generations: Generations | None = None
-    dates: Mapping[int, float] = field(default_factory=dict)
     is_kept: bool = True
     roots: Mapping[str, str] | None = None
     replaced: Replaced = field(default_factory=Replaced)
@@ -150,7 +149,7 @@ def neighbours(found: Generations) -> dict[int, tuple[str, str]]:
 
 
 def _generations(found: Generations, seen: Seen, differences: Differences | None) -> list[dict[str, Any]]:
-    dates = seen.dates
+    dates = found.made
     pairs = {} if differences is None else neighbours(found)
     return [
         {

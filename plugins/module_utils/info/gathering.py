@@ -26,7 +26,7 @@ from ..incus.models import Instance, Space
 from ..incus.mounted import mounts_of_host, replaced_sources
 from ..names import lxc_name
 from ..nix.command import Nix
-from ..nix.profiles import generation_dates, read_generations
+from ..nix.profiles import read_generations
 from ..paths import STORE_DIR
 from ..runlogs.reading import can_read, last_runs
 from .facts import Differences, Seen, neighbours
@@ -158,7 +158,7 @@ class _Looker:
             self.warnings.append(str(error))
             return seen
         is_kept = found.system is None or os.path.lexists(found.system)
-        return replace(seen, generations=found, dates=generation_dates(directory, found.paths), is_kept=is_kept)
+        return replace(seen, generations=found, is_kept=is_kept)
 
     def _with_roots(self, seen: Seen) -> Seen:
         name = lxc_name(seen.instance.project, seen.instance.name)

@@ -55,7 +55,7 @@ def read_generations(profile_dir: str) -> Generations:
     generations = generations_from({**links, _PROFILE: boots})
     lost = frozenset(path for path in generations.paths.values() if is_lost(path))
     tried = _link(f"{profile_dir}/{_TEST}")
-    made = generation_dates(profile_dir, generations.paths)
+    made = _made(profile_dir, generations.paths)
     return replace(generations, lost=lost, tried=tried if store_object(tried) == tried else None, made=made)
 
 
@@ -75,7 +75,7 @@ def generations_from(links: Mapping[str, str]) -> Generations:
     return Generations(paths=dict(sorted(paths.items())), current=int(current[1]) if current else None)
 
 
-def generation_dates(profile_dir: str, numbers: Iterable[int]) -> dict[int, float]:
+def _made(profile_dir: str, numbers: Iterable[int]) -> dict[int, float]:
     """When generations were made, in seconds since 1970; as nix-env has it, the time of the link."""
     dates: dict[int, float] = {}
     for number in numbers:

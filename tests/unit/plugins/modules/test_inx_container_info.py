@@ -17,8 +17,8 @@ from ansible_collections.inx.fleet.plugins.modules import inx_container_info
 from ansible_collections.inx.fleet.tests.unit.plugins.module_utils.hosts import NEW, OLD
 from ansible_collections.inx.fleet.tests.unit.plugins.running import Call, Run
 
-TWO = Generations(paths={1: OLD, 2: NEW}, current=2)
-WEB = Seen(instance=Instance(name="web"), generations=TWO, dates={1: 0.0, 2: 1.0}, roots={})
+TWO = Generations(paths={1: OLD, 2: NEW}, current=2, made={1: 0.0, 2: 1.0})
+WEB = Seen(instance=Instance(name="web"), generations=TWO, roots={})
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ WEB = Instance(
     running_system=NEW,
     last_started="2026-11-23T10:00:00Z",
 )
-TWO = Generations(paths={1: OLD, 2: NEW}, current=2)
-SEEN = Seen(instance=WEB, generations=TWO, dates={1: 0.0, 2: 86400.9}, roots={})
+TWO = Generations(paths={1: OLD, 2: NEW}, current=2, made={1: 0.0, 2: 86400.9})
+SEEN = Seen(instance=WEB, generations=TWO, roots={})
 
 
 def seen(**changes: Any) -> Seen:
